@@ -1,0 +1,40 @@
+// What Kestrel raises. An alert is a pure function of rule and events: no wall time, so a replay gives the same bytes.
+
+/** How bad: the rule author's word. */
+export type Severity = "low" | "medium" | "high" | "critical";
+
+/** Severities from least to most. */
+export const SEVERITIES: readonly Severity[] = ["low", "medium", "high", "critical"];
+
+/** Anything JSON can say; 64-bit integers stay bigint until they are printed. */
+export type Json = null | boolean | number | bigint | string | readonly Json[] | { readonly [key: string]: Json };
+
+/** One ancestor of the process an alert is about, nearest first. */
+export interface Ancestor {
+  readonly pid: number;
+  readonly name: string;
+  readonly executable: string;
+}
+
+/** One alert. */
+export interface Alert {
+  /** 32 hex digits, a hash of the rule's id and the events: the same in live and replay. */
+  readonly id: string;
+  /** `rule`: a rule matched. `quarantine`: a rule was stopped because it failed. */
+  readonly kind: "rule" | "quarantine";
+  /** Time of the last event, nanoseconds since 1970. */
+  readonly timeNs: bigint;
+  /** Position of the last event in its source. */
+  readonly seq: bigint;
+  readonly ruleId: string;
+  readonly ruleName: string;
+  readonly severity: Severity;
+  readonly tags: readonly string[];
+  /** One sentence for people. */
+  readonly message: string;
+  /** Values of the rule's `capture` fields, and what a user's rule captured. */
+  readonly captures: Readonly<Record<string, Json>>;
+  /** The events, as nested ECS JSON. */
+  readonly events: readonly { readonly [key: string]: Json }[];
+  readonly ancestry: readonly Ancestor[];
+}

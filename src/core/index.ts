@@ -1,0 +1,18 @@
+// Door of the core room: the ports and values every other room speaks, the bus, time, metrics. Knows no rule language, sensor or socket.
+export { type Alert, type Ancestor, type Json, SEVERITIES, type Severity } from "./alert.ts";
+export { type Cancel, type Clock, MockClock, SystemClock } from "./clock.ts";
+export { assert, KestrelError, messageOf, unreachable } from "./error.ts";
+export { stringifyJson } from "./json.ts";
+export {
+  BATCH_BYTES_MAX,
+  BATCH_RECORDS_MAX,
+  type Emission,
+  type Evaluator,
+  type FaultKind,
+  type LossCounts,
+  type RecordBatch,
+  type RecordSink,
+  RuleFault,
+  type Sink,
+  type Source,
+} from "./ports.ts";

@@ -1,0 +1,18 @@
+// Door of the schema room: fields, categories, record layout, program types. Imports no other room.
+export { CATEGORY_NONE, CATEGORY_OTHER, CATEGORY_SEVERAL, CategoryTable } from "./category.ts";
+export { FIELD_TYPES, type FieldReader, type FieldType, type FieldValue, type Scalar } from "./field-type.ts";
+export { type Diagnostic, hitWords, type PredicateInfo, type RuleSetProgram, type Span } from "./program.ts";
+export {
+  ARRAY_ELEMENTS_MAX,
+  ENTRY_BYTES,
+  Entry,
+  EntryFlag,
+  EntryType,
+  Header,
+  RECORD_BYTES_MAX,
+  RECORD_FIELDS_MAX,
+  RECORD_HEADER_BYTES,
+  RecordFlag,
+  STRING_BYTES_MAX,
+} from "./record-layout.ts";
+export { EXTRA_FIELD_FIRST_ID, type ExtraField, type FieldConflict, type FieldDefinition, isConflict, SchemaRegistry } from "./registry.ts";
