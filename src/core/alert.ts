@@ -1,10 +1,5 @@
 // What Kestrel raises. An alert is a pure function of rule and events: no wall time, so a replay gives the same bytes.
-
-/** How bad: the rule author's word. */
-export type Severity = "low" | "medium" | "high" | "critical";
-
-/** Severities from least to most. */
-export const SEVERITIES: readonly Severity[] = ["low", "medium", "high", "critical"];
+import type { Severity } from "#schema";
 
 /** Anything JSON can say; 64-bit integers stay bigint until they are printed. */
 export type Json = null | boolean | number | bigint | string | readonly Json[] | { readonly [key: string]: Json };

@@ -43,7 +43,7 @@ export class CategoryTable {
   #nextId = DYNAMIC_FIRST_ID;
 
   constructor() {
-    ECS_CATEGORIES.forEach((name, index) => this.#add(name, ECS_FIRST_ID + index));
+    for (const [index, name] of ECS_CATEGORIES.entries()) this.#add(name, ECS_FIRST_ID + index);
   }
 
   #add(name: string, id: number): void {

@@ -16,3 +16,4 @@ export {
   STRING_BYTES_MAX,
 } from "./record-layout.ts";
 export { EXTRA_FIELD_FIRST_ID, type ExtraField, type FieldConflict, type FieldDefinition, isConflict, SchemaRegistry } from "./registry.ts";
+export { SEVERITIES, type Severity } from "./severity.ts";
