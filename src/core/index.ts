@@ -1,5 +1,5 @@
 // Door of the core room: the ports and values every other room speaks, the bus, time, metrics. Knows no rule language, sensor or socket.
-export { type Alert, type Ancestor, type Json } from "./alert.ts";
+export type { Alert, Ancestor, Json } from "./alert.ts";
 export { type Cancel, type Clock, MockClock, SystemClock } from "./clock.ts";
 export { assert, KestrelError, messageOf, unreachable } from "./error.ts";
 export { stringifyJson } from "./json.ts";
