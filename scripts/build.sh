@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Builds the one binary, dist/kestrel, unless it is newer than everything it is made of.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+[ -n "${KESTREL_SETUP_DONE:-}" ] || bash scripts/setup.sh
+if [ -x dist/kestrel ] && [ -z "$(find src ffi rules build package.json bun.lock scripts/build.sh -newer dist/kestrel -type f -print -quit)" ]; then
+  exit 0
+fi
+printf 'build: dist/kestrel\n' >&2
+mkdir -p dist
+version=$(git describe --always --dirty 2>/dev/null || echo unknown)
+node_modules/.bin/bun build --compile --minify-syntax --minify-whitespace --define "KESTREL_COMMIT=\"$version\"" \
+  src/cli/main.ts src/engine/partition-worker.ts --outfile dist/kestrel.tmp >/dev/null
+mv dist/kestrel.tmp dist/kestrel
