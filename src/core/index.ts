@@ -1,8 +1,11 @@
 // Door of the core room: the ports and values every other room speaks, the bus, time, metrics. Knows no rule language, sensor or socket.
 export type { Alert, Ancestor, Json } from "./alert.ts";
+export { type BusCounters, type BusOptions, EventBus, type FullPolicy, type Partition } from "./bus.ts";
 export { type Cancel, type Clock, MockClock, SystemClock } from "./clock.ts";
 export { assert, KestrelError, messageOf, unreachable } from "./error.ts";
 export { stringifyJson } from "./json.ts";
+export { createLog, type Log, type LogLevel } from "./log.ts";
+export { type MetricFamily, type MetricSample, metric, metricBy } from "./metrics.ts";
 export {
   BATCH_BYTES_MAX,
   BATCH_RECORDS_MAX,

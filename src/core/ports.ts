@@ -12,7 +12,7 @@ export interface RecordBatch {
 /** Most records of one batch. */
 export const BATCH_RECORDS_MAX = 256;
 /** Most bytes of one batch: room for one largest record and many ordinary ones. */
-export const BATCH_BYTES_MAX: number = 4 << 20;
+export const BATCH_BYTES_MAX: number = 2 << 20;
 
 /** Where a source puts its records. The bytes are copied before `push` returns. */
 export interface RecordSink {

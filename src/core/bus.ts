@@ -1,0 +1,219 @@
+// The event bus: numbers records, packs them into batches, hands batches to partitions and gives the results back in order.
+// Invariant: offered = evaluated + dropped + waiting, and results come in the order of seq whatever the number of partitions.
+// Knows no rules: what a partition computes is its own affair.
+import { Header } from "#schema";
+import type { Cancel, Clock } from "./clock.ts";
+import { assert } from "./error.ts";
+import { BATCH_BYTES_MAX, BATCH_RECORDS_MAX, type RecordBatch, type RecordSink } from "./ports.ts";
+
+/** Evaluates batches for the bus. `evaluate` may answer at once or later; the bus keeps the order. */
+export interface Partition<Result> {
+  evaluate(batch: RecordBatch): Result | Promise<Result>;
+}
+
+/** What happens to a record when every batch is in use. */
+export type FullPolicy = "drop" | "block";
+
+/** Settings of an {@link EventBus}. */
+export interface BusOptions<Result> {
+  readonly clock: Clock;
+  readonly partitions: readonly Partition<Result>[];
+  /** `drop` for sensors (counted), `block` for files (the source waits). */
+  readonly whenFull: FullPolicy;
+  /** Longest time a record waits for its batch to fill, in milliseconds; 0 never flushes by itself. */
+  readonly flushMs: number;
+  /** Batches in all; at least partitions + 1. */
+  readonly batchCount: number;
+  /** Gets every batch with its result, in order, before the batch is used again. */
+  readonly consume: (batch: RecordBatch, result: Result) => void;
+}
+
+/** Counters of a bus. */
+export interface BusCounters {
+  /** Records offered by sources. */
+  readonly offered: number;
+  /** Records whose results were consumed. */
+  readonly evaluated: number;
+  /** Records refused because every batch was in use. */
+  readonly dropped: number;
+  /** Records taken and still under way. */
+  readonly waiting: number;
+  /** Total time sources waited for room, in milliseconds. */
+  readonly blockedMs: number;
+}
+
+interface InFlight<Result> {
+  readonly batch: RecordBatch;
+  result: { readonly value: Result } | undefined;
+}
+
+/** Makes a batch. Its bytes are shared memory, so that a partition in a worker reads them in place. */
+function createBatch(): RecordBatch {
+  return {
+    bytes: new Uint8Array(new SharedArrayBuffer(BATCH_BYTES_MAX)),
+    offsets: new Uint32Array(new SharedArrayBuffer(BATCH_RECORDS_MAX * 4)),
+    length: 0,
+    count: 0,
+  };
+}
+
+/** See the head of this file. One per agent or replay. */
+export class EventBus<Result> implements RecordSink {
+  readonly #options: BusOptions<Result>;
+  readonly #free: RecordBatch[];
+  readonly #inFlight: InFlight<Result>[] = [];
+  readonly #load: number[];
+  #filling: RecordBatch | undefined;
+  #fillingWords: DataView;
+  #nextSeq = 0;
+  #offered = 0;
+  #taken = 0;
+  #evaluated = 0;
+  #dropped = 0;
+  #blockedMs = 0;
+  #waiters: (() => void)[] = [];
+  #cancelFlush: Cancel | undefined;
+  #failure: unknown;
+
+  constructor(options: BusOptions<Result>) {
+    assert(options.partitions.length > 0, "a bus has a partition");
+    assert(options.batchCount > options.partitions.length, "a bus has more batches than partitions");
+    this.#options = options;
+    this.#free = Array.from({ length: options.batchCount }, createBatch);
+    this.#load = options.partitions.map(() => 0);
+    this.#fillingWords = new DataView(new ArrayBuffer(0));
+  }
+
+  /** {@inheritDoc RecordSink.push} */
+  push(bytes: Uint8Array, offset: number, length: number): boolean {
+    const filling = this.#filling;
+    if (filling === undefined || filling.count === BATCH_RECORDS_MAX || filling.length + length > BATCH_BYTES_MAX) {
+      if (filling !== undefined) this.flush();
+      if (!this.#openBatch()) {
+        if (this.#options.whenFull === "drop") {
+          this.#offered++;
+          this.#dropped++;
+        }
+        return false;
+      }
+    }
+    this.#offered++;
+    this.#take(this.#filling as RecordBatch, bytes, offset, length);
+    return true;
+  }
+
+  #take(batch: RecordBatch, bytes: Uint8Array, offset: number, length: number): void {
+    const at = batch.length;
+    batch.bytes.set(offset === 0 && length === bytes.length ? bytes : bytes.subarray(offset, offset + length), at);
+    const seq = this.#nextSeq++;
+    this.#fillingWords.setUint32(at + Header.Seq, seq >>> 0, true);
+    this.#fillingWords.setUint32(at + Header.Seq + 4, Math.floor(seq / 0x1_0000_0000), true);
+    batch.offsets[batch.count++] = at;
+    batch.length = at + length;
+    this.#taken++;
+    if (batch.count === BATCH_RECORDS_MAX) this.flush();
+  }
+
+  #openBatch(): boolean {
+    this.#throwFailure();
+    const batch = this.#free.pop();
+    if (batch === undefined) return false;
+    batch.length = 0;
+    batch.count = 0;
+    this.#filling = batch;
+    this.#fillingWords = new DataView(batch.bytes.buffer);
+    if (this.#options.flushMs > 0) this.#cancelFlush = this.#options.clock.after(this.#options.flushMs, () => this.flush());
+    return true;
+  }
+
+  /** Resolves when a batch is free. Counts the time waited. */
+  async ready(): Promise<void> {
+    this.#throwFailure();
+    if (this.#free.length > 0) return;
+    const startMs = performance.now();
+    await new Promise<void>((resolve) => this.#waiters.push(resolve));
+    this.#blockedMs += performance.now() - startMs;
+    this.#throwFailure();
+  }
+
+  /** Sends the batch being filled on its way, however small. */
+  flush(): void {
+    this.#cancelFlush?.();
+    this.#cancelFlush = undefined;
+    const batch = this.#filling;
+    if (batch === undefined) return;
+    this.#filling = undefined;
+    const index = this.#leastLoaded();
+    const entry: InFlight<Result> = { batch, result: undefined };
+    this.#inFlight.push(entry);
+    const answer = (this.#options.partitions[index] as Partition<Result>).evaluate(batch);
+    if (!(answer instanceof Promise)) {
+      this.#settle(entry, answer);
+      return;
+    }
+    this.#load[index] = (this.#load[index] as number) + 1;
+    answer.then(
+      (value) => {
+        this.#load[index] = (this.#load[index] as number) - 1;
+        this.#settle(entry, value);
+      },
+      (error: unknown) => this.#fail(error),
+    );
+  }
+
+  #leastLoaded(): number {
+    let best = 0;
+    for (let index = 1; index < this.#load.length; index++) {
+      if ((this.#load[index] as number) < (this.#load[best] as number)) best = index;
+    }
+    return best;
+  }
+
+  #settle(entry: InFlight<Result>, value: Result): void {
+    entry.result = { value };
+    for (let head = this.#inFlight[0]; head?.result !== undefined; head = this.#inFlight[0]) {
+      this.#options.consume(head.batch, head.result.value);
+      this.#inFlight.shift();
+      this.#evaluated += head.batch.count;
+      this.#free.push(head.batch);
+      this.#wake();
+    }
+  }
+
+  // A partition that fails for other reasons than a rule (a lost worker, a bug) ends the bus: nothing may pass unevaluated.
+  #fail(error: unknown): void {
+    this.#failure ??= error;
+    this.#wake();
+  }
+
+  #throwFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  #wake(): void {
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const resolve of waiters) resolve();
+  }
+
+  /** Flushes and waits until everything taken has been consumed. */
+  async drain(): Promise<void> {
+    this.flush();
+    while (this.#inFlight.length > 0) {
+      this.#throwFailure();
+      await new Promise<void>((resolve) => this.#waiters.push(resolve));
+    }
+    this.#throwFailure();
+  }
+
+  /** Counters now. */
+  counters(): BusCounters {
+    return {
+      offered: this.#offered,
+      evaluated: this.#evaluated,
+      dropped: this.#dropped,
+      waiting: this.#taken - this.#evaluated,
+      blockedMs: this.#blockedMs,
+    };
+  }
+}
