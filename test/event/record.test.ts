@@ -1,0 +1,244 @@
+// Builder, view and validator: what goes in comes out, limits cut and flag, and no damaged bytes let a view read outside.
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { RecordBuilder, RecordView, recordSize, setRecordSeq, validateRecord } from "#event";
+import {
+  ARRAY_ELEMENTS_MAX,
+  EntryFlag,
+  type FieldType,
+  type FieldValue,
+  RECORD_BYTES_MAX,
+  RECORD_FIELDS_MAX,
+  RecordFlag,
+  STRING_BYTES_MAX,
+} from "#schema";
+import { propertyOptions } from "./property.ts";
+
+const builder = new RecordBuilder();
+const view = new RecordView();
+
+function finish(): RecordView {
+  const size = builder.finish();
+  expect(validateRecord(builder.bytes, 0, size)).toBeUndefined();
+  expect(recordSize(builder.bytes, 0)).toBe(size);
+  return view.reset(builder.bytes.slice(0, size), 0);
+}
+
+const i64 = fc.bigInt({ min: -(1n << 63n), max: (1n << 63n) - 1n });
+const u64 = fc.bigInt({ min: 0n, max: (1n << 64n) - 1n });
+const text = fc.string({ unit: "binary", maxLength: 60 });
+const f64 = fc.double({ noNaN: true, noDefaultInfinity: true });
+const address = fc.oneof(fc.ipV4(), fc.constantFrom("::1", "2001:db8::1", "fe80::a:b"));
+
+function valuesOf(type: FieldType): fc.Arbitrary<FieldValue> {
+  const scalars: Readonly<Record<FieldType, fc.Arbitrary<bigint | string | number | boolean>>> = {
+    keyword: text,
+    "keyword[]": text,
+    i64,
+    u64,
+    f64,
+    bool: fc.boolean(),
+    ip: address,
+    date: i64,
+  };
+  return fc.oneof(scalars[type], fc.array(scalars[type], { minLength: 1, maxLength: 6 })) as fc.Arbitrary<FieldValue>;
+}
+
+const fieldType = fc.constantFrom<FieldType>("keyword", "keyword[]", "i64", "u64", "f64", "bool", "ip", "date");
+const field = fieldType.chain((type) => fc.tuple(fc.integer({ min: 1, max: 65_000 }), fc.constant(type), valuesOf(type)));
+
+test("every value comes back, in id order, whatever the order of setting", () => {
+  fc.assert(
+    fc.property(fc.array(field, { maxLength: 40 }), i64, fc.nat(4095), (fields, timeNs, category) => {
+      builder.begin(category, timeNs);
+      const last = new Map<number, FieldValue>();
+      for (const [id, type, value] of fields) {
+        expect(builder.value(id, type, value)).toBe(true);
+        last.set(id, value);
+      }
+      const record = finish();
+      expect(record.category).toBe(category);
+      expect(record.timeNs).toBe(timeNs);
+      expect(BigInt.asIntN(64, (BigInt(record.timeHi) << 32n) | BigInt(record.timeLo))).toBe(timeNs);
+      const ids = [...last.keys()].sort((a, b) => a - b);
+      expect(Array.from({ length: record.fieldCount }, (_, index) => record.idAt(index))).toEqual(ids);
+      for (const id of ids) expect(record.value(id)).toEqual(last.get(id)!);
+      expect(record.value(65_001)).toBeUndefined();
+    }),
+    propertyOptions(400),
+  );
+});
+
+test("no flipped bytes let a view read outside the record", () => {
+  let accepted = 0;
+  fc.assert(
+    fc.property(
+      fc.array(field, { minLength: 1, maxLength: 10 }),
+      fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 4 }),
+      (fields, flips) => {
+        builder.begin(1, 0n);
+        for (const [id, type, value] of fields) builder.value(id, type, value);
+        const size = builder.finish();
+        // Behind the record stands a fence: a view that reads it returns its bytes.
+        const bytes = new Uint8Array(size + 4096).fill(0xee);
+        bytes.set(builder.bytes.subarray(0, size));
+        // Half of the flips go to the header and entries, where they can do harm.
+        for (const [where, byte] of flips) bytes[where % 2 === 0 ? where % size : where % Math.min(size, 120)] = byte;
+        if (validateRecord(bytes, 0, size) !== undefined) return;
+        accepted++;
+        const record = view.reset(bytes, 0);
+        const within = recordSize(bytes, 0);
+        expect(within).toBeLessThanOrEqual(size);
+        const cut = new RecordView().reset(bytes.slice(0, within), 0);
+        for (let index = 0; index < record.fieldCount; index++) expect(cut.valueAt(index)).toEqual(record.valueAt(index));
+      },
+    ),
+    propertyOptions(600),
+  );
+  expect(accepted).toBeGreaterThan(0);
+});
+
+test("random bytes are no record", () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 400 }), (bytes) => {
+      if (validateRecord(bytes, 0, bytes.length) !== undefined) return;
+      const record = new RecordView().reset(bytes.slice(), 0);
+      for (let index = 0; index < record.fieldCount; index++) record.valueAt(index);
+    }),
+    propertyOptions(300),
+  );
+});
+
+test("a long string is cut at a code point and flagged", () => {
+  for (const unit of ["a", "é", "€", "😀"]) {
+    builder.begin(0, 0n);
+    builder.keyword(5, unit.repeat(STRING_BYTES_MAX + 1));
+    builder.keyword(6, "whole");
+    const record = finish();
+    const bytes = new TextEncoder().encode(unit).length;
+    expect(record.string(5)).toBe(unit.repeat(Math.floor(STRING_BYTES_MAX / bytes)));
+    expect(record.flags & RecordFlag.Truncated).toBe(RecordFlag.Truncated);
+    expect(record.flagsAt(0)).toBe(EntryFlag.Truncated);
+    expect(record.flagsAt(1)).toBe(0);
+    const raw = new TextEncoder().encode(unit.repeat(STRING_BYTES_MAX + 1));
+    builder.begin(0, 0n);
+    builder.keywordBytes(5, raw, 0, raw.length);
+    expect(finish().string(5)).toBe(unit.repeat(Math.floor(STRING_BYTES_MAX / bytes)));
+  }
+});
+
+test("a string of exactly the limit is whole", () => {
+  builder.begin(0, 0n);
+  builder.keyword(5, "a".repeat(STRING_BYTES_MAX));
+  const record = finish();
+  expect(record.flags).toBe(0);
+  expect(record.string(5)?.length).toBe(STRING_BYTES_MAX);
+});
+
+test("a record never passes its limit, numbers set last still fit", () => {
+  builder.begin(0, 0n);
+  for (let id = 1; id <= 20; id++) builder.keyword(id, "x".repeat(STRING_BYTES_MAX));
+  builder.keywords(21, ["a", "b"]);
+  for (let id = 100; id < 100 + RECORD_FIELDS_MAX - 21; id++) builder.i64Number(id, id);
+  const record = finish();
+  expect(record.size).toBeLessThanOrEqual(RECORD_BYTES_MAX);
+  expect(record.fieldCount).toBe(RECORD_FIELDS_MAX);
+  expect(record.value(100)).toBe(100n);
+  expect(record.flags & RecordFlag.Truncated).toBe(RecordFlag.Truncated);
+});
+
+test("more fields than the limit are dropped and flagged, also when one field is set for ever", () => {
+  builder.begin(0, 0n);
+  for (let id = 1; id <= RECORD_FIELDS_MAX + 10; id++) builder.i64Number(id, id);
+  let record = finish();
+  expect(record.fieldCount).toBe(RECORD_FIELDS_MAX);
+  expect(record.flags & RecordFlag.Truncated).toBe(RecordFlag.Truncated);
+  builder.begin(0, 0n);
+  for (let round = 0; round < 50_000; round++) builder.keyword(7, "again and again and again");
+  record = finish();
+  expect(record.size).toBeLessThan(RECORD_BYTES_MAX);
+  expect(record.fieldCount).toBe(1);
+});
+
+test("a long list is cut and flagged", () => {
+  builder.begin(0, 0n);
+  builder.keywords(5, new Array(ARRAY_ELEMENTS_MAX + 1).fill("x"));
+  const record = finish();
+  expect(record.strings(5).length).toBe(ARRAY_ELEMENTS_MAX);
+  expect(record.flagsAt(0)).toBe(EntryFlag.Array | EntryFlag.Truncated);
+  builder.begin(0, 0n);
+  builder.keywords(5, new Array(12).fill("y".repeat(STRING_BYTES_MAX)));
+  expect(finish().size).toBeLessThanOrEqual(RECORD_BYTES_MAX);
+});
+
+test("broken UTF-8 becomes U+FFFD", () => {
+  const raw = Uint8Array.of(0x61, 0xff, 0x62, 0xe2, 0x82);
+  builder.begin(0, 0n);
+  builder.keywordBytes(5, raw, 0, raw.length);
+  builder.beginKeywords(6);
+  builder.pushKeywordBytes(raw, 0, 3);
+  builder.pushKeyword("\ud800");
+  builder.endKeywords();
+  const record = finish();
+  expect(record.string(5)).toBe("a\ufffdb\ufffd");
+  expect(record.value(6)).toEqual(["a\ufffdb", "\ufffd"]);
+});
+
+test("values that do not fit are refused and leave nothing", () => {
+  builder.begin(0, 0n);
+  expect(builder.f64(1, Number.NaN)).toBe(false);
+  expect(builder.f64(1, Number.POSITIVE_INFINITY)).toBe(false);
+  expect(builder.i64(2, 1n << 63n)).toBe(false);
+  expect(builder.u64(3, -1n)).toBe(false);
+  expect(builder.u64Number(3, -1)).toBe(false);
+  expect(builder.i64Number(2, 1.5)).toBe(false);
+  expect(builder.i64Number(2, 2 ** 53)).toBe(false);
+  expect(builder.ip(4, "nowhere")).toBe(false);
+  expect(builder.value(5, "keyword", 5)).toBe(false);
+  expect(builder.value(5, "keyword[]", ["a", 5])).toBe(false);
+  expect(builder.value(6, "bool", [])).toBe(true);
+  expect(finish().fieldCount).toBe(0);
+});
+
+test("number setters, list readers and sequence numbers", () => {
+  builder.begin2(4, 5, -1);
+  builder.i64Number(1, -5);
+  builder.u64Words(2, 0xffffffff, 0xffffffff);
+  builder.u64Number(3, 2 ** 40);
+  builder.dateWords(4, 1, 0);
+  builder.keyword(5, "one");
+  builder.ipBytes(6, Uint8Array.of(10, 0, 0, 1), 0, 4);
+  const record = finish();
+  const bytes = record.copy();
+  setRecordSeq(bytes, 0, 7, 1);
+  view.reset(bytes, 0);
+  expect([view.value(1), view.value(2), view.value(3), view.value(4)]).toEqual([-5n, (1n << 64n) - 1n, 1n << 40n, 1n]);
+  expect(view.strings(5)).toEqual(["one"]);
+  expect(view.string(6)).toBe("10.0.0.1");
+  expect(view.number(1)).toBe(-5);
+  expect(view.number(5)).toBeUndefined();
+  expect(view.seq).toBe((1n << 32n) + 7n);
+  expect(view.timeHi).toBe(-1);
+});
+
+test("equal fields have equal shapes, other types another", () => {
+  const shapeOf = (set: () => void): number => {
+    builder.begin(0, 0n);
+    set();
+    return finish().shape;
+  };
+  const first = shapeOf(() => {
+    builder.keyword(1, "a");
+    builder.i64Number(2, 1);
+  });
+  const second = shapeOf(() => {
+    builder.i64Number(2, 99);
+    builder.keyword(1, "other text");
+  });
+  const third = shapeOf(() => {
+    builder.keyword(1, "a");
+    builder.u64Number(2, 1);
+  });
+  expect(second).toBe(first);
+  expect(third).not.toBe(first);
+});
