@@ -1,0 +1,75 @@
+// Command lines: flags by name with types, `--flag value` and `--flag=value`. A wrong flag is a usage error that names the nearest right one.
+import { parseArgs } from "node:util";
+import { KestrelError, messageOf } from "#core";
+import { nearestName } from "#eql";
+
+/** Exit codes of every command. */
+export const EXIT = {
+  ok: 0,
+  /** check or test found something. */
+  findings: 1,
+  /** Wrong flags, arguments or files. */
+  usage: 2,
+  /** This machine, kernel or user cannot run the command. */
+  cannotRun: 3,
+} as const;
+
+/** One flag: text (`once` or `many`), or a switch. */
+export type FlagKind = "switch" | "text" | "texts";
+
+/** Parsed command line. */
+export interface Arguments {
+  readonly positionals: readonly string[];
+  /** Value of a text flag. */
+  text(name: string): string | undefined;
+  /** Values of a flag that may be repeated. */
+  texts(name: string): readonly string[];
+  /** Whether a switch was given. */
+  has(name: string): boolean;
+  /** Value of a text flag as a whole number within bounds. */
+  number(name: string, fallback: number, range: { readonly least: number; readonly most: number }): number;
+}
+
+/** A mistake in the command line; cli prints it with a pointer to --help and exits 2. */
+export function usageError(message: string): KestrelError {
+  return new KestrelError("USAGE", message);
+}
+
+/** Parses `argv` against the flags a command knows. */
+export function parseArguments(argv: readonly string[], flags: Readonly<Record<string, FlagKind>>): Arguments {
+  const options = Object.fromEntries(
+    Object.entries(flags).map(([name, kind]) => [
+      name,
+      kind === "switch" ? { type: "boolean" as const } : { type: "string" as const, multiple: kind === "texts" },
+    ]),
+  );
+  for (const argument of argv) {
+    if (argument === "--") break;
+    const name = /^--([^=]+)/.exec(argument)?.[1];
+    if (name === undefined || name in flags) continue;
+    const nearest = nearestName(name, Object.keys(flags));
+    throw usageError(`Unknown flag "--${name}"${nearest === undefined ? "" : `, did you mean "--${nearest}"?`}`);
+  }
+  let parsed: { readonly values: Readonly<Record<string, unknown>>; readonly positionals: readonly string[] };
+  try {
+    parsed = parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });
+  } catch (error) {
+    throw usageError(messageOf(error).split(". To specify")[0] as string);
+  }
+  const { values, positionals } = parsed;
+  return {
+    positionals,
+    text: (name) => values[name] as string | undefined,
+    texts: (name) => (values[name] as string[] | undefined) ?? [],
+    has: (name) => values[name] === true,
+    number(name, fallback, { least, most }) {
+      const value = values[name] as string | undefined;
+      if (value === undefined) return fallback;
+      const number = Number(value);
+      if (!/^\d+$/.test(value) || number < least || number > most) {
+        throw usageError(`Flag "--${name}" needs a whole number from ${least} to ${most}, not "${value}"`);
+      }
+      return number;
+    },
+  };
+}

@@ -1,0 +1,140 @@
+// Help texts: what each command does, its flags and examples. Kept beside each other so that they stay of one voice.
+
+interface CommandHelp {
+  readonly summary: string;
+  readonly text: string;
+}
+
+/** Flags of every command that reads event logs. */
+const INPUT_FLAGS = `  --timestamp FIELD    field with the event's time (default @timestamp)
+  --time-unit UNIT     unit of numeric times: s, ms, 100ns or ns (default ms)
+  --category FIELD     field with the event's category (default event.category)
+  --tiebreaker FIELD   field that orders events of one time (default event.sequence)
+  --schema FILE        more fields: JSON, {"name": "type", …}; types keyword keyword[] i64 u64 f64 bool ip date`;
+
+/** Commands in the order they are listed. */
+export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
+  run: {
+    summary: "Watch this machine: sensors, rules, alerts, API and page",
+    text: `kestrel run [--rules PATH…] [--data DIR] [--listen HOST:PORT] [--json]
+
+Watches this machine with the rules built into the binary, or with those of --rules, prints alerts, keeps them in DIR and serves
+API and page. Without the rights for BPF it says so and replays the built-in recording instead.
+
+  --rules PATH         rule file, folder or glob instead of the built-in rules; may be repeated
+  --data DIR           where alerts, uploaded rules and the token live (default /var/lib/kestrel, or ~/.local/share/kestrel)
+  --listen HOST:PORT   where API and page are served (default 127.0.0.1:7337; port 0 picks a free one)
+  --json               alerts as JSON lines on standard output
+  --record FILE        also write every event to FILE (.klog)
+  --partitions N       threads that evaluate rules, 1 to 64 (default 1)
+  --backend B          wasm (default) or lua
+  --schema FILE        more fields for rules: JSON, {"name": "type", …}
+  --verbose            log more
+
+Examples
+  kestrel run
+  kestrel run --rules /etc/kestrel/rules --listen 127.0.0.1:0 --json`,
+  },
+  replay: {
+    summary: "Run rules over recorded events; the same input gives the same bytes",
+    text: `kestrel replay FILE… [--rules PATH…] [--json] [--partitions N]
+
+Evaluates rules over event logs: JSON lines (plain, .gz, .zst) or .klog; - reads standard input. Alerts go to standard output in
+order, totals to standard error. Uses the built-in rules without --rules.
+
+  --rules PATH         rule file, folder or glob; may be repeated
+  --json               one alert per line as JSON
+  --partitions N       threads that evaluate rules, 1 to 64 (default 1)
+  --backend B          wasm (default) or lua
+${INPUT_FLAGS}
+
+Examples
+  kestrel replay events.jsonl.gz --rules rules/ --json
+  zcat audit.gz | kestrel replay - --rules shadow.yaml`,
+  },
+  query: {
+    summary: "Run one EQL query over event logs",
+    text: `kestrel query 'EQL' FILE… [--json] [--id FIELD]
+kestrel query --query-file FILE FILE… [--json] [--id FIELD]
+
+Prints the events that match. Fields that Kestrel does not know are typed by looking at the events first.
+
+  --json               one JSON object a line: {"events":[…]}
+  --id FIELD           only the values of this field instead of whole events
+  --query-file FILE    read the query from a file
+  --dialect D          default or endgame
+${INPUT_FLAGS}
+
+Examples
+  kestrel query 'process where process.name == "curl" and process.args : "*-o*"' events.jsonl
+  kestrel query 'process where opcode == 1' old.jsonl --dialect endgame --category event_type --timestamp timestamp --time-unit 100ns`,
+  },
+  check: {
+    summary: "Say whether rules and queries compile, and what is wrong",
+    text: `kestrel check PATH… [--json] [--lenient-fields]
+
+Reads rule files (.yaml .json .toml .eql) and lists (.jsonl whose lines have "query"). Exit code 1 when something has an error.
+
+  --json               one object per rule: {"file","line","id","ok","diagnostics":[…]}
+  --lenient-fields     unknown fields are warnings
+  --schema FILE        more fields: JSON, {"name": "type", …}
+
+Examples
+  kestrel check rules/
+  kestrel check queries.jsonl --lenient-fields --json`,
+  },
+  test: {
+    summary: "Run the tests that rules carry",
+    text: `kestrel test [PATH…] [--json]
+
+Runs each rule's own tests (match and no_match events) on the real engine. Without PATH the built-in rules are tested.
+Exit code 1 when a test fails or a rule does not load.
+
+  --json               one object per test
+  --backend B          wasm (default) or lua
+  --schema FILE        more fields: JSON, {"name": "type", …}
+
+Examples
+  kestrel test rules/
+  kestrel test my-rule.yaml --json`,
+  },
+  doctor: {
+    summary: "Say what this machine lets Kestrel see, and why not more",
+    text: `kestrel doctor [--json]
+
+Loads and attaches every sensor once and prints which attachment is used, what the kernel refused and why, and what is not covered.
+Exit code 3 when no sensor can run here.`,
+  },
+  record: {
+    summary: "Write this machine's events to a .klog or JSON-lines file",
+    text: `kestrel record FILE [--seconds N] [--json]
+
+Records what the sensors see until N seconds have passed or SIGINT. FILE ending in .jsonl (or - with --json) gets JSON lines,
+anything else .klog.
+
+Examples
+  kestrel record hour.klog --seconds 3600
+  kestrel record - --json --seconds 10`,
+  },
+  rules: {
+    summary: "List the built-in rules, or those of a path",
+    text: `kestrel rules [PATH…] [--json]
+kestrel rules show ID [PATH…]
+
+Examples
+  kestrel rules
+  kestrel rules show kestrel.exec-from-shm`,
+  },
+  version: { summary: "Print the version and what the binary carries", text: "kestrel version [--json]" },
+};
+
+/** The overview. */
+export function overview(): string {
+  const width = Math.max(...Object.keys(COMMANDS).map((name) => name.length));
+  const lines = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`);
+  return `kestrel — endpoint detection and response for Linux in one file
+
+${lines.join("\n")}
+
+kestrel COMMAND --help explains a command. Exit codes: 0 fine, 1 findings (check, test), 2 usage, 3 cannot run here.`;
+}

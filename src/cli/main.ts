@@ -1,0 +1,60 @@
+// Entry point of the binary: picks the command, prints errors for people, sets the exit code. Nothing else exits.
+import { KestrelError, messageOf } from "#core";
+import { nearestName } from "#eql";
+import { EXIT } from "./arguments.ts";
+import { COMMANDS, overview } from "./help.ts";
+
+type Command = (argv: readonly string[]) => Promise<number>;
+
+// Loaded on demand, so that `kestrel version` opens no native library and starts at once.
+const LOADERS: Readonly<Record<string, () => Promise<Command>>> = {
+  run: async () => (await import("./run.ts")).run,
+  replay: async () => (await import("./replay.ts")).replay,
+  query: async () => (await import("./query.ts")).query,
+  check: async () => (await import("./check.ts")).check,
+  test: async () => (await import("./test.ts")).test,
+  doctor: async () => (await import("./doctor.ts")).doctor,
+  record: async () => (await import("./record.ts")).record,
+  rules: async () => (await import("./rules.ts")).rules,
+  version: async () => (await import("./version.ts")).version,
+};
+
+async function main(argv: readonly string[]): Promise<number> {
+  const [name = "", ...rest] = argv;
+  if (name === "--version" || name === "-V") return (await (LOADERS["version"] as () => Promise<Command>)())(rest);
+  if (name === "" || name === "help" || name === "--help" || name === "-h") {
+    const about = name === "help" ? COMMANDS[rest[0] ?? ""]?.text : undefined;
+    console.log(about ?? overview());
+    return name === "" ? EXIT.usage : EXIT.ok;
+  }
+  const load = Object.hasOwn(LOADERS, name) ? LOADERS[name] : undefined;
+  if (load === undefined) {
+    const nearest = nearestName(name, Object.keys(LOADERS));
+    console.error(`kestrel: unknown command "${name}"${nearest === undefined ? "" : `, did you mean "${nearest}"?`}\n\n${overview()}`);
+    return EXIT.usage;
+  }
+  if (rest.includes("--help") || rest.includes("-h")) {
+    console.log(COMMANDS[name]?.text);
+    return EXIT.ok;
+  }
+  try {
+    return await (await load())(rest);
+  } catch (error) {
+    return explain(error, name);
+  }
+}
+
+/** Errors that mean the machine or user cannot run this; everything else a KestrelError says is about what was given. */
+const CANNOT_RUN: ReadonlySet<string> = new Set(["NO_BPF", "LIBRARY", "ADDRESS_IN_USE", "STORE", "STORE_FULL", "STORE_READ_ONLY", "STORE_NEWER"]);
+
+function explain(error: unknown, command: string): number {
+  if (!(error instanceof KestrelError)) {
+    const native = error instanceof Error && error.name === "NativeError";
+    console.error(native ? `kestrel: ${messageOf(error)}` : `kestrel: internal error, please report it: ${error instanceof Error ? error.stack : String(error)}`);
+    return EXIT.cannotRun;
+  }
+  console.error(`kestrel: ${error.message}${error.code === "USAGE" ? `\nSee "kestrel ${command} --help"` : ""}`);
+  return CANNOT_RUN.has(error.code) ? EXIT.cannotRun : EXIT.usage;
+}
+
+process.exitCode = await main(process.argv.slice(2));

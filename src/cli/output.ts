@@ -1,0 +1,40 @@
+// Standard output for commands that print many lines: buffered, in order, ends quietly when the reader goes away.
+import { writeSync } from "node:fs";
+
+const BUFFER_BYTES_MAX = 64 << 10;
+const RETRY_MS = 1;
+
+/** Collects lines and writes them in large pieces. */
+export class LineWriter {
+  #pending: string[] = [];
+  #length = 0;
+  readonly #descriptor: number;
+
+  constructor(descriptor = 1) {
+    this.#descriptor = descriptor;
+  }
+
+  /** Adds one line. */
+  line(text: string): void {
+    this.#pending.push(text, "\n");
+    this.#length += text.length + 1;
+    if (this.#length >= BUFFER_BYTES_MAX) this.flush();
+  }
+
+  /** Writes what is waiting. A closed pipe ends the program, as it does for other line tools. */
+  flush(): void {
+    const bytes = Buffer.from(this.#pending.join(""));
+    this.#pending = [];
+    this.#length = 0;
+    for (let at = 0; at < bytes.length; ) {
+      try {
+        at += writeSync(this.#descriptor, bytes, at);
+      } catch (error) {
+        const code = (error as NodeJS.ErrnoException).code;
+        if (code === "EPIPE") process.exit(0);
+        if (code !== "EAGAIN") throw error;
+        Bun.sleepSync(RETRY_MS);
+      }
+    }
+  }
+}

@@ -1,0 +1,53 @@
+// What people see on a terminal. Everything a watched process chose (names, arguments, paths) is shown with its control characters escaped.
+import { type Alert, type Json, stringifyJson } from "#core";
+import type { Severity } from "#schema";
+
+const COLOUR: Readonly<Record<Severity, string>> = { low: "36", medium: "33", high: "31", critical: "1;41;97" };
+const LINE_LENGTH_MAX = 400;
+
+/** Text with control, bidirectional and line-breaking characters replaced by visible escapes. */
+export function printable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters that must not reach a terminal.
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g, (character) => {
+    const code = character.codePointAt(0) as number;
+    return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u{${code.toString(16)}}`;
+  });
+}
+
+/** An alert as a few lines for people. */
+export function alertText(alert: Alert, colour: boolean): string {
+  const paint = (code: string, text: string): string => (colour ? `\u001b[${code}m${text}\u001b[0m` : text);
+  const event = alert.events.at(-1) ?? {};
+  const time = new Date(Number(alert.timeNs / 1_000_000n)).toISOString().replace("T", " ").replace("Z", "");
+  const lines = [`${paint("2", time)} ${paint(COLOUR[alert.severity], ` ${alert.severity.toUpperCase()} `)} ${paint("1", printable(alert.ruleName))}`];
+  const row = (label: string, value: string): void => {
+    if (value !== "") lines.push(`    ${paint("2", label.padEnd(9))} ${clip(printable(value))}`);
+  };
+  if (alert.kind === "quarantine") row("note", alert.message);
+  row("command", textAt(event, ["process", "command_line"]) || textAt(event, ["process", "executable"]));
+  row("file", textAt(event, ["file", "path"]));
+  row("to", [textAt(event, ["destination", "ip"]), textAt(event, ["destination", "port"])].filter(Boolean).join(":"));
+  row("user", userText(event));
+  row("ancestry", alert.ancestry.map((ancestor) => `${ancestor.name || ancestor.executable} (${ancestor.pid})`).join(" ← "));
+  row("rule", `${alert.ruleId}${alert.tags.length > 0 ? `  ${alert.tags.join(" ")}` : ""}`);
+  return `${lines.join("\n")}\n`;
+}
+
+function userText(event: Readonly<Record<string, Json>>): string {
+  const name = textAt(event, ["user", "name"]);
+  const id = textAt(event, ["user", "id"]);
+  return name === "" ? id : id === "" ? name : `${name} (${id})`;
+}
+
+function textAt(event: Readonly<Record<string, Json>>, path: readonly string[]): string {
+  let value: Json | undefined = event;
+  for (const key of path) {
+    if (value === null || typeof value !== "object" || Array.isArray(value)) return "";
+    value = (value as Readonly<Record<string, Json>>)[key];
+  }
+  return value === undefined || value === null ? "" : typeof value === "string" ? value : stringifyJson(value);
+}
+
+function clip(text: string): string {
+  return text.length <= LINE_LENGTH_MAX ? text : `${text.slice(0, LINE_LENGTH_MAX)}… (${text.length} characters)`;
+}

@@ -1,0 +1,37 @@
+// What the engine remembers of one armed rule: counters, throttle, quarantine.
+import type { RecordView } from "#event";
+import type { Rule } from "#rules";
+import type { SchemaRegistry } from "#schema";
+import { Throttle } from "./throttle.ts";
+
+/** See the head of this file. Made anew at every reload. */
+export class RuleState {
+  /** Events the rule matched. */
+  hits = 0;
+  /** Alerts it raised. */
+  alerts = 0;
+  /** Stopped because it failed. */
+  quarantined = false;
+  readonly #throttle: Throttle | undefined;
+  readonly #keyIds: readonly number[];
+
+  constructor(
+    readonly rule: Rule,
+    registry: SchemaRegistry,
+  ) {
+    const { throttle } = rule;
+    this.#throttle = throttle === undefined ? undefined : new Throttle(throttle.limit, throttle.windowMs);
+    this.#keyIds = (throttle?.by ?? []).map((name) => registry.byName(name)?.id ?? 0);
+  }
+
+  /** Alerts held back by the throttle. */
+  get suppressed(): number {
+    return this.#throttle?.suppressed ?? 0;
+  }
+
+  /** Whether a match of this record may raise an alert. */
+  admit(record: RecordView): boolean {
+    if (this.#throttle === undefined) return true;
+    return this.#throttle.admit(this.#keyIds.map((id) => String(record.value(id))).join("\0"), record.timeNs);
+  }
+}

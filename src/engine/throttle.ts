@@ -1,0 +1,38 @@
+// Limits the alerts of one rule: at most `limit` for each key in a window of event time. Bounded; counts what it holds back.
+
+/** Most keys one rule remembers; the least recently used is forgotten first. */
+export const THROTTLE_KEYS_MAX = 10_000;
+
+interface Window {
+  startNs: bigint;
+  count: number;
+}
+
+/** State of one rule's throttle. */
+export class Throttle {
+  readonly #windows = new Map<string, Window>();
+  readonly #windowNs: bigint;
+  readonly #limit: number;
+  /** Alerts held back so far. */
+  suppressed = 0;
+
+  constructor(limit: number, windowMs: number) {
+    this.#limit = limit;
+    this.#windowNs = BigInt(windowMs) * 1_000_000n;
+  }
+
+  /** Whether an alert with this key at this event time may pass. */
+  admit(key: string, timeNs: bigint): boolean {
+    let window = this.#windows.get(key);
+    if (window !== undefined) this.#windows.delete(key);
+    if (window === undefined || timeNs - window.startNs >= this.#windowNs || timeNs < window.startNs) window = { startNs: timeNs, count: 0 };
+    this.#windows.set(key, window);
+    if (this.#windows.size > THROTTLE_KEYS_MAX) this.#windows.delete(this.#windows.keys().next().value as string);
+    if (window.count >= this.#limit) {
+      this.suppressed++;
+      return false;
+    }
+    window.count++;
+    return true;
+  }
+}
