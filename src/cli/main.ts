@@ -45,12 +45,24 @@ async function main(argv: readonly string[]): Promise<number> {
 }
 
 /** Errors that mean the machine or user cannot run this; everything else a KestrelError says is about what was given. */
-const CANNOT_RUN: ReadonlySet<string> = new Set(["NO_BPF", "LIBRARY", "ADDRESS_IN_USE", "STORE", "STORE_FULL", "STORE_READ_ONLY", "STORE_NEWER"]);
+const CANNOT_RUN: ReadonlySet<string> = new Set([
+  "NO_BPF",
+  "LIBRARY",
+  "ADDRESS_IN_USE",
+  "STORE",
+  "STORE_FULL",
+  "STORE_READ_ONLY",
+  "STORE_NEWER",
+]);
 
 function explain(error: unknown, command: string): number {
   if (!(error instanceof KestrelError)) {
     const native = error instanceof Error && error.name === "NativeError";
-    console.error(native ? `kestrel: ${messageOf(error)}` : `kestrel: internal error, please report it: ${error instanceof Error ? error.stack : String(error)}`);
+    console.error(
+      native
+        ? `kestrel: ${messageOf(error)}`
+        : `kestrel: internal error, please report it: ${error instanceof Error ? error.stack : String(error)}`,
+    );
     return EXIT.cannotRun;
   }
   console.error(`kestrel: ${error.message}${error.code === "USAGE" ? `\nSee "kestrel ${command} --help"` : ""}`);

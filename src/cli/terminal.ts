@@ -19,7 +19,9 @@ export function alertText(alert: Alert, colour: boolean): string {
   const paint = (code: string, text: string): string => (colour ? `\u001b[${code}m${text}\u001b[0m` : text);
   const event = alert.events.at(-1) ?? {};
   const time = new Date(Number(alert.timeNs / 1_000_000n)).toISOString().replace("T", " ").replace("Z", "");
-  const lines = [`${paint("2", time)} ${paint(COLOUR[alert.severity], ` ${alert.severity.toUpperCase()} `)} ${paint("1", printable(alert.ruleName))}`];
+  const lines = [
+    `${paint("2", time)} ${paint(COLOUR[alert.severity], ` ${alert.severity.toUpperCase()} `)} ${paint("1", printable(alert.ruleName))}`,
+  ];
   const row = (label: string, value: string): void => {
     if (value !== "") lines.push(`    ${paint("2", label.padEnd(9))} ${clip(printable(value))}`);
   };

@@ -1,7 +1,7 @@
 // The event bus: numbers records, packs them into batches, hands batches to partitions and gives the results back in order.
 // Invariant: offered = evaluated + dropped + waiting, and results come in the order of seq whatever the number of partitions.
 // Knows no rules: what a partition computes is its own affair.
-import { Header } from "#schema";
+import { setRecordSeq } from "#event";
 import type { Cancel, Clock } from "./clock.ts";
 import { assert } from "./error.ts";
 import { BATCH_BYTES_MAX, BATCH_RECORDS_MAX, type RecordBatch, type RecordSink } from "./ports.ts";
@@ -64,7 +64,6 @@ export class EventBus<Result> implements RecordSink {
   readonly #inFlight: InFlight<Result>[] = [];
   readonly #load: number[];
   #filling: RecordBatch | undefined;
-  #fillingWords: DataView;
   #nextSeq = 0;
   #offered = 0;
   #taken = 0;
@@ -81,7 +80,6 @@ export class EventBus<Result> implements RecordSink {
     this.#options = options;
     this.#free = Array.from({ length: options.batchCount }, createBatch);
     this.#load = options.partitions.map(() => 0);
-    this.#fillingWords = new DataView(new ArrayBuffer(0));
   }
 
   /** {@inheritDoc RecordSink.push} */
@@ -106,8 +104,7 @@ export class EventBus<Result> implements RecordSink {
     const at = batch.length;
     batch.bytes.set(offset === 0 && length === bytes.length ? bytes : bytes.subarray(offset, offset + length), at);
     const seq = this.#nextSeq++;
-    this.#fillingWords.setUint32(at + Header.Seq, seq >>> 0, true);
-    this.#fillingWords.setUint32(at + Header.Seq + 4, Math.floor(seq / 0x1_0000_0000), true);
+    setRecordSeq(batch.bytes, at, seq >>> 0, Math.floor(seq / 0x1_0000_0000));
     batch.offsets[batch.count++] = at;
     batch.length = at + length;
     this.#taken++;
@@ -121,7 +118,6 @@ export class EventBus<Result> implements RecordSink {
     batch.length = 0;
     batch.count = 0;
     this.#filling = batch;
-    this.#fillingWords = new DataView(batch.bytes.buffer);
     if (this.#options.flushMs > 0) this.#cancelFlush = this.#options.clock.after(this.#options.flushMs, () => this.flush());
     return true;
   }

@@ -1,5 +1,6 @@
 // Door of the core room: the ports and values every other room speaks, the bus, time, metrics. Knows no rule language, sensor or socket.
 export type { Alert, Ancestor, Json } from "./alert.ts";
+export { decodeAlert, encodeAlert } from "./alert-json.ts";
 export { type BusCounters, type BusOptions, EventBus, type FullPolicy, type Partition } from "./bus.ts";
 export { type Cancel, type Clock, MockClock, SystemClock } from "./clock.ts";
 export { assert, KestrelError, messageOf, unreachable } from "./error.ts";

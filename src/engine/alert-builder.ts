@@ -1,11 +1,18 @@
 // Rule and record in, alert out. A pure function: the same record gives the same alert whenever and wherever it is evaluated.
 import type { Alert, Ancestor, Emission, Json } from "#core";
-import { encodeJson, RecordView } from "#event";
+import { encodeJson, type RecordView } from "#event";
 import type { Rule } from "#rules";
 import { type FieldValue, Header, type SchemaRegistry } from "#schema";
 
 /** Fields an alert's sentence is taken from, the first present one wins. */
-const SUBJECT_FIELDS = ["process.command_line", "process.executable", "file.path", "destination.ip", "dns.question.name", "process.name"] as const;
+const SUBJECT_FIELDS = [
+  "process.command_line",
+  "process.executable",
+  "file.path",
+  "destination.ip",
+  "dns.question.name",
+  "process.name",
+] as const;
 const SUBJECT_LENGTH_MAX = 200;
 
 /** Builds alerts for one registry. */
@@ -46,7 +53,13 @@ export class AlertBuilder {
 
   /** The alert that says a rule was stopped at this record. */
   quarantineAlert(rule: Rule, record: RecordView, reason: string): Alert {
-    return this.#alert("quarantine", rule, record, `Rule "${rule.id}" was stopped and will not run again until it is loaded anew: ${reason}`, {});
+    return this.#alert(
+      "quarantine",
+      rule,
+      record,
+      `Rule "${rule.id}" was stopped and will not run again until it is loaded anew: ${reason}`,
+      {},
+    );
   }
 
   #alert(kind: Alert["kind"], rule: Rule, record: RecordView, message: string, captures: Readonly<Record<string, Json>>): Alert {
@@ -103,12 +116,11 @@ function toJson(value: FieldValue): Json {
 
 // Everything but seq: a recording of live events replays under other numbers and must give the same ids.
 function alertId(kind: Alert["kind"], ruleId: string, record: RecordView): string {
-  const bytes = record.bytes;
-  const start = record.offset;
+  const bytes = record.copy();
   return new Bun.CryptoHasher("sha256")
     .update(`${kind}\0${ruleId}\0`)
-    .update(bytes.subarray(start, start + Header.Seq))
-    .update(bytes.subarray(start + Header.Time, start + record.sizeBytes))
+    .update(bytes.subarray(0, Header.Seq))
+    .update(bytes.subarray(Header.Time))
     .digest("hex")
     .slice(0, 32);
 }

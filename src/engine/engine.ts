@@ -2,7 +2,17 @@
 // Invariants: alerts leave in the order of seq, then of rules; a failing rule is quarantined from the batch it failed in and the others go on;
 // the same records and rules give the same alerts on any number of partitions. Knows no sensor and no socket.
 import {
-  type Alert, type BusCounters, type Clock, EventBus, type FullPolicy, type Log, messageOf, type RecordBatch, type RecordSink, RuleFault, type Sink,
+  type Alert,
+  type BusCounters,
+  type Clock,
+  EventBus,
+  type FullPolicy,
+  type Log,
+  messageOf,
+  type RecordBatch,
+  type RecordSink,
+  RuleFault,
+  type Sink,
 } from "#core";
 import { compileRuleSet } from "#eql";
 import { RecordView } from "#event";
@@ -78,7 +88,10 @@ export class Engine {
     this.#partitions =
       options.partitions === 1
         ? [this.#retry]
-        : Array.from({ length: options.partitions }, () => new WorkerPartition({ backend: options.backend, cacheDirectory: options.cacheDirectory }));
+        : Array.from(
+            { length: options.partitions },
+            () => new WorkerPartition({ backend: options.backend, cacheDirectory: options.cacheDirectory }),
+          );
     this.#bus = new EventBus({
       clock: options.clock,
       partitions: this.#partitions,

@@ -80,7 +80,11 @@ export type WorkerRequest =
 export type WorkerReply =
   | { readonly kind: "done"; readonly id: number }
   | { readonly kind: "hits"; readonly id: number; readonly hits: Uint32Array }
-  | { readonly kind: "fault"; readonly id: number; readonly fault: Pick<RuleFault, "predicate" | "message"> & { readonly faultKind: RuleFault["kind"] } }
+  | {
+      readonly kind: "fault";
+      readonly id: number;
+      readonly fault: Pick<RuleFault, "predicate" | "message"> & { readonly faultKind: RuleFault["kind"] };
+    }
   | { readonly kind: "error"; readonly id: number; readonly message: string };
 
 /** Evaluates in a worker thread. */

@@ -25,7 +25,8 @@ export class Throttle {
   admit(key: string, timeNs: bigint): boolean {
     let window = this.#windows.get(key);
     if (window !== undefined) this.#windows.delete(key);
-    if (window === undefined || timeNs - window.startNs >= this.#windowNs || timeNs < window.startNs) window = { startNs: timeNs, count: 0 };
+    if (window === undefined || timeNs - window.startNs >= this.#windowNs || timeNs < window.startNs)
+      window = { startNs: timeNs, count: 0 };
     this.#windows.set(key, window);
     if (this.#windows.size > THROTTLE_KEYS_MAX) this.#windows.delete(this.#windows.keys().next().value as string);
     if (window.count >= this.#limit) {
