@@ -16,7 +16,7 @@ export const enum Header {
   Category = 4,
   /** u16: number of field entries. */
   FieldCount = 6,
-  /** u32: FNV-1a hash over the (id, type, flags) of all entries; equal shapes have equal entry positions. */
+  /** u32: FNV-1a hash over the first word (id, type, flags) of every entry, a word at a time; equal shapes have equal entry positions. */
   Shape = 8,
   /** u32: {@link RecordFlag} bits. */
   Flags = 12,
