@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/*
+ * A process asked for a connection over IPv4 or IPv6. Addresses come from the kernel's own copy or from the socket. Local (UNIX) sockets
+ * are left out.
+ */
+#define RING activity_ring
+#include "sensor.h"
+
+#define AF_INET 2
+#define AF_INET6 10
+#define TCP_SYN_SENT 2
+#define PROTOCOL_TCP 6
+#define PROTOCOL_MPTCP 262
+
+struct sockaddr_any {
+	__u16 family;
+	__u16 port;
+	__u32 ip4; /* IPv6: flow information */
+	__u8 ip6[16];
+};
+
+static __always_inline bool is_own_process(struct task_struct *task)
+{
+	return config.agent_pid && BPF_CORE_READ(task, tgid) == config.agent_pid;
+}
+
+/* A kernel thread (NFS, a tunnel) connects on nobody's behalf. */
+static __always_inline bool is_kernel_thread(struct task_struct *task)
+{
+	return !BPF_CORE_READ(task, mm);
+}
+
+static __always_inline __u16 port_of(__u16 network_order)
+{
+	return __builtin_bswap16(network_order);
+}
+
+/* Preferred: the check every connect passes, io_uring and 32-bit calls included; the address is already the kernel's copy. */
+SEC("?fentry/security_socket_connect")
+int kestrel_connect_fentry(__u64 *ctx)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct sock *sk = BPF_CORE_READ((struct socket *)ctx[0], sk);
+	struct connect_event event = {};
+	struct sockaddr_any address = {};
+	int length = ctx[2];
+
+	if (length < 16)
+		return 0;
+	bpf_probe_read_kernel(&address, 16, (const void *)ctx[1]);
+	if (address.family != AF_INET && address.family != AF_INET6)
+		return 0;
+	if (address.family == AF_INET6 && length < 24)
+		return 0;
+	if (is_own_process(task) || is_kernel_thread(task))
+		return 0;
+	fill_header(&event.head, task, OP_CONNECT);
+	if (address.family == AF_INET) {
+		__builtin_memcpy(event.destination, &address.ip4, 4);
+	} else {
+		bpf_probe_read_kernel(event.destination, 16, (const char *)ctx[1] + 8);
+	}
+	event.family = address.family;
+	event.protocol = BPF_CORE_READ(sk, sk_protocol);
+	event.source_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	event.destination_port = port_of(address.port);
+	send(&event, sizeof(event), OP_CONNECT, 0);
+	return 0;
+}
+
+/*
+ * Fallback, TCP: the socket enters SYN_SENT in the context of the process that connects, whatever call it used. The source port is not
+ * chosen yet unless the process bound one.
+ */
+SEC("?raw_tp/inet_sock_set_state")
+int kestrel_connect_tcp(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct sock *sk = (struct sock *)ctx->args[0];
+	struct task_struct *task;
+	struct connect_event event = {};
+	__u16 protocol;
+
+	if (ctx->args[2] != TCP_SYN_SENT)
+		return 0;
+	protocol = BPF_CORE_READ(sk, sk_protocol);
+	if (protocol != PROTOCOL_TCP && protocol != PROTOCOL_MPTCP)
+		return 0;
+	task = (struct task_struct *)bpf_get_current_task();
+	if (is_own_process(task) || is_kernel_thread(task))
+		return 0;
+	fill_header(&event.head, task, OP_CONNECT);
+	event.family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	if (event.family == AF_INET) {
+		BPF_CORE_READ_INTO(&event.source, sk, __sk_common.skc_rcv_saddr);
+		BPF_CORE_READ_INTO(&event.destination, sk, __sk_common.skc_daddr);
+	} else if (event.family == AF_INET6) {
+		BPF_CORE_READ_INTO(&event.source, sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr8);
+		BPF_CORE_READ_INTO(&event.destination, sk, __sk_common.skc_v6_daddr.in6_u.u6_addr8);
+	} else {
+		return 0;
+	}
+	event.protocol = PROTOCOL_TCP;
+	event.source_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	event.destination_port = port_of(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	send(&event, sizeof(event), OP_CONNECT, 0);
+	return 0;
+}
+
+/* Fallback, everything but TCP: cgroup hooks of the root, so of every process. They must always allow. */
+static __always_inline int report_datagram(struct bpf_sock_addr *ctx, __u16 family)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct connect_event event = {};
+
+	if (ctx->protocol == PROTOCOL_TCP || ctx->protocol == PROTOCOL_MPTCP)
+		return 1;
+	if (is_own_process(task) || is_kernel_thread(task))
+		return 1;
+	fill_header(&event.head, task, OP_CONNECT);
+	if (family == AF_INET) {
+		__u32 ip4 = ctx->user_ip4;
+
+		__builtin_memcpy(event.destination, &ip4, 4);
+	} else {
+		__u32 ip6[4] = { ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3] };
+
+		__builtin_memcpy(event.destination, ip6, 16);
+	}
+	event.family = family;
+	event.protocol = ctx->protocol;
+	event.destination_port = port_of(ctx->user_port);
+	send(&event, sizeof(event), OP_CONNECT, 0);
+	return 1;
+}
+
+SEC("?cgroup/connect4")
+int kestrel_connect_cgroup4(struct bpf_sock_addr *ctx)
+{
+	return report_datagram(ctx, AF_INET);
+}
+
+SEC("?cgroup/connect6")
+int kestrel_connect_cgroup6(struct bpf_sock_addr *ctx)
+{
+	return report_datagram(ctx, AF_INET6);
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * What the sensors write into the rings and count in the counter map. Shared with user space: src/ebpf/wire.ts holds the same offsets and
+ * a test compares them with what a compiled offsetof says. Fixed-width types, widest first, every padding named. Op numbers are never
+ * reused.
+ */
+#ifndef KESTREL_EVENT_H
+#define KESTREL_EVENT_H
+
+#include <linux/types.h>
+
+enum event_op {
+	OP_EXEC = 1,
+	OP_ARGS = 2, /* more bytes of the arguments of the exec before it on the same pid */
+	OP_FORK = 3,
+	OP_EXIT = 4,
+	OP_FILE = 5,
+	OP_CONNECT = 6,
+	OP_COUNT = 7, /* rows of the counter map */
+};
+
+/* Bits of event_header.flags. */
+enum event_flag {
+	FLAG_PATH_CUT = 1,	 /* a path is incomplete: its outermost directories are missing */
+	FLAG_ARGS_CUT = 2,	 /* arguments above ARGS_BYTES_MAX were left out */
+	FLAG_READ_FAILED = 4,	 /* some kernel or user memory could not be read */
+	FLAG_SCRIPT = 8,	 /* exec: the file named by the caller is a script, not the program that runs */
+	FLAG_PRIVILEGED = 16,	 /* exec: a setuid, setgid or file-capability exec (AT_SECURE) */
+	FLAG_CREATED = 32,	 /* file: this open made the file */
+	FLAG_WATCHED = 64,	 /* file: opened for reading, reported because its name is on the watch list */
+};
+
+#define COMM_BYTES 16
+#define PATH_BYTES_MAX 4096	   /* bytes of one path in a record */
+#define FILENAME_BYTES_MAX 4096	   /* bytes of the name given to execve */
+#define ARGS_CHUNK_BYTES 16384	   /* bytes of arguments in one record */
+#define ARGS_BYTES_MAX (256 << 10) /* bytes of arguments in all records of one exec */
+#define WATCH_NAME_BYTES 32	   /* key of the watch list: a file or directory name with zero padding */
+
+/* Values of the watch list. */
+#define WATCH_NAME 1   /* a file of this name */
+#define WATCH_PARENT 2 /* any file in a directory of this name */
+
+/* Begins every record: who did it. Ids are those of the initial namespaces. */
+struct event_header {
+	__u64 time_ns;	       /* CLOCK_BOOTTIME */
+	__u64 start_ns;	       /* boot time at which the process began */
+	__u64 parent_start_ns; /* the same of its parent */
+	__u64 cgroup_id;       /* cgroup v2 */
+	__u32 pid;	       /* process (tgid) */
+	__u32 tid;	       /* thread that did it */
+	__u32 ppid;
+	__u32 vpid; /* the process in its own pid namespace */
+	__u32 uid;
+	__u32 gid;
+	__u32 euid;
+	__u32 egid;
+	__u32 suid;
+	__u32 sgid;
+	__u32 login_uid;
+	__u32 audit_session;
+	__u32 pgid;
+	__u32 sid;
+	__u32 tty; /* major << 20 | minor, 0: none */
+	__u16 op;
+	__u16 flags;
+	char comm[COMM_BYTES];
+};
+
+/*
+ * The program that runs now. Behind it, one after another without padding: executable path, working directory (both as path names from
+ * the file up to the root, each with its NUL), the filename given to execve, the first bytes of the arguments.
+ */
+struct exec_event {
+	struct event_header head;
+	__u64 inode;
+	__u32 device; /* major << 20 | minor */
+	__u32 nlink;
+	__u32 mode;
+	__u32 owner;
+	__u32 args_size;  /* bytes of all arguments of the process */
+	__u32 args_bytes; /* of these in this record */
+	__u16 path_bytes;
+	__u16 cwd_bytes;
+	__u16 filename_bytes;
+	__u16 pad;
+};
+
+/* args_bytes more bytes of arguments follow. */
+struct args_event {
+	struct event_header head;
+	__u32 offset; /* of the first byte within all arguments */
+	__u32 args_bytes;
+};
+
+/* The header's identity is the new process. */
+struct fork_event {
+	struct event_header head;
+	__u32 forker_pid; /* process that called fork; differs from ppid with CLONE_PARENT */
+	__u32 pad;
+};
+
+struct exit_event {
+	struct event_header head;
+	__u32 code; /* as wait(2) reports it: exit code << 8 | signal */
+	__u32 pad;
+};
+
+/* path_bytes of path names follow, from the file up to the root. */
+struct file_event {
+	struct event_header head;
+	__u64 inode;
+	__u64 size; /* at the time of the open */
+	__u32 device;
+	__u32 mode;
+	__u32 owner;
+	__u32 group;
+	__u32 open_flags;
+	__u32 nlink;
+	__u32 fs_magic;
+	__u16 path_bytes;
+	__u16 pad;
+};
+
+struct connect_event {
+	struct event_header head;
+	__u8 source[16]; /* network order; IPv4 in the first four bytes */
+	__u8 destination[16];
+	__u16 family;	/* AF_INET, AF_INET6 */
+	__u16 protocol; /* IPPROTO_ */
+	__u16 source_port;
+	__u16 destination_port;
+};
+
+/* One row of the per-CPU counter map, by op. */
+struct sensor_counters {
+	__u64 produced;	   /* records the sensor tried to send */
+	__u64 dropped;	   /* of these, refused by a full ring */
+	__u64 truncated;   /* sent with something cut */
+	__u64 read_failed; /* sent with something unreadable */
+};
+
+#endif

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/*
+ * A program was started. Runs after the fact at sched_process_exec, when the new image is in place: the path comes from the file that is
+ * mapped, the arguments from the memory the kernel itself has just filled, so the caller cannot swap them between check and use.
+ */
+#define RING process_ring
+#include "path.h"
+
+/* Chunks that follow the first: together ARGS_BYTES_MAX. */
+#define ARGS_CHUNKS_MAX (ARGS_BYTES_MAX / ARGS_CHUNK_BYTES)
+
+static __always_inline void fill_file(struct exec_event *event, struct file *file)
+{
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+
+	event->inode = BPF_CORE_READ(inode, i_ino);
+	event->device = BPF_CORE_READ(inode, i_sb, s_dev);
+	event->nlink = BPF_CORE_READ(inode, i_nlink);
+	event->mode = BPF_CORE_READ(inode, i_mode);
+	event->owner = BPF_CORE_READ(inode, i_uid.val);
+}
+
+static __always_inline __u16 append_filename(struct record *record, const char *filename)
+{
+	__u32 used = record->used;
+	long length;
+
+	if (used > RECORD_BYTES - FILENAME_BYTES_MAX)
+		return 0;
+	length = bpf_probe_read_kernel_str(record->bytes + used, FILENAME_BYTES_MAX, filename);
+	if (length <= 0)
+		return 0;
+	record->used = used + length;
+	return length;
+}
+
+/* Appends one chunk of user memory. Its pages were written a moment ago, so they are present unless memory is very short. */
+static __always_inline __u32 append_args(struct record *record, unsigned long from, unsigned long size)
+{
+	__u32 used = record->used;
+
+	if (size > ARGS_CHUNK_BYTES)
+		size = ARGS_CHUNK_BYTES;
+	if (used > RECORD_BYTES - ARGS_CHUNK_BYTES)
+		return 0;
+	if (bpf_probe_read_user(record->bytes + used, size, (const void *)from)) {
+		record->head.flags |= FLAG_READ_FAILED;
+		return 0;
+	}
+	record->used = used + size;
+	return size;
+}
+
+/* Sends bytes [ARGS_CHUNK_BYTES, size) of the arguments in further records; the header stays that of the exec. */
+static __always_inline void send_more_args(struct record *record, unsigned long from, unsigned long size)
+{
+	record->head.op = OP_ARGS;
+	for (__u32 i = 1; i < ARGS_CHUNKS_MAX; i++) {
+		unsigned long offset = i * ARGS_CHUNK_BYTES;
+		__u32 bytes;
+
+		if (offset >= size)
+			return;
+		record->used = sizeof(struct args_event);
+		record->args.offset = offset;
+		record->args.args_bytes = append_args(record, from + offset, size - offset);
+		bytes = record->used;
+		if (!record->args.args_bytes || bytes > RECORD_BYTES)
+			return;
+		send(record->bytes, bytes, OP_ARGS, 0);
+	}
+}
+
+SEC("raw_tp/sched_process_exec")
+int kestrel_exec(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct task_struct *task = (struct task_struct *)ctx->args[0];
+	struct linux_binprm *binprm = (struct linux_binprm *)ctx->args[2];
+	struct mm_struct *mm = BPF_CORE_READ(task, mm);
+	struct file *file = BPF_CORE_READ(mm, exe_file);
+	const char *filename = BPF_CORE_READ(binprm, filename);
+	unsigned long from = BPF_CORE_READ(mm, arg_start);
+	unsigned long size = BPF_CORE_READ(mm, arg_end) - from;
+	struct record *record = scratch_record();
+	__u32 bytes;
+
+	if (!record)
+		return 0;
+	fill_header(&record->head, task, OP_EXEC);
+	fill_file(&record->exec, file);
+	record->exec.pad = 0;
+	record->exec.args_size = size > 0xffffffff ? 0xffffffff : size;
+	if (size > ARGS_BYTES_MAX) {
+		size = ARGS_BYTES_MAX;
+		record->head.flags |= FLAG_ARGS_CUT;
+	}
+	if (BPF_CORE_READ(binprm, interp) != filename)
+		record->head.flags |= FLAG_SCRIPT;
+	if (BPF_CORE_READ_BITFIELD_PROBED(binprm, secureexec))
+		record->head.flags |= FLAG_PRIVILEGED;
+
+	record->used = sizeof(struct exec_event);
+	record->exec.path_bytes = append_path((__u64)BPF_CORE_READ(file, f_path.mnt), (__u64)BPF_CORE_READ(file, f_path.dentry));
+	record->exec.cwd_bytes = append_path((__u64)BPF_CORE_READ(task, fs, pwd.mnt), (__u64)BPF_CORE_READ(task, fs, pwd.dentry));
+	record->exec.filename_bytes = append_filename(record, filename);
+	record->exec.args_bytes = append_args(record, from, size);
+	bytes = record->used;
+	if (bytes > RECORD_BYTES)
+		return 0;
+	send(record->bytes, bytes, OP_EXEC, record->head.flags);
+	if (size > ARGS_CHUNK_BYTES)
+		send_more_args(record, from, size);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/*
+ * A regular file was made or opened for writing, or one on the watch list was opened for reading. Judged by the file object the kernel
+ * opened, never by the path the caller passed.
+ */
+#define RING activity_ring
+#include "path.h"
+#include "syscall.h"
+
+#define PROC_SUPER_MAGIC 0x9fa0
+#define PROC_DEPTH_MAX 16
+
+/* Names whose reading is reported: credentials, keys. Filled by user space after load. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 256);
+	__uint(key_size, WATCH_NAME_BYTES);
+	__type(value, __u32);
+} watch_list SEC(".maps");
+
+static __always_inline bool name_is_watched(struct dentry *dentry, __u32 as)
+{
+	char name[WATCH_NAME_BYTES] = {};
+	__u32 *found;
+
+	/* A longer name is cut and then equals no key: every key ends with a NUL. */
+	if (bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(dentry, d_name.name)) <= 0)
+		return false;
+	found = bpf_map_lookup_elem(&watch_list, name);
+	return found && *found == as;
+}
+
+static __always_inline bool is_watched(struct dentry *dentry)
+{
+	return name_is_watched(dentry, WATCH_NAME) || name_is_watched(BPF_CORE_READ(dentry, d_parent), WATCH_PARENT);
+}
+
+/* Of procfs only /proc/sys: what programs write about themselves is no file in any rule's sense. */
+static __always_inline bool is_proc_noise(struct dentry *dentry, __u64 magic)
+{
+	struct dentry *top = dentry;
+	char name[4] = {};
+
+	if (magic != PROC_SUPER_MAGIC)
+		return false;
+	for (int i = 0; i < PROC_DEPTH_MAX; i++) {
+		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
+
+		if (parent == dentry)
+			break;
+		top = dentry;
+		dentry = parent;
+	}
+	bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(top, d_name.name));
+	return !(name[0] == 's' && name[1] == 'y' && name[2] == 's' && name[3] == 0);
+}
+
+static __always_inline void report_open(struct file *file)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
+	__u32 f_mode = BPF_CORE_READ(file, f_mode);
+	__u16 mode = BPF_CORE_READ(inode, i_mode);
+	__u16 flags = 0;
+	struct record *record;
+	__u64 magic;
+	__u32 bytes;
+
+	if ((mode & S_IFMT) != S_IFREG)
+		return;
+	if (f_mode & FMODE_CREATED)
+		flags |= FLAG_CREATED;
+	if (!(f_mode & (FMODE_WRITE | FMODE_CREATED))) {
+		if (!(f_mode & FMODE_READ) || !is_watched(dentry))
+			return;
+		flags |= FLAG_WATCHED;
+	}
+	magic = BPF_CORE_READ(inode, i_sb, s_magic);
+	if (is_proc_noise(dentry, magic))
+		return;
+	if (config.agent_pid && BPF_CORE_READ(task, tgid) == config.agent_pid)
+		return;
+	record = scratch_record();
+	if (!record)
+		return;
+	fill_header(&record->head, task, OP_FILE);
+	record->head.flags = flags;
+	record->file.inode = BPF_CORE_READ(inode, i_ino);
+	record->file.size = BPF_CORE_READ(inode, i_size);
+	record->file.device = BPF_CORE_READ(inode, i_sb, s_dev);
+	record->file.mode = mode;
+	record->file.owner = BPF_CORE_READ(inode, i_uid.val);
+	record->file.group = BPF_CORE_READ(inode, i_gid.val);
+	record->file.open_flags = BPF_CORE_READ(file, f_flags);
+	record->file.nlink = BPF_CORE_READ(inode, i_nlink);
+	record->file.fs_magic = magic;
+	record->file.pad = 0;
+	record->used = sizeof(struct file_event);
+	record->file.path_bytes = append_path((__u64)BPF_CORE_READ(file, f_path.mnt), (__u64)dentry);
+	bytes = record->used;
+	if (bytes > RECORD_BYTES)
+		return;
+	send(record->bytes, bytes, OP_FILE, record->head.flags);
+}
+
+/* Preferred: below every way to open by path, io_uring and 32-bit calls included. */
+SEC("?fexit/do_filp_open")
+int kestrel_file_fexit(__u64 *ctx)
+{
+	__u64 file = ctx[3];
+
+	/* Error pointers are the last 4095 addresses. */
+	if (file && file < (__u64)-4095)
+		report_open((struct file *)file);
+	return 0;
+}
+
+/* Fallback: the file behind the descriptor that an open call is about to return. */
+SEC("?raw_tp/sys_exit")
+int kestrel_file_sys_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct pt_regs *regs = (struct pt_regs *)ctx->args[0];
+	long result = ctx->args[1];
+	unsigned long number;
+	struct task_struct *task;
+	struct file *file;
+
+	if (result < 0)
+		return 0;
+	number = SYSCALL_NUMBER(regs);
+	if (!opens_file(number)) {
+		if (!opens_file_compat(number))
+			return 0;
+		if (!is_compat((struct task_struct *)bpf_get_current_task()))
+			return 0;
+	}
+	task = (struct task_struct *)bpf_get_current_task();
+	file = file_of(task, result);
+	if (file)
+		report_open(file);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

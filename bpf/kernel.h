@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * The kernel types the sensors read, cut down to the members they read. libbpf moves every access to where the running kernel has the
+ * member (CO-RE), so order and size here mean nothing.
+ */
+#ifndef KESTREL_KERNEL_H
+#define KESTREL_KERNEL_H
+
+#include <linux/bpf.h>
+#include <linux/types.h>
+
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+
+typedef _Bool bool;
+#define true 1
+#define false 0
+
+#define S_IFMT 00170000
+#define S_IFREG 0100000
+#define SIGNAL_GROUP_EXIT 4
+#define FMODE_READ 1u
+#define FMODE_WRITE 2u
+#define FMODE_CREATED 0x100000u
+#define PIDTYPE_PGID 2
+#define PIDTYPE_SID 3
+
+#define KERNEL_TYPE __attribute__((preserve_access_index))
+
+/* kuid_t, struct kernel_id */
+struct kernel_id {
+	__u32 val;
+} KERNEL_TYPE;
+
+struct kernel_counter {
+	int counter;
+} KERNEL_TYPE;
+
+struct cred {
+	struct kernel_id uid, suid, euid;
+	struct kernel_id gid, sgid, egid;
+} KERNEL_TYPE;
+
+struct super_block {
+	__u32 s_dev;
+	unsigned long s_magic;
+} KERNEL_TYPE;
+
+struct inode {
+	__u16 i_mode;
+	struct kernel_id i_uid;
+	struct kernel_id i_gid;
+	struct super_block *i_sb;
+	unsigned long i_ino;
+	unsigned int i_nlink;
+	long long i_size;
+} KERNEL_TYPE;
+
+struct qstr {
+	const unsigned char *name;
+} KERNEL_TYPE;
+
+struct dentry {
+	struct dentry *d_parent;
+	struct qstr d_name;
+	struct inode *d_inode;
+} KERNEL_TYPE;
+
+struct vfsmount {
+	struct dentry *mnt_root;
+} KERNEL_TYPE;
+
+struct mount {
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
+	struct vfsmount mnt;
+} KERNEL_TYPE;
+
+struct path {
+	struct vfsmount *mnt;
+	struct dentry *dentry;
+} KERNEL_TYPE;
+
+struct file {
+	struct path f_path;
+	struct inode *f_inode;
+	unsigned int f_flags;
+	unsigned int f_mode;
+} KERNEL_TYPE;
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+} KERNEL_TYPE;
+
+struct files_struct {
+	struct fdtable *fdt;
+} KERNEL_TYPE;
+
+struct fs_struct {
+	struct path pwd;
+} KERNEL_TYPE;
+
+struct mm_struct {
+	struct file *exe_file;
+	unsigned long arg_start, arg_end;
+} KERNEL_TYPE;
+
+struct upid {
+	int nr;
+} KERNEL_TYPE;
+
+struct pid {
+	unsigned int level;
+	struct upid numbers[1];
+} KERNEL_TYPE;
+
+struct tty_driver {
+	int major;
+	int minor_start;
+} KERNEL_TYPE;
+
+struct tty_struct {
+	struct tty_driver *driver;
+	int index;
+} KERNEL_TYPE;
+
+struct signal_struct {
+	struct kernel_counter live;
+	int group_exit_code;
+	unsigned int flags;
+	struct pid *pids[4];
+	struct tty_struct *tty;
+} KERNEL_TYPE;
+
+struct kernfs_node {
+	__u64 id;
+} KERNEL_TYPE;
+
+struct cgroup {
+	struct kernfs_node *kn;
+} KERNEL_TYPE;
+
+struct css_set {
+	struct cgroup *dfl_cgrp;
+} KERNEL_TYPE;
+
+struct thread_info {
+	__u32 status;
+} KERNEL_TYPE;
+
+struct task_struct {
+	struct thread_info thread_info;
+	struct mm_struct *mm;
+	int exit_code;
+	__u32 pid;
+	__u32 tgid;
+	struct task_struct *real_parent;
+	struct task_struct *group_leader;
+	struct pid *thread_pid;
+	__u64 start_boottime;
+	const struct cred *cred;
+	char comm[16];
+	struct fs_struct *fs;
+	struct files_struct *files;
+	struct signal_struct *signal;
+	struct kernel_id loginuid;
+	unsigned int sessionid;
+	struct css_set *cgroups;
+} KERNEL_TYPE;
+
+struct linux_binprm {
+	unsigned int secureexec : 1;
+	const char *filename;
+	const char *interp;
+} KERNEL_TYPE;
+
+struct in6_addr {
+	union {
+		__u8 u6_addr8[16];
+	} in6_u;
+} KERNEL_TYPE;
+
+struct sock_common {
+	__u32 skc_daddr;
+	__u32 skc_rcv_saddr;
+	__u16 skc_dport;
+	__u16 skc_num;
+	unsigned short skc_family;
+	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_rcv_saddr;
+} KERNEL_TYPE;
+
+struct sock {
+	struct sock_common __sk_common;
+	__u16 sk_type;
+	__u16 sk_protocol;
+} KERNEL_TYPE;
+
+struct socket {
+	struct sock *sk;
+} KERNEL_TYPE;
+
+#endif
