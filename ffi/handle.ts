@@ -6,7 +6,7 @@ export type { Pointer };
 
 /** A failure at the native border: which library, a stable code, and a message that names the value. */
 export class NativeError extends Error {
-  override readonly name = "NativeError";
+  override readonly name: string = "NativeError";
   constructor(
     /** Stable kebab-case code (`closed`, `range`, `missing-symbol`, …) or a C error name (`EPERM`). */
     readonly code: string,
@@ -47,8 +47,13 @@ export class Handle implements Disposable {
 
   /** The live pointer. Throws NativeError `closed` after close() or consume(). */
   get ptr(): Pointer {
+    this.assertOpen();
+    return this.#pointer as Pointer;
+  }
+
+  /** Throws NativeError `closed` after close() or consume(): for objects that live inside this one. */
+  assertOpen(): void {
     if (this.#pointer === undefined) throw new NativeError("closed", this.library, `${this.kind} is already ${this.#end}`);
-    return this.#pointer;
   }
 
   /** Whether close() or consume() was called. */

@@ -1,0 +1,40 @@
+// Byte offsets inside C structs that TypeScript reads or writes itself. One block per struct, named after it; the tests call through them.
+
+/** `wasm_byte_vec_t` and every other `wasm_*_vec_t`: a size and a pointer to the elements. */
+export const enum WasmVec {
+  Size = 0,
+  Data = 8,
+  Bytes = 16,
+}
+
+/** `wasmtime_extern_t`: kind byte, then a union of which func, memory and global are the largest used. */
+export const enum WasmtimeExtern {
+  Kind = 0,
+  Of = 8,
+  Bytes = 32,
+}
+
+/** `wasmtime_extern_kind_t`, and `wasm_externkind_t` with other numbers for table and memory. */
+export const enum WasmtimeExternKind {
+  Func = 0,
+  Global = 1,
+  Table = 2,
+  Memory = 3,
+}
+
+/** `wasmtime_val_t`: kind byte, then a 24-byte union. */
+export const enum WasmtimeVal {
+  Kind = 0,
+  Of = 8,
+  Bytes = 32,
+}
+
+/** `wasmtime_val_raw_t`: one slot of an unchecked call. */
+export const enum WasmtimeValRaw {
+  Bytes = 16,
+}
+
+/** `wasmtime_instance_t`. */
+export const enum WasmtimeInstance {
+  Bytes = 16,
+}
