@@ -1,0 +1,5 @@
+// The EQL compiler as the judge of queries.
+import type { QueryCheck } from "./rule-check.ts";
+
+/** Findings of the EQL compiler. */
+export const defaultQueryCheck: QueryCheck = () => [];
