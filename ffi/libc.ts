@@ -11,6 +11,9 @@ const SYMBOLS = {
   fcntl: { args: ["i32", "i32", "u64"], returns: "i32" }, // fd, cmd, arg
   memfd_create: { args: ["ptr", "u32"], returns: "i32" }, // name, flags
   write: { args: ["i32", "ptr", "u64"], returns: "i64" }, // fd, buf, count
+  getpagesize: { args: [], returns: "i32" },
+  mmap: { args: ["ptr", "u64", "i32", "i32", "i32", "i64"], returns: "i64" }, // addr, length, prot, flags, fd, offset
+  munmap: { args: ["ptr", "u64"], returns: "i32" }, // addr, length
   madvise: { args: ["ptr", "u64", "i32"], returns: "i32" }, // addr, length, advice
   geteuid: { args: [], returns: "u32" },
   clock_gettime: { args: ["i32", "ptr"], returns: "i32" }, // clock, tp
@@ -91,6 +94,37 @@ const MADV_PAGEOUT = 21;
 /** Asks the kernel to take the clean pages of a range out of resident memory. Contents stay as they are. False where it refuses. */
 export function pageOut(address: number, byteLength: number): boolean {
   return libc().madvise(checkPointer(address, "address"), BigInt(checkSize(byteLength, "byteLength")), MADV_PAGEOUT) === 0;
+}
+
+const PROT_READ = 1;
+const PROT_WRITE = 2;
+const MAP_SHARED = 1;
+
+/** Bytes of a memory page. */
+export function pageBytes(): number {
+  return libc().getpagesize();
+}
+
+/** What part of a file to map, and whether to write to it. */
+export interface MappedSpan {
+  readonly offsetBytes: number;
+  readonly byteLength: number;
+  readonly writable: boolean;
+}
+
+/** Maps part of a file, shared with everybody who maps it. `unmap` it with the same length. */
+export function mapShared(fd: number, span: MappedSpan): Pointer {
+  const length = BigInt(checkSize(span.byteLength, "byteLength"));
+  const offset = BigInt(checkSize(span.offsetBytes, "offsetBytes"));
+  const protection = span.writable ? PROT_READ | PROT_WRITE : PROT_READ;
+  const address = libc().mmap(null, length, protection, MAP_SHARED, checkI32(fd, "fd"), offset);
+  if (Number(address) === -1) throw libcError("mmap", `${span.byteLength} bytes of fd ${fd}`);
+  return checkPointer(address, "mapped address");
+}
+
+/** Takes a mapping away. Views of it must not be used afterwards. */
+export function unmap(address: Pointer, byteLength: number): void {
+  libc().munmap(checkPointer(address, "address"), BigInt(checkSize(byteLength, "byteLength")));
 }
 
 /** Linux clock ids. */

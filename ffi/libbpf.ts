@@ -1,0 +1,270 @@
+// libbpf: objects opened from memory, programs loaded and attached, maps by descriptor. One wrapper per C type, no policy. libbpf's own
+// printing is switched off; what it and the verifier had to say travels inside the NativeError. Signatures: libbpf 1.1 libbpf.h and bpf.h.
+import { getSystemErrorName } from "node:util";
+import { Handle, NativeError, type Pointer } from "./handle.ts";
+import { errnoName } from "./libc.ts";
+import { type Bound, openLibrary } from "./library.ts";
+import { checkI32, checkPointer, checkU32, NativeBuffer, readCString } from "./memory.ts";
+
+const SYMBOLS = {
+  libbpf_version_string: { args: [], returns: "cstring" },
+  libbpf_set_print: { args: ["ptr"], returns: "ptr" }, // fn
+  libbpf_num_possible_cpus: { args: [], returns: "i32" },
+  bpf_object__open_mem: { args: ["ptr", "u64", "ptr"], returns: "ptr" }, // obj_buf, obj_buf_sz, opts
+  bpf_object__load: { args: ["ptr"], returns: "i32" }, // obj
+  bpf_object__close: { args: ["ptr"], returns: "void" }, // obj
+  bpf_object__find_program_by_name: { args: ["ptr", "ptr"], returns: "ptr" }, // obj, name
+  bpf_object__find_map_by_name: { args: ["ptr", "ptr"], returns: "ptr" }, // obj, name
+  bpf_program__set_autoload: { args: ["ptr", "bool"], returns: "i32" }, // prog, autoload
+  bpf_program__attach: { args: ["ptr"], returns: "ptr" }, // prog
+  bpf_program__attach_cgroup: { args: ["ptr", "i32"], returns: "ptr" }, // prog, cgroup_fd
+  bpf_link__destroy: { args: ["ptr"], returns: "i32" }, // link
+  bpf_map__fd: { args: ["ptr"], returns: "i32" }, // map
+  bpf_map__reuse_fd: { args: ["ptr", "i32"], returns: "i32" }, // map, fd
+  bpf_map__set_max_entries: { args: ["ptr", "u32"], returns: "i32" }, // map, max_entries
+  bpf_map__value_size: { args: ["ptr"], returns: "u32" }, // map
+  bpf_map__set_initial_value: { args: ["ptr", "ptr", "u64"], returns: "i32" }, // map, data, size
+  bpf_map_update_elem: { args: ["i32", "ptr", "ptr", "u64"], returns: "i32" }, // fd, key, value, flags
+  bpf_map_lookup_elem: { args: ["i32", "ptr", "ptr"], returns: "i32" }, // fd, key, value
+} as const;
+
+const LIBRARY = "libbpf";
+const VERSION = "1.1";
+/** Room for the verifier's words about a refused program. A longer log makes the kernel answer ENOSPC, which the error then says. */
+const LOG_BYTES = 256 << 10;
+/** The end of the log is where the reason stands. */
+const LOG_TAIL_LINES = 12;
+
+let bound: Bound<typeof SYMBOLS> | undefined;
+
+function libbpf(): Bound<typeof SYMBOLS> {
+  if (bound === undefined) {
+    bound = openLibrary("libbpf", SYMBOLS, { version: VERSION });
+    bound.libbpf_set_print(null);
+  }
+  return bound;
+}
+
+/** Version of the loaded library, for example `v1.1`. */
+export function libbpfVersion(): string {
+  return String(libbpf().libbpf_version_string());
+}
+
+/** CPUs the kernel may ever have: the number of values behind one key of a per-CPU map. */
+export function possibleCpus(): number {
+  const count = libbpf().libbpf_num_possible_cpus();
+  if (count <= 0) throw negativeError(count, "Cannot count the possible CPUs");
+  return count;
+}
+
+function negativeError(result: number, message: string, detail = ""): NativeError {
+  const code = result < 0 ? errorName(result) : "EINVAL";
+  return new NativeError(code, LIBRARY, `${message}: ${code}${detail}`);
+}
+
+function errorName(result: number): string {
+  try {
+    return getSystemErrorName(result);
+  } catch {
+    return `E${-result}`;
+  }
+}
+
+function nullError(message: string): NativeError {
+  const code = errnoName();
+  return new NativeError(code, LIBRARY, `${message}: ${code}`);
+}
+
+/** `bpf_object`: the programs and maps of one compiled file. Configure, `load`, `attach`; closing it detaches nothing that has a BpfLink. */
+export class BpfObject implements Disposable {
+  readonly #handle: Handle;
+  readonly #log: NativeBuffer;
+  #loaded = false;
+
+  private constructor(
+    /** Name given at open, for errors. */
+    readonly name: string,
+    pointer: Pointer | null,
+    keep: { readonly log: NativeBuffer; readonly buffers: readonly NativeBuffer[] },
+  ) {
+    this.#handle = new Handle(LIBRARY, `bpf_object "${name}"`, pointer, (object) => libbpf().bpf_object__close(object));
+    for (const buffer of keep.buffers) this.#handle.keep(buffer);
+    this.#log = this.#handle.keep(keep.log);
+  }
+
+  /** Opens an object file from its bytes. Nothing reaches the kernel before `load`. */
+  static open(name: string, bytes: Uint8Array): BpfObject {
+    const content = NativeBuffer.from(bytes);
+    const title = NativeBuffer.cstring(name);
+    const log = new NativeBuffer(LOG_BYTES);
+    const options = openOptions(title, log);
+    const pointer = libbpf().bpf_object__open_mem(content.ptr, BigInt(bytes.byteLength), options.ptr);
+    if (pointer === null) throw nullError(`Cannot open BPF object "${name}" of ${bytes.byteLength} bytes`);
+    return new BpfObject(name, pointer, { log, buffers: [content, title, options] });
+  }
+
+  /** Whether the next `load` takes this program. */
+  setAutoload(program: string, wanted: boolean): void {
+    this.#unloaded("choose programs");
+    const result = libbpf().bpf_program__set_autoload(this.#program(program), wanted);
+    if (result !== 0) throw negativeError(result, `Cannot choose BPF program "${program}"`);
+  }
+
+  /** Whether the object has a map of this name. */
+  hasMap(map: string): boolean {
+    return libbpf().bpf_object__find_map_by_name(this.#handle.ptr, NativeBuffer.cstring(map).ptr) !== null;
+  }
+
+  /** Number of elements (bytes, for a ring buffer) of a map, before `load`. */
+  setMaxEntries(map: string, count: number): void {
+    this.#unloaded("size maps");
+    const result = libbpf().bpf_map__set_max_entries(this.#map(map), checkU32(count, "count"));
+    if (result !== 0) throw negativeError(result, `Cannot give BPF map "${map}" ${count} entries`);
+  }
+
+  /** Uses another object's map instead of making one, before `load`. The descriptor is duplicated. */
+  reuseMap(map: string, fd: number): void {
+    this.#unloaded("share maps");
+    const result = libbpf().bpf_map__reuse_fd(this.#map(map), checkI32(fd, "fd"));
+    if (result !== 0) throw negativeError(result, `Cannot share BPF map "${map}"`);
+  }
+
+  /** Content of a data map such as `.rodata`, before `load`. Must have exactly the map's size. */
+  setInitialValue(map: string, value: Uint8Array): void {
+    this.#unloaded("set constants");
+    const pointer = this.#map(map);
+    const size = libbpf().bpf_map__value_size(pointer);
+    if (size !== value.byteLength) {
+      throw new NativeError("range", LIBRARY, `BPF map "${map}" has ${size} bytes, got ${value.byteLength}`);
+    }
+    const content = NativeBuffer.from(value);
+    const result = libbpf().bpf_map__set_initial_value(pointer, content.ptr, BigInt(size));
+    if (result !== 0) throw negativeError(result, `Cannot set the content of BPF map "${map}"`);
+  }
+
+  /** Makes the maps and hands the chosen programs to the kernel. The error's code is the errno, its message ends with the verifier's log. */
+  load(): void {
+    this.#unloaded("load it again");
+    const result = libbpf().bpf_object__load(this.#handle.ptr);
+    // libbpf allows one attempt for each object, also when it failed.
+    this.#loaded = true;
+    if (result !== 0) throw negativeError(result, `Cannot load BPF object "${this.name}"`, this.#logTail());
+  }
+
+  /** Attaches a program where its section name says. */
+  attach(program: string): BpfLink {
+    const pointer = libbpf().bpf_program__attach(this.#program(program));
+    if (pointer === null) throw nullError(`Cannot attach BPF program "${program}"`);
+    return new BpfLink(program, pointer);
+  }
+
+  /** Attaches a cgroup program to the cgroup v2 folder open as `cgroupFd`. */
+  attachCgroup(program: string, cgroupFd: number): BpfLink {
+    const pointer = libbpf().bpf_program__attach_cgroup(this.#program(program), checkI32(cgroupFd, "cgroupFd"));
+    if (pointer === null) throw nullError(`Cannot attach BPF program "${program}" to a cgroup`);
+    return new BpfLink(program, pointer);
+  }
+
+  /** A loaded map. It is the object's: use it only while the object is open. */
+  map(name: string): BpfMap {
+    const pointer = this.#map(name);
+    const fd = libbpf().bpf_map__fd(pointer);
+    if (fd < 0) throw new NativeError("not-loaded", LIBRARY, `BPF map "${name}" does not exist before load`);
+    return new BpfMap(this.#handle, name, fd);
+  }
+
+  /** Frees programs and maps that nothing else holds. Twice is fine. */
+  close(): void {
+    this.#handle.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #program(name: string): Pointer {
+    const pointer = libbpf().bpf_object__find_program_by_name(this.#handle.ptr, NativeBuffer.cstring(name).ptr);
+    if (pointer === null) throw new NativeError("no-program", LIBRARY, `BPF object "${this.name}" has no program "${name}"`);
+    return checkPointer(pointer, name);
+  }
+
+  #map(name: string): Pointer {
+    const pointer = libbpf().bpf_object__find_map_by_name(this.#handle.ptr, NativeBuffer.cstring(name).ptr);
+    if (pointer === null) throw new NativeError("no-map", LIBRARY, `BPF object "${this.name}" has no map "${name}"`);
+    return checkPointer(pointer, name);
+  }
+
+  #unloaded(what: string): void {
+    this.#handle.ptr;
+    if (this.#loaded) throw new NativeError("loaded", LIBRARY, `BPF object "${this.name}" is already loaded: too late to ${what}`);
+  }
+
+  #logTail(): string {
+    const lines = readCString(this.#log.ptr)
+      .split("\n")
+      .filter((line) => line.trim() !== "" && !line.startsWith("processed "));
+    return lines.length === 0 ? "" : `\n${lines.slice(-LOG_TAIL_LINES).join("\n")}`;
+  }
+}
+
+/** struct bpf_object_open_opts with a name and a log buffer; libbpf asks for a log only when a load fails. */
+function openOptions(title: NativeBuffer, log: NativeBuffer): NativeBuffer {
+  const options = new NativeBuffer(OpenOptions.Size);
+  options.view.setBigUint64(OpenOptions.Sz, BigInt(OpenOptions.Size), true);
+  options.setPointer(OpenOptions.ObjectName, title.ptr);
+  options.setPointer(OpenOptions.KernelLogBuf, log.ptr);
+  options.view.setBigUint64(OpenOptions.KernelLogSize, BigInt(log.byteLength), true);
+  return options;
+}
+
+/** Offsets of struct bpf_object_open_opts (LP64). */
+const enum OpenOptions {
+  Sz = 0,
+  ObjectName = 8,
+  KernelLogBuf = 56,
+  KernelLogSize = 64,
+  Size = 80,
+}
+
+/** `bpf_link`: an attached program. Closing it detaches. */
+export class BpfLink extends Handle {
+  constructor(program: string, pointer: Pointer) {
+    super(LIBRARY, `bpf_link of "${program}"`, pointer, (link) => {
+      libbpf().bpf_link__destroy(link);
+    });
+  }
+}
+
+/** A map of a loaded object, by its descriptor. */
+export class BpfMap {
+  readonly #owner: Handle;
+  readonly #fd: number;
+
+  constructor(
+    owner: Handle,
+    readonly name: string,
+    fd: number,
+  ) {
+    this.#owner = owner;
+    this.#fd = fd;
+  }
+
+  /** The map's descriptor; throws once the object is closed. */
+  get fd(): number {
+    this.#owner.ptr;
+    return this.#fd;
+  }
+
+  /** Sets an element. The caller vouches for the sizes the map was declared with. */
+  update(key: Uint8Array, value: Uint8Array): void {
+    const result = libbpf().bpf_map_update_elem(this.fd, NativeBuffer.from(key).ptr, NativeBuffer.from(value).ptr, 0n);
+    if (result !== 0) throw negativeError(result, `Cannot set an element of BPF map "${this.name}"`);
+  }
+
+  /** Copies an element into `value`; for a per-CPU map one value for each possible CPU, each rounded up to 8 bytes. False: no such key. */
+  lookup(key: Uint8Array, value: NativeBuffer): boolean {
+    const result = libbpf().bpf_map_lookup_elem(this.fd, NativeBuffer.from(key).ptr, value.ptr);
+    if (result !== 0 && errorName(result) !== "ENOENT") throw negativeError(result, `Cannot read BPF map "${this.name}"`);
+    return result === 0;
+  }
+}
