@@ -1,0 +1,22 @@
+// Door of the API room: the HTTP server with its contract, live stream and page. Knows the agent and the store only through the ports below.
+export { type Api, type ApiOptions, createApi } from "./app.ts";
+export { type Contract, contract } from "./contract.ts";
+export { isLoopback, type ListenAddress, parseListen } from "./listen.ts";
+export { buildOpenApi } from "./openapi.ts";
+export type {
+  AgentPort,
+  AgentStatus,
+  AlertFilter,
+  AlertReader,
+  RuleCheck,
+  RuleDetail,
+  RuleFormat,
+  RuleOrigin,
+  RuleState,
+  RuleSummary,
+  RuleText,
+  SensorStatus,
+  StoredAlert,
+} from "./ports.ts";
+export { type RunningServer, type ServerOptions, startServer } from "./server.ts";
+export { loadOrCreateToken, type TokenFile } from "./token-file.ts";

@@ -1,0 +1,3 @@
+// Files of the page are imported as text.
+declare const text: string;
+export default text;
