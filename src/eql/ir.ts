@@ -9,6 +9,7 @@
 //   arraySearch is the same over the elements of its array. `!=` and `not in` are `not` over the atom.
 //   and, or, not are three-valued over their operands; isNull and category are never null.
 import type { FieldType } from "#schema";
+import type { RegexFlavour, RegexOptions } from "./regex-parse.ts";
 
 /**
  * Type of a value's elements. `int` is i64; dates are int nanoseconds. `number` is decided at run time and tagged: an i64, an integer in
@@ -224,12 +225,13 @@ export interface LikeNode extends Base {
   readonly folded: boolean;
 }
 
-/** An element matches one of the regular expressions as a whole (syntax: EQL.md, "Patterns"; each has been accepted by the regex compiler). */
+/** An element matches one of the regular expressions, each of which compileRegex has accepted under these options. */
 export interface RegexNode extends Base {
   readonly kind: "regex";
   readonly value: ValueNode;
   readonly patterns: readonly string[];
   readonly folded: boolean;
+  readonly flavour: RegexFlavour;
 }
 
 /** An address block: 4 or 16 address bytes with the host bits zeroed, and the length of the prefix in bits. */
@@ -401,9 +403,10 @@ export class IrBuilder {
     return this.#make(key, value.free, (base) => ({ ...base, kind: "like", value, patterns, folded }));
   }
 
-  regex(value: ValueNode, patterns: readonly string[], folded = false): RegexNode {
-    const key = `regex ${folded} ${value.id} ${JSON.stringify(patterns)}`;
-    return this.#make(key, value.free, (base) => ({ ...base, kind: "regex", value, patterns, folded }));
+  regex(value: ValueNode, patterns: readonly string[], options: RegexOptions): RegexNode {
+    const { folded, flavour } = options;
+    const key = `regex ${flavour} ${folded} ${value.id} ${JSON.stringify(patterns)}`;
+    return this.#make(key, value.free, (base) => ({ ...base, kind: "regex", value, patterns, folded, flavour }));
   }
 
   cidr(value: ValueNode, blocks: readonly AddressBlock[]): CidrNode {
