@@ -243,6 +243,11 @@ export class RecordBuilder {
     return true;
   }
 
+  /** Sets an address whose text is what {@link canonicalIp} gave. */
+  ipCanonical(id: number, text: string): void {
+    this.#setString(id, EntryType.Ip, text);
+  }
+
   /** Sets an address from 4 or 16 bytes in network order. */
   ipBytes(id: number, source: Uint8Array, offset: number, length: 4 | 16): void {
     this.#setString(id, EntryType.Ip, formatIp(source, offset, length));

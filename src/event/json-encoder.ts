@@ -1,0 +1,156 @@
+// A record as nested ECS JSON: its fields in id order, then what `kestrel.extra` kept because no field could hold it exactly. The kept
+// form wins over the field made from it, so JSON → record → JSON gives the same values back.
+import { EntryType, type FieldValue, type Scalar, type SchemaRegistry } from "#schema";
+import { formatDate } from "./date.ts";
+import { type JsonValue, parseJson, setOwn } from "./exact-json.ts";
+import type { RecordView } from "./view.ts";
+
+/** A JSON object; 64-bit integers beyond 2⁵³ are bigint. */
+export type JsonObject = { [key: string]: JsonValue };
+
+/** Field that keeps what no other field can hold, as the text of a JSON object. */
+export const EXTRA_FIELD = "kestrel.extra";
+/** Field that holds the tiebreaker named by the reader of a log; never printed, its source is. */
+export const TIEBREAKER_FIELD = "kestrel.tiebreaker";
+
+/** The record as a nested object, dates canonical. A field id the registry does not know is skipped. */
+export function encodeJson(view: RecordView, registry: SchemaRegistry): JsonObject {
+  const paths = pathsOf(registry);
+  const result: JsonObject = {};
+  let extra: JsonObject | undefined;
+  for (let index = 0; index < view.fieldCount; index++) {
+    const id = view.idAt(index);
+    const path = paths.of(id);
+    if (path === undefined || id === paths.tiebreakerId) continue;
+    if (id === paths.extraId) extra = parseExtra(view.valueAt(index));
+    else setPath(result, path, jsonOf(view.typeAt(index), view.valueAt(index)));
+  }
+  if (extra !== undefined) merge(result, extra, "", registry);
+  return result;
+}
+
+class FieldPaths {
+  readonly extraId: number;
+  readonly tiebreakerId: number;
+  readonly #registry: SchemaRegistry;
+  readonly #paths = new Map<number, readonly string[]>();
+
+  constructor(registry: SchemaRegistry) {
+    this.#registry = registry;
+    this.extraId = registry.idOf(EXTRA_FIELD);
+    this.tiebreakerId = registry.idOf(TIEBREAKER_FIELD);
+  }
+
+  of(id: number): readonly string[] | undefined {
+    const known = this.#paths.get(id);
+    if (known !== undefined) return known;
+    const name = this.#registry.byId(id)?.name;
+    if (name === undefined) return undefined;
+    const path = name.split(".");
+    this.#paths.set(id, path);
+    return path;
+  }
+}
+
+const pathsByRegistry = new WeakMap<SchemaRegistry, FieldPaths>();
+
+function pathsOf(registry: SchemaRegistry): FieldPaths {
+  let paths = pathsByRegistry.get(registry);
+  if (paths === undefined) {
+    paths = new FieldPaths(registry);
+    pathsByRegistry.set(registry, paths);
+  }
+  return paths;
+}
+
+function jsonOf(type: EntryType, value: FieldValue): JsonValue {
+  return typeof value === "object" ? value.map((item) => scalarOf(type, item)) : scalarOf(type, value);
+}
+
+function scalarOf(type: EntryType, value: Scalar): JsonValue {
+  if (typeof value !== "bigint") return value;
+  if (type === EntryType.Date) return formatDate(value);
+  const number = Number(value);
+  return Number.isSafeInteger(number) ? number : value;
+}
+
+function isObject(value: JsonValue | undefined): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+// Own properties only: a key such as "constructor" must not find what objects inherit.
+function ownOf(target: JsonObject, key: string): JsonValue | undefined {
+  return Object.hasOwn(target, key) ? target[key] : undefined;
+}
+
+// Sets a value at a path. Where a scalar is in the way, the rest of the path becomes one dotted key beside it.
+function setPath(result: JsonObject, path: readonly string[], value: JsonValue): void {
+  let target = result;
+  for (let depth = 0; depth < path.length - 1; depth++) {
+    const key = path[depth]!;
+    const next = ownOf(target, key);
+    if (next === undefined) {
+      const made: JsonObject = {};
+      setOwn(target, key, made);
+      target = made;
+    } else if (isObject(next)) {
+      target = next;
+    } else {
+      setOwn(target, path.slice(depth).join("."), value);
+      return;
+    }
+  }
+  setOwn(target, path[path.length - 1]!, value);
+}
+
+function parseExtra(value: FieldValue): JsonObject | undefined {
+  const parsed = typeof value === "string" ? parseJson(value) : undefined;
+  return parsed !== undefined && "value" in parsed && isObject(parsed.value) ? parsed.value : undefined;
+}
+
+// Lays what was kept over the fields. A list replaces what was flattened from it; a scalar moves an object to dotted keys. A dotted key is
+// nested when it names a field or something already there: keys of labels and other maps keep their dots.
+function merge(target: JsonObject, extra: JsonObject, prefix: string, registry: SchemaRegistry): void {
+  for (const key of Object.keys(extra)) {
+    const value = extra[key]!;
+    const path = `${prefix}${key}`;
+    const dot = Object.hasOwn(target, key) ? -1 : key.lastIndexOf(".");
+    const parent = dot < 0 ? target : objectAt(target, key.slice(0, dot), registry.byName(path) !== undefined);
+    const name = key.slice(dot + 1);
+    if (parent === undefined || (dot >= 0 && !Object.hasOwn(parent, name) && registry.byName(path) === undefined))
+      setOwn(target, key, value);
+    else mergeKey(parent, name, value, path, registry);
+  }
+}
+
+// Object at a dotted path. With `make`, missing ones are made; a scalar in the way is `undefined` all the same.
+function objectAt(target: JsonObject, path: string, make: boolean): JsonObject | undefined {
+  let at: JsonObject = target;
+  for (const key of path.split(".")) {
+    let next = ownOf(at, key);
+    if (next === undefined && make) {
+      next = {};
+      setOwn(at, key, next);
+    }
+    if (!isObject(next)) return undefined;
+    at = next;
+  }
+  return at;
+}
+
+function mergeKey(target: JsonObject, key: string, value: JsonValue, path: string, registry: SchemaRegistry): void {
+  let present = ownOf(target, key);
+  if (present === undefined && isObject(value) && Object.keys(value).length > 0) {
+    present = {};
+    setOwn(target, key, present);
+  }
+  if (!isObject(present)) {
+    setOwn(target, key, value);
+    return;
+  }
+  if (isObject(value)) merge(present, value, `${path}.`, registry);
+  if (isObject(value) || value === null) return;
+  setOwn(target, key, value);
+  if (Array.isArray(value)) return;
+  for (const [rest, item] of Object.entries(present)) setOwn(target, `${key}.${rest}`, item);
+}
