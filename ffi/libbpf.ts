@@ -84,7 +84,7 @@ export class BpfObject implements Disposable {
   private constructor(
     /** Name given at open, for errors. */
     readonly name: string,
-    pointer: Pointer | null,
+    pointer: Pointer | bigint | null,
     keep: { readonly log: NativeBuffer; readonly buffers: readonly NativeBuffer[] },
   ) {
     this.#handle = new Handle(LIBRARY, `bpf_object "${name}"`, pointer, (object) => libbpf().bpf_object__close(object));
@@ -228,7 +228,7 @@ const enum OpenOptions {
 
 /** `bpf_link`: an attached program. Closing it detaches. */
 export class BpfLink extends Handle {
-  constructor(program: string, pointer: Pointer) {
+  constructor(program: string, pointer: Pointer | bigint) {
     super(LIBRARY, `bpf_link of "${program}"`, pointer, (link) => {
       libbpf().bpf_link__destroy(link);
     });

@@ -1,0 +1,216 @@
+// Brings the sensors into the kernel: for each one the best attachment the kernel accepts, and a note of every refusal. The rings and the
+// counter map are made once, with the first object, and shared by all others.
+import { closeSync, openSync, readFileSync } from "node:fs";
+import { KestrelError, messageOf } from "#core";
+import { NativeError } from "#ffi/handle";
+import { type BpfLink, type BpfMap, BpfObject } from "#ffi/libbpf";
+import { type Attachment, SENSORS, type Sensor, type SensorName, WATCHED_FILES, WATCHED_FOLDERS } from "./sensors.ts";
+import { WATCH_NAME_BYTES, Watch } from "./wire.ts";
+
+/** An attachment the kernel did not take. */
+export interface Refusal {
+  readonly attachment: string;
+  /** Name of the errno, `EPERM`. */
+  readonly code: string;
+  /** What went wrong, and the end of the verifier's log if it had one. */
+  readonly reason: string;
+}
+
+/** How one sensor is attached. */
+export interface SensorStatus {
+  readonly sensor: SensorName;
+  /** The attachment in use; `undefined`: the sensor is off. */
+  readonly attachment: string | undefined;
+  /** What the one in use does not see. */
+  readonly blind: readonly string[];
+  /** Better ones that were refused. */
+  readonly refused: readonly Refusal[];
+}
+
+/** Sizes and knobs of the kernel side. */
+export interface LoadOptions {
+  /** Bytes of the ring of exec, fork and exit: a power of two. */
+  readonly processRingBytes: number;
+  /** Bytes of the ring of files and connections. */
+  readonly activityRingBytes: number;
+  /** Process whose own files and connections are left out; 0: none. */
+  readonly agentPid: number;
+  /** Folder of cgroup v2's root, if it is mounted. */
+  readonly cgroupRoot: string | undefined;
+}
+
+const SHARED_MAPS = ["process_ring", "activity_ring", "counters"] as const;
+type SharedMap = (typeof SHARED_MAPS)[number];
+
+/** The loaded sensors. Closing detaches them all. */
+export class LoadedSensors {
+  readonly #objects: BpfObject[] = [];
+  readonly #links: BpfLink[] = [];
+  readonly #maps = new Map<SharedMap, BpfMap>();
+  readonly #statuses: SensorStatus[] = [];
+  readonly #options: LoadOptions;
+  /** First reason for which tracing programs (fentry, fexit) are refused altogether: the next sensor need not ask again. */
+  #tracingRefused: Refusal | undefined;
+
+  private constructor(options: LoadOptions) {
+    this.#options = options;
+  }
+
+  /** Loads and attaches. KestrelError `NO_BPF` when processes cannot be watched at all; other sensors may stay off. */
+  static load(options: LoadOptions): LoadedSensors {
+    const loaded = new LoadedSensors(options);
+    try {
+      for (const sensor of SENSORS) loaded.#loadSensor(sensor);
+      return loaded;
+    } catch (error) {
+      loaded.close();
+      throw error;
+    }
+  }
+
+  /** How each sensor is attached, in the order of the list. */
+  get statuses(): readonly SensorStatus[] {
+    return this.#statuses;
+  }
+
+  /** A shared map; `undefined` when no sensor that uses it is loaded. */
+  map(name: SharedMap): BpfMap | undefined {
+    return this.#maps.get(name);
+  }
+
+  /** Detaches and unloads everything. Twice is fine. */
+  close(): void {
+    for (const link of this.#links) link.close();
+    for (const object of this.#objects) object.close();
+    this.#links.length = 0;
+    this.#objects.length = 0;
+    this.#maps.clear();
+  }
+
+  #loadSensor(sensor: Sensor): void {
+    const bytes = readFileSync(sensor.object);
+    const refused: Refusal[] = [];
+    for (const attachment of sensor.attachments) {
+      const refusal = this.#skipReason(attachment) ?? this.#tryAttachment(sensor, attachment, bytes);
+      if (refusal === undefined) {
+        this.#statuses.push({ sensor: sensor.name, attachment: attachment.name, blind: attachment.blind, refused });
+        return;
+      }
+      refused.push(refusal);
+      if (sensor.ring === "process_ring") throw notPermitted(refusal);
+      if (isTracing(attachment) && refusal.code === "EPERM") this.#tracingRefused ??= refusal;
+    }
+    this.#statuses.push({ sensor: sensor.name, attachment: undefined, blind: [], refused });
+  }
+
+  /** Refusals that are known without asking the kernel; asking costs 25 ms each, most of it reading the kernel's types. */
+  #skipReason(attachment: Attachment): Refusal | undefined {
+    if (this.#tracingRefused !== undefined && isTracing(attachment)) {
+      const reason = `Tracing programs are refused, as for ${this.#tracingRefused.attachment}`;
+      return { attachment: attachment.name, code: this.#tracingRefused.code, reason };
+    }
+    if (this.#options.cgroupRoot === undefined && attachment.programs.some((program) => program.cgroup)) {
+      return { attachment: attachment.name, code: "ENOENT", reason: "No cgroup v2 is mounted" };
+    }
+    return undefined;
+  }
+
+  #tryAttachment(sensor: Sensor, attachment: Attachment, bytes: Uint8Array): Refusal | undefined {
+    const links: BpfLink[] = [];
+    let object: BpfObject | undefined;
+    try {
+      object = BpfObject.open(sensor.name, bytes);
+      this.#configure(object, attachment);
+      object.load();
+      if (object.hasMap("watch_list")) fillWatchList(object.map("watch_list"));
+      this.#shareMaps(object);
+      for (const program of attachment.programs) links.push(this.#attach(object, program));
+    } catch (error) {
+      for (const link of links) link.close();
+      this.#dropMapsOf(object);
+      object?.close();
+      if (!(error instanceof NativeError)) throw error;
+      return { attachment: attachment.name, code: error.code, reason: error.message };
+    }
+    this.#objects.push(object);
+    this.#links.push(...links);
+    return undefined;
+  }
+
+  #configure(object: BpfObject, attachment: Attachment): void {
+    for (const { name } of attachment.programs) object.setAutoload(name, true);
+    for (const name of SHARED_MAPS) {
+      if (!object.hasMap(name)) continue;
+      const shared = this.#maps.get(name);
+      if (shared !== undefined) object.reuseMap(name, shared.fd);
+      else if (name === "process_ring") object.setMaxEntries(name, this.#options.processRingBytes);
+      else if (name === "activity_ring") object.setMaxEntries(name, this.#options.activityRingBytes);
+    }
+    if (object.hasMap(".rodata")) {
+      // struct sensor_config: agent_pid, padding.
+      object.setInitialValue(".rodata", new Uint8Array(Uint32Array.of(this.#options.agentPid, 0).buffer));
+    }
+  }
+
+  readonly #owners = new Map<SharedMap, BpfObject>();
+
+  #shareMaps(object: BpfObject): void {
+    for (const name of SHARED_MAPS) {
+      if (this.#maps.has(name) || !object.hasMap(name)) continue;
+      this.#maps.set(name, object.map(name));
+      this.#owners.set(name, object);
+    }
+  }
+
+  #dropMapsOf(object: BpfObject | undefined): void {
+    for (const [name, owner] of this.#owners) {
+      if (owner !== object) continue;
+      this.#owners.delete(name);
+      this.#maps.delete(name);
+    }
+  }
+
+  #attach(object: BpfObject, program: { readonly name: string; readonly cgroup: boolean }): BpfLink {
+    if (!program.cgroup) return object.attach(program.name);
+    const fd = openFolder(this.#options.cgroupRoot ?? "");
+    try {
+      return object.attachCgroup(program.name, fd);
+    } finally {
+      closeSync(fd);
+    }
+  }
+}
+
+function isTracing(attachment: Attachment): boolean {
+  return attachment.name.startsWith("fentry/") || attachment.name.startsWith("fexit/");
+}
+
+function openFolder(path: string): number {
+  try {
+    return openSync(path, "r");
+  } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "ENOENT";
+    throw new NativeError(code, "cgroup", `Cannot open cgroup folder "${path}": ${messageOf(cause)}`, { cause });
+  }
+}
+
+function fillWatchList(map: BpfMap): void {
+  for (const [names, kind] of [
+    [WATCHED_FILES, Watch.Name],
+    [WATCHED_FOLDERS, Watch.Parent],
+  ] as const) {
+    for (const name of names) {
+      const key = new Uint8Array(WATCH_NAME_BYTES);
+      new TextEncoder().encodeInto(name, key);
+      map.update(key, new Uint8Array(Uint32Array.of(kind).buffer));
+    }
+  }
+}
+
+function notPermitted(refusal: Refusal): KestrelError {
+  const wayOut =
+    refusal.code === "EPERM" || refusal.code === "EACCES"
+      ? "run as root, or give the binary CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN (on kernels before 5.8 CAP_SYS_ADMIN)"
+      : 'the kernel must be 5.8 or newer with CONFIG_DEBUG_INFO_BTF; "kestrel doctor" says what is there';
+  return new KestrelError("NO_BPF", `Cannot watch processes with ${refusal.attachment}: ${refusal.reason}; ${wayOut}`);
+}

@@ -1,0 +1,169 @@
+// Every process known, by pid, with the facts of its current program and its line of ancestors. Invariant: bounded. The dead are kept a
+// while for events that come late, then dropped; a line of ancestors is a flat list, so a chain of short-lived parents cannot grow.
+import { createHash } from "node:crypto";
+
+/** Most ancestors kept for a process. */
+export const ANCESTORS_MAX = 20;
+/** Most processes in the table. The oldest dead go first, then the oldest. */
+export const PROCESSES_MAX = 65_536;
+/** How long a dead process stays, in nanoseconds of boot time. */
+export const DEAD_KEPT_NS = 30_000_000_000;
+/** Bytes of arguments kept for a process, to show with its children. The event of its own exec has them all. */
+export const ARGS_KEPT_BYTES = 4096;
+
+/** Length of the kernel's public clock tick, in which /proc tells start times. */
+const TICK_NS = 10_000_000;
+
+/** User and group ids of a process. */
+export interface Credentials {
+  readonly uid: number;
+  readonly gid: number;
+  readonly euid: number;
+  readonly egid: number;
+  readonly suid: number;
+  readonly sgid: number;
+}
+
+/** What is known about one process. The program's facts change with each exec; the identity never does. */
+export interface ProcessInfo {
+  readonly pid: number;
+  readonly startNs: number;
+  readonly entityId: string;
+  ppid: number;
+  pgid: number;
+  sid: number;
+  name: string;
+  executable: string;
+  /** The first arguments, see {@link ARGS_KEPT_BYTES}. */
+  args: readonly string[];
+  argsCount: number;
+  commandLine: string;
+  workingDirectory: string;
+  credentials: Credentials;
+  loginUid: number;
+  ttyMajor: number;
+  ttyMinor: number;
+  memfd: boolean;
+  deleted: boolean;
+  script: string;
+}
+
+/** One process and the processes that forked it, nearest first. */
+export interface ProcessEntry {
+  readonly info: ProcessInfo;
+  readonly ancestors: readonly ProcessInfo[];
+  /** Boot time of its end; 0 while it lives. */
+  endNs: number;
+}
+
+/** Facts to start an entry from; what is missing is unknown. */
+export type ProcessFacts = Partial<Omit<ProcessInfo, "entityId">> & { readonly pid: number; readonly startNs: number };
+
+const NOBODY: Credentials = { uid: 0, gid: 0, euid: 0, egid: 0, suid: 0, sgid: 0 };
+
+/** See the head of this file. */
+export class ProcessTable {
+  readonly #bootId: string;
+  readonly #entries = new Map<number, ProcessEntry>();
+  /** Dead entries in the order they died. */
+  readonly #dead: ProcessEntry[] = [];
+  readonly #sizeMax: number;
+
+  /** `bootId` makes entity ids of different boots differ. */
+  constructor(bootId: string, sizeMax: number = PROCESSES_MAX) {
+    this.#bootId = bootId;
+    this.#sizeMax = sizeMax;
+  }
+
+  /** Processes in the table, the recently dead included. */
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** Id of one process for ever: boot, pid and start. The start counts in ticks, all that /proc tells, so both sources agree. */
+  entityId(pid: number, startNs: number): string {
+    return createHash("sha256")
+      .update(`${this.#bootId}/${pid}/${tickOf(startNs)}`)
+      .digest("base64url")
+      .slice(0, 22);
+  }
+
+  /** The process with this pid that began then; `undefined` when the table has no such process, or another one under this pid. */
+  find(pid: number, startNs: number): ProcessEntry | undefined {
+    const entry = this.#entries.get(pid);
+    return entry !== undefined && tickOf(entry.info.startNs) === tickOf(startNs) ? entry : undefined;
+  }
+
+  /** Whoever has this pid now, or had it last. */
+  current(pid: number): ProcessEntry | undefined {
+    return this.#entries.get(pid);
+  }
+
+  /** Enters a process, in place of another one that had its pid. The parent's facts are inherited where `facts` is silent. */
+  add(facts: ProcessFacts, parent: ProcessEntry | undefined): ProcessEntry {
+    const from = parent?.info;
+    const info: ProcessInfo = {
+      pid: facts.pid,
+      startNs: facts.startNs,
+      entityId: this.entityId(facts.pid, facts.startNs),
+      ppid: facts.ppid ?? from?.pid ?? 0,
+      pgid: facts.pgid ?? from?.pgid ?? 0,
+      sid: facts.sid ?? from?.sid ?? 0,
+      name: facts.name ?? from?.name ?? "",
+      executable: facts.executable ?? from?.executable ?? "",
+      args: facts.args ?? from?.args ?? [],
+      argsCount: facts.argsCount ?? from?.argsCount ?? 0,
+      commandLine: facts.commandLine ?? from?.commandLine ?? "",
+      workingDirectory: facts.workingDirectory ?? from?.workingDirectory ?? "",
+      credentials: facts.credentials ?? from?.credentials ?? NOBODY,
+      loginUid: facts.loginUid ?? from?.loginUid ?? 0xffff_ffff,
+      ttyMajor: facts.ttyMajor ?? from?.ttyMajor ?? 0,
+      ttyMinor: facts.ttyMinor ?? from?.ttyMinor ?? 0,
+      memfd: facts.memfd ?? from?.memfd ?? false,
+      deleted: facts.deleted ?? from?.deleted ?? false,
+      script: facts.script ?? from?.script ?? "",
+    };
+    const ancestors = parent === undefined ? [] : [parent.info, ...parent.ancestors.slice(0, ANCESTORS_MAX - 1)];
+    const entry: ProcessEntry = { info, ancestors, endNs: 0 };
+    this.#entries.delete(info.pid);
+    this.#entries.set(info.pid, entry);
+    if (this.#entries.size > this.#sizeMax) this.#evict();
+    return entry;
+  }
+
+  /** Notes the end of a process. It stays findable for {@link DEAD_KEPT_NS}. */
+  end(entry: ProcessEntry, timeNs: number): void {
+    if (entry.endNs !== 0) return;
+    entry.endNs = Math.max(1, timeNs);
+    this.#dead.push(entry);
+  }
+
+  /** Drops processes that died long before `nowNs`. Returns how many. */
+  expire(nowNs: number): number {
+    let count = 0;
+    while (count < this.#dead.length && this.#dead[count]!.endNs + DEAD_KEPT_NS < nowNs) this.#forget(this.#dead[count++]!);
+    this.#dead.splice(0, count);
+    return count;
+  }
+
+  #evict(): void {
+    while (this.#entries.size > this.#sizeMax) {
+      const dead = this.#dead.shift();
+      if (dead !== undefined) {
+        this.#forget(dead);
+        continue;
+      }
+      const oldest = this.#entries.keys().next();
+      if (oldest.done === true) return;
+      this.#entries.delete(oldest.value);
+    }
+  }
+
+  #forget(entry: ProcessEntry): void {
+    if (this.#entries.get(entry.info.pid) === entry) this.#entries.delete(entry.info.pid);
+  }
+}
+
+function tickOf(startNs: number): number {
+  return Math.floor(startNs / TICK_NS);
+}

@@ -1,0 +1,112 @@
+// Keeps the process table in step with the kernel's events. Knows nothing of records or rings; how to look a process up that nobody told
+// about comes as a function, so tests need no /proc.
+import { firstArguments, splitArguments } from "./arguments.ts";
+import type { WholeEvent } from "./exec-joiner.ts";
+import type { Actor, ExecEvent } from "./kernel-event.ts";
+import {
+  ARGS_KEPT_BYTES,
+  type Credentials,
+  type ProcessEntry,
+  type ProcessFacts,
+  type ProcessInfo,
+  type ProcessTable,
+} from "./process-table.ts";
+import { Flag } from "./wire.ts";
+
+/** Facts of a running process from outside the event stream. */
+export type ProcessLookup = (pid: number) => ProcessFacts | undefined;
+
+/** See the head of this file. */
+export class ProcessTracker {
+  readonly #table: ProcessTable;
+  readonly #lookup: ProcessLookup;
+  /** Processes whose beginning no event had told. */
+  unknownProcesses = 0;
+
+  constructor(table: ProcessTable, lookup: ProcessLookup) {
+    this.#table = table;
+    this.#lookup = lookup;
+  }
+
+  /** Takes an event in and returns the process it is about. */
+  apply(event: WholeEvent): ProcessEntry {
+    const entry = this.#entryOf(event.actor, event.kind === "fork");
+    switch (event.kind) {
+      case "exec":
+        this.#applyExec(event, entry.info);
+        break;
+      case "exit":
+        this.#table.end(entry, Number(event.actor.timeNs));
+        break;
+      case "fork":
+      case "file":
+      case "connect":
+        break;
+    }
+    return entry;
+  }
+
+  #entryOf(actor: Actor, isNew: boolean): ProcessEntry {
+    const known = this.#table.find(actor.pid, actor.startNs);
+    if (known !== undefined) return known;
+    const parent = this.#table.find(actor.ppid, actor.parentStartNs) ?? this.#missingParent(actor);
+    const facts = { ...this.#factsOf(actor) };
+    if (isNew) {
+      // A fork copies its parent's credentials, which may have changed since the parent's own last event.
+      if (parent !== undefined && facts.credentials !== undefined) parent.info.credentials = facts.credentials;
+      return this.#table.add(facts, parent);
+    }
+    this.unknownProcesses++;
+    return this.#table.add(
+      { name: actor.comm, executable: "", args: [], commandLine: "", argsCount: 0, ...this.#seen(actor), ...facts },
+      parent,
+    );
+  }
+
+  #missingParent(actor: Actor): ProcessEntry | undefined {
+    // Pid 0 is the kernel's own.
+    if (actor.ppid === 0) return undefined;
+    const facts = this.#lookup(actor.ppid);
+    if (facts === undefined || facts.startNs > actor.startNs) return undefined;
+    this.unknownProcesses++;
+    return this.#table.find(facts.pid, facts.startNs) ?? this.#table.add(facts, this.#table.current(facts.ppid ?? 0));
+  }
+
+  /** What /proc says about the actor, if it still is that process. */
+  #seen(actor: Actor): Partial<ProcessFacts> {
+    const facts = this.#lookup(actor.pid);
+    if (facts === undefined || this.#table.entityId(facts.pid, facts.startNs) !== this.#table.entityId(actor.pid, actor.startNs)) return {};
+    return facts;
+  }
+
+  #factsOf(actor: Actor): ProcessFacts {
+    const { pid, startNs, ppid, pgid, sid, loginUid, ttyMajor, ttyMinor } = actor;
+    return { pid, startNs, ppid, pgid, sid, loginUid, ttyMajor, ttyMinor, credentials: credentialsOf(actor) };
+  }
+
+  #applyExec(event: ExecEvent, info: ProcessInfo): void {
+    const { actor } = event;
+    const list = splitArguments(event.args);
+    info.executable = (actor.flags & Flag.PathCut) === 0 ? event.executable : (this.#seen(actor).executable ?? `…${event.executable}`);
+    info.name = info.executable.slice(info.executable.lastIndexOf("/") + 1);
+    info.args = firstArguments(list.args, ARGS_KEPT_BYTES);
+    info.argsCount = list.count;
+    info.commandLine = info.args.join(" ");
+    info.workingDirectory = event.workingDirectory;
+    info.credentials = credentialsOf(actor);
+    info.ppid = actor.ppid;
+    info.pgid = actor.pgid;
+    info.sid = actor.sid;
+    info.loginUid = actor.loginUid;
+    info.ttyMajor = actor.ttyMajor;
+    info.ttyMinor = actor.ttyMinor;
+    info.memfd = event.executable.startsWith("/memfd:");
+    info.deleted = event.nlink === 0;
+    info.script = (actor.flags & Flag.Script) === 0 ? "" : event.filename;
+  }
+}
+
+function credentialsOf(actor: Actor): Credentials {
+  const { uid, gid, euid, egid, suid, sgid } = actor;
+  return { uid, gid, euid, egid, suid, sgid };
+}

@@ -1,0 +1,324 @@
+// Kernel event + what is known about its process → one ECS record. Field names are those public rules test; ids are looked up once.
+// Pure apart from the builder it owns: time, names and the table come as values.
+import { RecordBuilder } from "#event";
+import type { SchemaRegistry } from "#schema";
+import { splitArguments } from "./arguments.ts";
+import { FIELD_NAMES, type FieldIds } from "./fields.ts";
+import type { ConnectEvent, ExecEvent, ExitEvent, FileEvent, ForkEvent } from "./kernel-event.ts";
+import type { ProcessEntry, ProcessInfo } from "./process-table.ts";
+import { Flag } from "./wire.ts";
+
+/** The machine, the same in every record. */
+export interface HostFacts {
+  readonly name: string;
+  /** Machine id; empty when there is none. */
+  readonly id: string;
+  readonly bootId: string;
+  readonly kernel: string;
+  readonly architecture: string;
+}
+
+/** Everything a record is made of beside the event itself. */
+export interface RecordContext {
+  readonly entry: ProcessEntry;
+  readonly parent: ProcessInfo | undefined;
+  /** Leader of the session and of the process group, when the table knows them. */
+  readonly sessionLeader: ProcessInfo | undefined;
+  readonly groupLeader: ProcessInfo | undefined;
+  /** Name of the attachment that saw it. */
+  readonly sensor: string;
+  /** What to add to a boot time to get nanoseconds since 1970. */
+  readonly wallOffsetNs: bigint;
+  /** The same as it was when the source began: a process keeps one start, also when the clock is set. */
+  readonly startOffsetNs: bigint;
+  readonly cgroupPath: string | undefined;
+  userName(uid: number): string | undefined;
+  groupName(gid: number): string | undefined;
+}
+
+/** Events that become records of their own. */
+export type ReportedEvent = ExecEvent | ForkEvent | ExitEvent | FileEvent | ConnectEvent;
+
+const CATEGORY_OF: Readonly<Record<ReportedEvent["kind"], "process" | "file" | "network">> = {
+  exec: "process",
+  fork: "process",
+  exit: "process",
+  file: "file",
+  connect: "network",
+};
+
+const TRANSPORTS = new Map<number, string>([
+  [1, "icmp"],
+  [6, "tcp"],
+  [17, "udp"],
+  [58, "ipv6-icmp"],
+  [132, "sctp"],
+  [136, "udplite"],
+]);
+const AUDIT_UNSET = 0xffff_ffff;
+const PERMISSION_BITS = 0o7777;
+const MAPPED_V4_PREFIX = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+
+/** Builds one record at a time; it is `bytes[0, length)` until the next. */
+export class RecordWriter {
+  readonly #builder = new RecordBuilder();
+  readonly #id: FieldIds;
+  readonly #categoryIds: Readonly<Record<"process" | "file" | "network", number>>;
+  readonly #host: HostFacts;
+
+  constructor(registry: SchemaRegistry, host: HostFacts) {
+    this.#id = Object.fromEntries(Object.entries(FIELD_NAMES).map(([key, name]) => [key, registry.idOf(name)])) as FieldIds;
+    const { categories } = registry;
+    this.#categoryIds = { process: categories.idOf("process"), file: categories.idOf("file"), network: categories.idOf("network") };
+    this.#host = host;
+  }
+
+  /** The buffer of the record written last. */
+  get bytes(): Uint8Array {
+    return this.#builder.bytes;
+  }
+
+  /** Writes the record of an event. Returns its length. */
+  write(event: ReportedEvent, context: RecordContext): number {
+    const category = CATEGORY_OF[event.kind];
+    const timeNs = event.actor.timeNs + context.wallOffsetNs;
+    this.#builder.begin(this.#categoryIds[category], timeNs);
+    this.#builder.date(this.#id.timestamp, timeNs);
+    this.#builder.keywords(this.#id.eventCategory, [category]);
+    this.#builder.keyword(this.#id.eventKind, "event");
+    this.#builder.keyword(this.#id.eventModule, "kestrel");
+    this.#writeHost();
+    this.#writeUser(event, context);
+    this.#writeProcess(event, context);
+    this.#writeParent(context);
+    this.#writeLeaders(context);
+    this.#writeLineage(context);
+    this.#builder.keyword(this.#id.sensor, context.sensor);
+    switch (event.kind) {
+      case "exec":
+        this.#writeExec(event, context.entry.info);
+        break;
+      case "fork":
+        this.#writeAction("start", "fork");
+        this.#writeKeptArguments(context.entry.info);
+        break;
+      case "exit":
+        this.#writeExit(event, context);
+        break;
+      case "file":
+        this.#writeFile(event, context);
+        break;
+      case "connect":
+        this.#writeConnect(event);
+        break;
+    }
+    return this.#builder.finish();
+  }
+
+  #writeAction(type: string, action: string): void {
+    this.#builder.keywords(this.#id.eventType, [type]);
+    this.#builder.keyword(this.#id.eventAction, action);
+  }
+
+  /** A field that is left out when it is empty. */
+  #text(id: number, text: string | undefined): void {
+    if (text !== undefined && text !== "") this.#builder.keyword(id, text);
+  }
+
+  #writeHost(): void {
+    const { name, id, bootId, kernel, architecture } = this.#host;
+    this.#text(this.#id.hostId, id);
+    this.#builder.keyword(this.#id.hostName, name);
+    this.#builder.keyword(this.#id.hostHostname, name);
+    this.#builder.keyword(this.#id.hostArchitecture, architecture);
+    this.#builder.keyword(this.#id.osType, "linux");
+    this.#builder.keyword(this.#id.osKernel, kernel);
+    this.#builder.keyword(this.#id.hostBootId, bootId);
+  }
+
+  #writeUser(event: ReportedEvent, context: RecordContext): void {
+    const { uid, gid, euid, egid, suid, sgid } = event.actor;
+    const id = this.#id;
+    const [userName, realName] = [context.userName(euid), context.userName(uid)];
+    const [groupName, realGroup] = [context.groupName(egid), context.groupName(gid)];
+    for (const field of [id.userId, id.userEffectiveId, id.processUserId]) this.#builder.keyword(field, String(euid));
+    for (const field of [id.userName, id.userEffectiveName, id.processUserName]) this.#text(field, userName);
+    for (const field of [id.userRealId, id.processRealUserId]) this.#builder.keyword(field, String(uid));
+    for (const field of [id.userRealName, id.processRealUserName]) this.#text(field, realName);
+    for (const field of [id.groupId, id.processGroupId]) this.#builder.keyword(field, String(egid));
+    for (const field of [id.groupName, id.processGroupName]) this.#text(field, groupName);
+    for (const field of [id.groupRealId, id.processRealGroupId]) this.#builder.keyword(field, String(gid));
+    for (const field of [id.groupRealName, id.processRealGroupName]) this.#text(field, realGroup);
+    this.#builder.keyword(id.processSavedUserId, String(suid));
+    this.#builder.keyword(id.processSavedGroupId, String(sgid));
+  }
+
+  #writeProcess(event: ReportedEvent, context: RecordContext): void {
+    const { actor } = event;
+    const { info } = context.entry;
+    const id = this.#id;
+    this.#text(id.processName, info.name);
+    this.#text(id.processExecutable, info.executable);
+    this.#builder.i64Number(id.processPid, actor.pid);
+    this.#builder.keyword(id.processEntityId, info.entityId);
+    this.#text(id.processCwd, info.workingDirectory);
+    this.#builder.date(id.processStart, BigInt(info.startNs) + context.startOffsetNs);
+    this.#builder.bool(id.processInteractive, actor.ttyMajor !== 0);
+    if (actor.ttyMajor !== 0) {
+      this.#builder.i64Number(id.ttyMajor, actor.ttyMajor);
+      this.#builder.i64Number(id.ttyMinor, actor.ttyMinor);
+    }
+    this.#builder.i64Number(id.processPgid, actor.pgid);
+    this.#builder.i64Number(id.processVpid, actor.vpid);
+    this.#builder.i64Number(id.processSessionId, actor.sid);
+    if (actor.loginUid !== AUDIT_UNSET) this.#builder.u64Number(id.processLoginUid, actor.loginUid);
+    this.#builder.i64Number(id.processPpid, actor.ppid);
+    this.#builder.i64Number(id.processTgid, actor.pid);
+    this.#builder.i64Number(id.threadId, actor.tid);
+    this.#text(id.threadName, actor.comm);
+    if (info.deleted) this.#builder.bool(id.executableDeleted, true);
+    if (info.memfd) this.#builder.bool(id.memfd, true);
+    this.#text(id.script, info.script);
+    this.#text(id.cgroupPath, context.cgroupPath);
+    this.#builder.u64(id.cgroupId, actor.cgroupId);
+  }
+
+  #writeParent(context: RecordContext): void {
+    const { parent } = context;
+    if (parent === undefined) return;
+    const id = this.#id;
+    const { uid, gid, euid, egid, suid, sgid } = parent.credentials;
+    this.#text(id.parentName, parent.name);
+    this.#text(id.parentExecutable, parent.executable);
+    this.#text(id.parentCommandLine, parent.commandLine);
+    this.#builder.keywords(id.parentArgs, parent.args);
+    this.#builder.i64Number(id.parentArgsCount, parent.argsCount);
+    this.#builder.i64Number(id.parentPid, parent.pid);
+    this.#builder.keyword(id.parentEntityId, parent.entityId);
+    this.#text(id.parentCwd, parent.workingDirectory);
+    this.#builder.date(id.parentStart, BigInt(parent.startNs) + context.startOffsetNs);
+    this.#builder.bool(id.parentInteractive, parent.ttyMajor !== 0);
+    this.#builder.keyword(id.parentUserId, String(euid));
+    this.#text(id.parentUserName, context.userName(euid));
+    this.#builder.keyword(id.parentGroupId, String(egid));
+    this.#text(id.parentGroupName, context.groupName(egid));
+    this.#builder.keyword(id.parentRealUserId, String(uid));
+    this.#builder.keyword(id.parentRealGroupId, String(gid));
+    this.#builder.keyword(id.parentSavedUserId, String(suid));
+    this.#builder.keyword(id.parentSavedGroupId, String(sgid));
+    this.#builder.i64Number(id.parentPpid, parent.ppid);
+    this.#builder.i64Number(id.parentPgid, parent.pgid);
+    const grandparent = context.entry.ancestors[1];
+    if (grandparent === undefined) return;
+    this.#text(id.grandparentName, grandparent.name);
+    this.#builder.i64Number(id.grandparentPid, grandparent.pid);
+    this.#text(id.grandparentExecutable, grandparent.executable);
+    this.#builder.keyword(id.grandparentEntityId, grandparent.entityId);
+  }
+
+  #writeLeaders(context: RecordContext): void {
+    const id = this.#id;
+    const { sessionLeader, groupLeader } = context;
+    if (sessionLeader !== undefined) {
+      this.#text(id.sessionLeaderName, sessionLeader.name);
+      this.#text(id.sessionLeaderExecutable, sessionLeader.executable);
+      this.#builder.i64Number(id.sessionLeaderPid, sessionLeader.pid);
+      this.#builder.keyword(id.sessionLeaderEntityId, sessionLeader.entityId);
+      this.#builder.bool(id.sessionLeaderSame, sessionLeader === context.entry.info);
+    }
+    if (groupLeader !== undefined) {
+      this.#text(id.groupLeaderName, groupLeader.name);
+      this.#text(id.groupLeaderExecutable, groupLeader.executable);
+      this.#builder.i64Number(id.groupLeaderPid, groupLeader.pid);
+      this.#builder.keyword(id.groupLeaderEntityId, groupLeader.entityId);
+      this.#builder.bool(id.groupLeaderSame, groupLeader === context.entry.info);
+    }
+  }
+
+  #writeLineage(context: RecordContext): void {
+    const { ancestors } = context.entry;
+    const entityIds = ancestors.map((ancestor) => ancestor.entityId);
+    this.#builder.keywords(this.#id.extAncestry, entityIds);
+    const lines = ancestors.map(({ pid, name, executable }) => `${pid}\t${name.replaceAll("\t", " ")}\t${executable}`);
+    this.#builder.keywords(this.#id.kestrelAncestry, lines);
+  }
+
+  #writeExec(event: ExecEvent, info: ProcessInfo): void {
+    const id = this.#id;
+    const { args, count } = splitArguments(event.args);
+    this.#writeAction("start", "exec");
+    this.#text(id.processCommandLine, args.join(" "));
+    this.#builder.keywords(id.processArgs, args);
+    this.#builder.i64Number(id.processArgsCount, count);
+    if (event.args.byteLength < event.argsSize) {
+      this.#builder.bool(id.argsTruncated, true);
+      this.#builder.markRecordTruncated();
+    }
+    if ((event.actor.flags & Flag.PathCut) !== 0) this.#builder.markRecordTruncated();
+    if (!info.deleted) this.#builder.bool(id.executableDeleted, false);
+    if (!info.memfd) this.#builder.bool(id.memfd, false);
+  }
+
+  /** For events other than exec: the arguments the table kept. */
+  #writeKeptArguments(info: ProcessInfo): void {
+    this.#text(this.#id.processCommandLine, info.commandLine);
+    this.#builder.keywords(this.#id.processArgs, info.args);
+    this.#builder.i64Number(this.#id.processArgsCount, info.argsCount);
+  }
+
+  #writeExit(event: ExitEvent, context: RecordContext): void {
+    this.#writeAction("end", "end");
+    this.#writeKeptArguments(context.entry.info);
+    // As a shell tells it: 128 and the signal for a process that was killed.
+    this.#builder.i64Number(this.#id.exitCode, event.signal === 0 ? event.exitCode : 128 + event.signal);
+    if (event.signal !== 0) this.#builder.i64Number(this.#id.exitSignal, event.signal);
+    this.#builder.date(this.#id.processEnd, event.actor.timeNs + context.wallOffsetNs);
+  }
+
+  #writeFile(event: FileEvent, context: RecordContext): void {
+    const id = this.#id;
+    const { flags } = event.actor;
+    if ((flags & Flag.Created) !== 0) this.#writeAction("creation", "creation");
+    else if ((flags & Flag.Watched) !== 0) this.#writeAction("access", "open");
+    else this.#writeAction("change", "modification");
+    if ((flags & Flag.PathCut) !== 0) this.#builder.markRecordTruncated();
+    this.#writeKeptArguments(context.entry.info);
+    const slash = event.path.lastIndexOf("/");
+    const name = event.path.slice(slash + 1);
+    const dot = name.lastIndexOf(".");
+    this.#builder.keyword(id.filePath, event.path);
+    this.#text(id.fileName, name);
+    this.#builder.keyword(id.fileDirectory, slash <= 0 ? "/" : event.path.slice(0, slash));
+    if (dot > 0) this.#text(id.fileExtension, name.slice(dot + 1));
+    this.#builder.keyword(id.fileType, "file");
+    this.#builder.i64Number(id.fileSize, event.sizeBytes);
+    this.#builder.keyword(id.fileMode, (event.mode & PERMISSION_BITS).toString(8).padStart(4, "0"));
+    this.#text(id.fileOwner, context.userName(event.uid));
+    this.#text(id.fileGroup, context.groupName(event.gid));
+    this.#builder.keyword(id.fileUid, String(event.uid));
+    this.#builder.keyword(id.fileGid, String(event.gid));
+    this.#builder.keyword(id.fileInode, String(event.inode));
+    this.#builder.keyword(id.fileDevice, `${event.device >>> 20}:${event.device & 0xfffff}`);
+  }
+
+  #writeConnect(event: ConnectEvent): void {
+    const id = this.#id;
+    this.#writeAction("start", "connection_attempted");
+    const destination = unmapped(event.destination);
+    const source = unmapped(event.source);
+    if (source.some((byte) => byte !== 0)) this.#builder.ipBytes(id.sourceIp, source, 0, source.byteLength === 4 ? 4 : 16);
+    if (event.sourcePort !== 0) this.#builder.i64Number(id.sourcePort, event.sourcePort);
+    this.#builder.ipBytes(id.destinationIp, destination, 0, destination.byteLength === 4 ? 4 : 16);
+    this.#builder.i64Number(id.destinationPort, event.destinationPort);
+    this.#text(id.networkTransport, TRANSPORTS.get(event.protocol));
+    this.#builder.keyword(id.networkIanaNumber, String(event.protocol));
+    this.#builder.keyword(id.networkDirection, "egress");
+    this.#builder.keyword(id.networkType, destination.byteLength === 4 ? "ipv4" : "ipv6");
+  }
+}
+
+/** The IPv4 address inside `::ffff:a.b.c.d`, which an IPv6 socket uses to reach IPv4; any other address as it is. */
+function unmapped(address: Uint8Array): Uint8Array {
+  const mapped = address.byteLength === 16 && MAPPED_V4_PREFIX.every((byte, index) => address[index] === byte);
+  return mapped ? address.slice(12) : address;
+}

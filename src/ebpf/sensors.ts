@@ -1,0 +1,152 @@
+// The sensors: which compiled object, and the ways to attach it from best to last. A list, not logic: loading is loader.ts.
+import connectObject from "../../build/bpf/connect.bpf.o" with { type: "file" };
+import execObject from "../../build/bpf/exec.bpf.o" with { type: "file" };
+import exitObject from "../../build/bpf/exit.bpf.o" with { type: "file" };
+import fileObject from "../../build/bpf/file.bpf.o" with { type: "file" };
+import forkObject from "../../build/bpf/fork.bpf.o" with { type: "file" };
+
+/** Names of the sensors. */
+export type SensorName = "exec" | "fork" | "exit" | "file" | "connect";
+
+/** One program of an attachment. */
+export interface SensorProgram {
+  readonly name: string;
+  /** Attached to the root of cgroup v2 instead of to what its section names. */
+  readonly cgroup: boolean;
+}
+
+/** One way to attach a sensor: all its programs together. */
+export interface Attachment {
+  /** For people and `kestrel.sensor`, for example `raw_tp/sched_process_exec`. */
+  readonly name: string;
+  readonly programs: readonly SensorProgram[];
+  /** What this way does not see; doctor prints it. */
+  readonly blind: readonly string[];
+}
+
+/** One sensor. */
+export interface Sensor {
+  readonly name: SensorName;
+  /** Where the object's bytes are. */
+  readonly object: string;
+  /** The ring its records go to. */
+  readonly ring: "process_ring" | "activity_ring";
+  /** Best first. */
+  readonly attachments: readonly Attachment[];
+}
+
+function program(name: string, cgroup = false): SensorProgram {
+  return { name, cgroup };
+}
+
+const TCP_STATE = program("kestrel_connect_tcp");
+const DATAGRAM = [program("kestrel_connect_cgroup4", true), program("kestrel_connect_cgroup6", true)];
+const UNCONNECTED = "datagrams sent without connect";
+
+/** All sensors, in the order they are loaded: exit last of the process sensors, so that no process is added that cannot end. */
+export const SENSORS: readonly Sensor[] = [
+  {
+    name: "exit",
+    object: exitObject,
+    ring: "process_ring",
+    attachments: [{ name: "raw_tp/sched_process_exit", programs: [program("kestrel_exit")], blind: [] }],
+  },
+  {
+    name: "exec",
+    object: execObject,
+    ring: "process_ring",
+    attachments: [{ name: "raw_tp/sched_process_exec", programs: [program("kestrel_exec")], blind: [] }],
+  },
+  {
+    name: "fork",
+    object: forkObject,
+    ring: "process_ring",
+    attachments: [{ name: "raw_tp/sched_process_fork", programs: [program("kestrel_fork")], blind: [] }],
+  },
+  {
+    name: "file",
+    object: fileObject,
+    ring: "activity_ring",
+    attachments: [
+      {
+        name: "fexit/do_filp_open",
+        programs: [program("kestrel_file_fexit")],
+        blind: ["writes through memory maps of files opened earlier"],
+      },
+      {
+        name: "raw_tp/sys_exit",
+        programs: [program("kestrel_file_sys_exit")],
+        blind: [
+          "files opened through io_uring",
+          "a descriptor that another thread closes and reuses before the opening call returns",
+          ...(process.arch === "arm64" ? ["files opened by 32-bit programs"] : []),
+        ],
+      },
+    ],
+  },
+  {
+    name: "connect",
+    object: connectObject,
+    ring: "activity_ring",
+    attachments: [
+      { name: "fentry/security_socket_connect", programs: [program("kestrel_connect_fentry")], blind: [UNCONNECTED, "TCP Fast Open"] },
+      {
+        name: "raw_tp/inet_sock_set_state + cgroup/connect",
+        programs: [TCP_STATE, ...DATAGRAM],
+        blind: [UNCONNECTED, "TCP connections that fail before the first packet", "source ports not yet chosen"],
+      },
+      {
+        name: "raw_tp/inet_sock_set_state",
+        programs: [TCP_STATE],
+        blind: ["UDP and ICMP", "TCP connections that fail before the first packet", "source ports not yet chosen"],
+      },
+    ],
+  },
+];
+
+/**
+ * Names whose reading is an event of its own: files of this name anywhere, and every file in a folder of this name. At most 31 bytes each,
+ * compared whole.
+ */
+export const WATCHED_FILES: readonly string[] = [
+  "shadow",
+  "shadow-",
+  "gshadow",
+  "gshadow-",
+  "opasswd",
+  "sudoers",
+  "master.key",
+  "id_rsa",
+  "id_dsa",
+  "id_ecdsa",
+  "id_ed25519",
+  "authorized_keys",
+  "krb5.keytab",
+  "krb5.conf.keytab",
+  ".netrc",
+  ".pgpass",
+  ".my.cnf",
+  ".git-credentials",
+  ".htpasswd",
+  ".vault-token",
+  "logins.json",
+  "key4.db",
+  "Login Data",
+  "Cookies",
+  "ssh_host_rsa_key",
+  "ssh_host_ecdsa_key",
+  "ssh_host_ed25519_key",
+];
+
+/** See {@link WATCHED_FILES}. */
+export const WATCHED_FOLDERS: readonly string[] = [
+  ".ssh",
+  ".aws",
+  ".gnupg",
+  ".azure",
+  ".kube",
+  ".docker",
+  "sudoers.d",
+  "gcloud",
+  "keyrings",
+];

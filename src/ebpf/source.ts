@@ -1,0 +1,298 @@
+// The live source: reads the kernel's rings, keeps the process table, and pushes ECS records. Runs on a timer, since nothing may block the
+// thread: a few milliseconds apart while there is work, longer when idle. Invariant: every record taken from a ring is pushed or counted.
+import { readFileSync } from "node:fs";
+import { arch, hostname, release } from "node:os";
+import { assert, type Cancel, type Clock, type LossCounts, type RecordSink, type Source, SystemClock } from "#core";
+import { ClockId, clockNs } from "#ffi/libc";
+import { RingBuffer } from "#ffi/ring-buffer";
+import type { SchemaRegistry } from "#schema";
+import { CounterReader, type CounterTable } from "./counters.ts";
+import { ExecJoiner, type WholeEvent } from "./exec-joiner.ts";
+import { decode, recordTime } from "./kernel-event.ts";
+import { LoadedSensors, type SensorStatus } from "./loader.ts";
+import { CgroupPaths, cgroupRoot, IdNames } from "./names.ts";
+import { primeTable, readProcess } from "./proc-files.ts";
+import { type ProcessEntry, ProcessTable } from "./process-table.ts";
+import { ProcessTracker } from "./process-tracker.ts";
+import { type RecordContext, RecordWriter } from "./record-writer.ts";
+
+/** Settings of an {@link EbpfSource}; every one has a default. */
+export interface EbpfOptions {
+  readonly registry: SchemaRegistry;
+  /** Timers only; events carry the kernel's time. */
+  readonly clock?: Clock;
+  /** Ring of exec, fork and exit: a power of two of at least 4096 bytes. */
+  readonly processRingBytes?: number;
+  /** Ring of files and connections. */
+  readonly activityRingBytes?: number;
+  /** Report the agent's own files and connections too. */
+  readonly includeOwn?: boolean;
+}
+
+/** Counters of a running source, for status and metrics. */
+export interface EbpfCounts {
+  /** The kernel's counts for each kind of record. */
+  readonly kernel: CounterTable;
+  /** Records read from the rings. */
+  readonly read: number;
+  /** Records given to the sink. */
+  readonly pushed: number;
+  /** Pushed records the sink did not take; the sink counts them as dropped. */
+  readonly refused: number;
+  /** Ring records no sensor of ours can have sent. */
+  readonly malformed: number;
+  /** Pieces of arguments, which became part of an exec record. */
+  readonly joined: number;
+  /** Processes whose beginning was not seen. */
+  readonly unknownProcesses: number;
+  /** Processes in the table. */
+  readonly processes: number;
+}
+
+const RING_BYTES = 2 << 20;
+const POLL_BUSY_MS = 3;
+const POLL_IDLE_MS = 15;
+/** Empty polls before the source slows down. */
+const IDLE_AFTER_POLLS = 20;
+/** Records of one turn; then other work of the thread goes first. */
+const TURN_RECORDS_MAX = 4096;
+const CLOCK_CHECK_NS = 1_000_000_000n;
+
+/** Processes, files and connections of this machine, from eBPF. One at a time in a process. */
+export class EbpfSource implements Source {
+  readonly name = "ebpf";
+  readonly #options: EbpfOptions;
+  readonly #clock: Clock;
+  readonly #table: ProcessTable;
+  readonly #tracker: ProcessTracker;
+  readonly #joiner = new ExecJoiner();
+  readonly #writer: RecordWriter;
+  readonly #users = new IdNames("/etc/passwd");
+  readonly #groups = new IdNames("/etc/group");
+  readonly #cgroupRoot = cgroupRoot(readText("/proc/self/mounts"));
+  readonly #cgroups = new CgroupPaths(this.#cgroupRoot);
+  readonly #startOffsetNs: bigint;
+  #wallOffsetNs: bigint;
+  #clockCheckedNs = 0n;
+  #nowNs = 0n;
+  #sensors: LoadedSensors | undefined;
+  #sensorNames = new Map<string, string>();
+  #processRing: RingBuffer | undefined;
+  #activityRing: RingBuffer | undefined;
+  #counters: CounterReader | undefined;
+  #lastCounters: CounterTable | undefined;
+  #lastStatuses: readonly SensorStatus[] = [];
+  #sink: RecordSink | undefined;
+  #cancelPoll: Cancel | undefined;
+  #idlePolls = 0;
+  #read = 0;
+  #pushed = 0;
+  #refused = 0;
+  #malformed = 0;
+  #joined = 0;
+  /** Made once: no closure for an event. */
+  readonly #take = (event: WholeEvent): void => this.#push(event);
+  readonly #userName = (id: number): string | undefined => this.#users.nameOf(id, Number(this.#nowNs));
+  readonly #groupName = (id: number): string | undefined => this.#groups.nameOf(id, Number(this.#nowNs));
+
+  constructor(options: EbpfOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? new SystemClock();
+    const bootId = readText("/proc/sys/kernel/random/boot_id").trim();
+    this.#table = new ProcessTable(bootId);
+    this.#tracker = new ProcessTracker(this.#table, readProcess);
+    this.#startOffsetNs = clockNs(ClockId.Realtime) - clockNs(ClockId.Boottime);
+    this.#wallOffsetNs = this.#startOffsetNs;
+    this.#writer = new RecordWriter(options.registry, {
+      name: hostname(),
+      id: machineId(),
+      bootId,
+      kernel: release(),
+      architecture: arch() === "x64" ? "x86_64" : arch() === "arm64" ? "aarch64" : arch(),
+    });
+  }
+
+  /** Attaches the sensors and begins to push. KestrelError `NO_BPF` when the kernel lets us watch no process. */
+  async start(sink: RecordSink): Promise<void> {
+    assert(this.#sensors === undefined, "a source starts once");
+    const processRingBytes = this.#options.processRingBytes ?? RING_BYTES;
+    const activityRingBytes = this.#options.activityRingBytes ?? RING_BYTES;
+    this.#sensors = LoadedSensors.load({
+      processRingBytes,
+      activityRingBytes,
+      agentPid: this.#options.includeOwn === true ? 0 : process.pid,
+      cgroupRoot: this.#cgroupRoot,
+    });
+    this.#sink = sink;
+    this.#lastStatuses = this.#sensors.statuses;
+    this.#sensorNames = new Map(this.#sensors.statuses.map(({ sensor, attachment }) => [sensor, attachment ?? "off"]));
+    this.#processRing = ringOf(this.#sensors, "process_ring", processRingBytes);
+    this.#activityRing = ringOf(this.#sensors, "activity_ring", activityRingBytes);
+    const counters = this.#sensors.map("counters");
+    if (counters !== undefined) this.#counters = new CounterReader(counters);
+    // Attached first, primed second: what starts in between is in the ring and merely comes as already known.
+    primeTable(this.#table);
+    this.#schedule(0);
+  }
+
+  /** Pushes what the rings hold, then detaches. Twice is fine. */
+  async stop(): Promise<void> {
+    this.#cancelPoll?.();
+    this.#cancelPoll = undefined;
+    if (this.#sensors === undefined) return;
+    // The kernel may add while we drain; a bounded number of turns is enough for all that was there when stop was called.
+    const turnsMax = 2 + Math.ceil(((this.#processRing?.sizeBytes ?? 0) + (this.#activityRing?.sizeBytes ?? 0)) / 128 / TURN_RECORDS_MAX);
+    for (let turn = 0; turn < turnsMax && this.#drain() > 0; turn++);
+    this.#joiner.expire(this.#take);
+    this.#lastCounters = this.#counters?.read();
+    this.#counters = undefined;
+    this.#processRing?.close();
+    this.#activityRing?.close();
+    this.#sensors.close();
+    this.#sensors = undefined;
+  }
+
+  /** {@inheritDoc Source.losses} */
+  losses(): LossCounts {
+    const { kernel, malformed } = this.counts();
+    let ringFull = 0;
+    let argumentsCut = 0;
+    for (const [kind, counts] of Object.entries(kernel)) {
+      if (kind === "args") argumentsCut += counts.dropped;
+      else ringFull += counts.dropped;
+    }
+    return { "ring-full": ringFull, malformed, "arguments-piece-lost": argumentsCut + this.#joiner.strays };
+  }
+
+  /** Records the sensors tried to send: evaluated + dropped, by the names `kestrel status` uses. Pieces of arguments are not records. */
+  get produced(): number {
+    const { exec, fork, exit, file, connect } = this.counts().kernel;
+    return exec.produced + fork.produced + exit.produced + file.produced + connect.produced;
+  }
+
+  /** All counters. */
+  counts(): EbpfCounts {
+    return {
+      kernel: this.#counters?.read() ?? this.#lastCounters ?? NO_COUNTS,
+      read: this.#read,
+      pushed: this.#pushed,
+      refused: this.#refused,
+      malformed: this.#malformed,
+      joined: this.#joined,
+      unknownProcesses: this.#tracker.unknownProcesses,
+      processes: this.#table.size,
+    };
+  }
+
+  /** How each sensor is attached; empty before `start`. */
+  statuses(): readonly SensorStatus[] {
+    return this.#lastStatuses;
+  }
+
+  #schedule(delayMs: number): void {
+    this.#cancelPoll = this.#clock.after(delayMs, () => this.#poll());
+  }
+
+  #poll(): void {
+    const count = this.#drain();
+    this.#idlePolls = count > 0 ? 0 : this.#idlePolls + 1;
+    if (this.#sensors === undefined) return;
+    this.#schedule(count >= TURN_RECORDS_MAX ? 0 : this.#idlePolls > IDLE_AFTER_POLLS ? POLL_IDLE_MS : POLL_BUSY_MS);
+  }
+
+  /**
+   * Reads both rings in the order of their times. The process ring is looked at last: then everything that happened before a file event
+   * that is seen, in the same process, is seen too.
+   */
+  #drain(): number {
+    const [processes, activity] = [this.#processRing, this.#activityRing];
+    const waiting = (activity?.snapshot() ?? 0) + (processes?.snapshot() ?? 0);
+    if (waiting === 0 && this.#joiner.size === 0) return 0;
+    this.#checkClock();
+    let count = 0;
+    while (count < TURN_RECORDS_MAX) {
+      const ring = earlier(processes, activity);
+      if (ring === undefined) break;
+      const at = ring.head();
+      this.#readRecord(ring.bytes, at, ring.lengthAt(at));
+      ring.skip(at);
+      count++;
+    }
+    processes?.release();
+    activity?.release();
+    this.#joiner.expire(this.#take, this.#nowNs);
+    this.#table.expire(Number(this.#nowNs));
+    return count;
+  }
+
+  #checkClock(): void {
+    this.#nowNs = clockNs(ClockId.Boottime);
+    if (this.#nowNs - this.#clockCheckedNs < CLOCK_CHECK_NS) return;
+    this.#clockCheckedNs = this.#nowNs;
+    this.#wallOffsetNs = clockNs(ClockId.Realtime) - this.#nowNs;
+  }
+
+  #readRecord(bytes: Uint8Array, offset: number, length: number): void {
+    this.#read++;
+    const event = decode(bytes, offset, length);
+    if (event === undefined) {
+      this.#malformed++;
+      return;
+    }
+    if (event.kind === "args") this.#joined++;
+    this.#joiner.take(event, this.#take);
+  }
+
+  #push(event: WholeEvent): void {
+    const entry = this.#tracker.apply(event);
+    const length = this.#writer.write(event, this.#contextOf(event, entry));
+    this.#pushed++;
+    if (this.#sink?.push(this.#writer.bytes, 0, length) === false) this.#refused++;
+  }
+
+  #contextOf(event: WholeEvent, entry: ProcessEntry): RecordContext {
+    const { actor } = event;
+    return {
+      entry,
+      parent: entry.ancestors[0],
+      sessionLeader: this.#table.current(actor.sid)?.info,
+      groupLeader: this.#table.current(actor.pgid)?.info,
+      sensor: this.#sensorNames.get(event.kind) ?? event.kind,
+      wallOffsetNs: this.#wallOffsetNs,
+      startOffsetNs: this.#startOffsetNs,
+      cgroupPath: this.#cgroups.pathOf(actor.cgroupId, Number(this.#nowNs)),
+      userName: this.#userName,
+      groupName: this.#groupName,
+    };
+  }
+}
+
+const NO_ROW = { produced: 0, dropped: 0, truncated: 0, readFailed: 0 };
+const NO_COUNTS: CounterTable = { exec: NO_ROW, args: NO_ROW, fork: NO_ROW, exit: NO_ROW, file: NO_ROW, connect: NO_ROW };
+
+function ringOf(sensors: LoadedSensors, name: "process_ring" | "activity_ring", sizeBytes: number): RingBuffer | undefined {
+  const map = sensors.map(name);
+  return map === undefined ? undefined : new RingBuffer(map.fd, sizeBytes);
+}
+
+/** The ring whose first record is older. */
+function earlier(one: RingBuffer | undefined, other: RingBuffer | undefined): RingBuffer | undefined {
+  const oneAt = one?.head() ?? -1;
+  const otherAt = other?.head() ?? -1;
+  if (one === undefined || oneAt < 0) return otherAt < 0 ? undefined : other;
+  if (other === undefined || otherAt < 0) return one;
+  const oneTime = recordTime(one.bytes, oneAt, one.lengthAt(oneAt));
+  return oneTime <= recordTime(other.bytes, otherAt, other.lengthAt(otherAt)) ? one : other;
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+function machineId(): string {
+  return readText("/etc/machine-id").trim() || readText("/var/lib/dbus/machine-id").trim();
+}

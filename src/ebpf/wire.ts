@@ -1,0 +1,128 @@
+// Byte offsets of the records in bpf/event.h, little endian. A test compares every number with what the C compiler says.
+
+/** Kind of a record. */
+export const enum Op {
+  Exec = 1,
+  Args = 2,
+  Fork = 3,
+  Exit = 4,
+  File = 5,
+  Connect = 6,
+}
+
+/** Bits of `event_header.flags`. */
+export const enum Flag {
+  PathCut = 1,
+  ArgsCut = 2,
+  ReadFailed = 4,
+  Script = 8,
+  Privileged = 16,
+  Created = 32,
+  Watched = 64,
+}
+
+/** struct event_header: begins every record. */
+export const enum Head {
+  Time = 0,
+  Start = 8,
+  ParentStart = 16,
+  CgroupId = 24,
+  Pid = 32,
+  Tid = 36,
+  Ppid = 40,
+  Vpid = 44,
+  Uid = 48,
+  Gid = 52,
+  Euid = 56,
+  Egid = 60,
+  Suid = 64,
+  Sgid = 68,
+  LoginUid = 72,
+  AuditSession = 76,
+  Pgid = 80,
+  Sid = 84,
+  Tty = 88,
+  Op = 92,
+  Flags = 94,
+  Comm = 96,
+  Size = 112,
+}
+
+/** struct exec_event. */
+export const enum Exec {
+  Inode = 112,
+  Device = 120,
+  Nlink = 124,
+  Mode = 128,
+  Owner = 132,
+  ArgsSize = 136,
+  ArgsBytes = 140,
+  PathBytes = 144,
+  CwdBytes = 146,
+  FilenameBytes = 148,
+  Size = 152,
+}
+
+/** struct args_event. */
+export const enum Args {
+  Offset = 112,
+  ArgsBytes = 116,
+  Size = 120,
+}
+
+/** struct fork_event. */
+export const enum Fork {
+  ForkerPid = 112,
+  Size = 120,
+}
+
+/** struct exit_event. */
+export const enum Exit {
+  Code = 112,
+  Size = 120,
+}
+
+/** struct file_event. */
+export const enum FileOpen {
+  Inode = 112,
+  SizeBytes = 120,
+  Device = 128,
+  Mode = 132,
+  Owner = 136,
+  Group = 140,
+  OpenFlags = 144,
+  Nlink = 148,
+  FsMagic = 152,
+  PathBytes = 156,
+  Size = 160,
+}
+
+/** struct connect_event. */
+export const enum Connect {
+  Source = 112,
+  Destination = 128,
+  Family = 144,
+  Protocol = 146,
+  SourcePort = 148,
+  DestinationPort = 150,
+  Size = 152,
+}
+
+/** struct sensor_counters: one row, u64 each. */
+export const enum Counter {
+  Produced = 0,
+  Dropped = 8,
+  Truncated = 16,
+  ReadFailed = 24,
+  Size = 32,
+}
+
+/** Bytes of the name in a thread. */
+export const COMM_BYTES = 16;
+/** Key of the watch list. */
+export const WATCH_NAME_BYTES = 32;
+/** Values of the watch list. */
+export const enum Watch {
+  Name = 1,
+  Parent = 2,
+}
