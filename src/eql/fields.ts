@@ -1,0 +1,140 @@
+// What a query's text says about fields and categories without any schema: which names it uses, and as what. For tools that must make a
+// schema from data before they can compile.
+import type { Dialect, EventQuery, Expression, FieldExpression, LiteralExpression } from "./ast.ts";
+import { DiagnosticList } from "./diagnostics.ts";
+import { parseQuery } from "./parse.ts";
+import { childrenOf } from "./query.ts";
+
+/** What a field is used as: beside text, a number or a boolean; `any` when the text does not say. */
+export type FieldUsage = "text" | "number" | "boolean" | "any";
+
+/** A field that a query names. */
+export interface NamedField {
+  readonly name: string;
+  readonly usage: FieldUsage;
+  /** Written with `?` wherever it stands. */
+  readonly optional: boolean;
+}
+
+/** Fields a query names, in order of appearance; those of sequence steps and keys too. Empty for a text that is not EQL. */
+export function fieldsOf(text: string, dialect: Dialect): readonly NamedField[] {
+  const collector = new FieldCollector();
+  const query = parseQuery(text.toWellFormed(), dialect, new DiagnosticList(""));
+  if (query === undefined) return [];
+  const { body, pipes } = query;
+  for (const step of body.kind === "event" ? [body] : body.steps) collector.event(step);
+  for (const key of body.kind === "event" ? [] : body.keys) collector.expression(key, "any", new Map());
+  if (body.kind === "event") for (const pipe of pipes) for (const operand of pipe.operands) collector.expression(operand, "any", new Map());
+  return collector.fields();
+}
+
+/** Category names of a query and its steps, without `any`. Empty for a text that is not EQL. */
+export function categoriesOf(text: string, dialect: Dialect): readonly string[] {
+  const query = parseQuery(text.toWellFormed(), dialect, new DiagnosticList(""));
+  if (query === undefined) return [];
+  const { body } = query;
+  const names = (body.kind === "event" ? [body] : body.steps).map((step) => step.category);
+  return [...new Set(names.filter((name) => name !== undefined))];
+}
+
+type Prefixes = ReadonlyMap<string, string | undefined>;
+
+const NUMERIC_FUNCTIONS = new Set(["add", "subtract", "multiply", "divide", "modulo"]);
+const ANY_FUNCTIONS = new Set(["string", "concat", "arraycontains", "arraysearch", "_arraysearch", "arraycount", "_arraycount", "safe"]);
+
+class FieldCollector {
+  readonly #found = new Map<string, { usage: FieldUsage; optional: boolean }>();
+
+  fields(): readonly NamedField[] {
+    return [...this.#found].map(([name, { usage, optional }]) => ({ name, usage, optional }));
+  }
+
+  event(query: EventQuery): void {
+    this.expression(query.condition, "boolean", new Map());
+  }
+
+  expression(expression: Expression, usage: FieldUsage, prefixes: Prefixes): void {
+    switch (expression.kind) {
+      case "field":
+        return this.#field(expression, usage, prefixes);
+      case "lineage":
+        return this.event(expression.query);
+      case "call":
+        return this.#call(expression.name.toLowerCase(), expression.operands, prefixes);
+      default:
+        for (const child of childrenOf(expression)) this.expression(child, usageInside(expression, child), prefixes);
+    }
+  }
+
+  #field(field: FieldExpression, usage: FieldUsage, prefixes: Prefixes): void {
+    const root = field.parts[0]!;
+    let { parts } = field;
+    if (prefixes.has(root)) {
+      const prefix = prefixes.get(root);
+      if (prefix === undefined || parts.length === 1) return;
+      parts = [prefix, ...parts.slice(1)];
+    }
+    const name = parts.join(".");
+    const known = this.#found.get(name);
+    if (known === undefined) this.#found.set(name, { usage, optional: field.optional });
+    else {
+      if (known.usage === "any") known.usage = usage;
+      known.optional &&= field.optional;
+    }
+  }
+
+  #call(name: string, operands: readonly Expression[], prefixes: Prefixes): void {
+    const [array, variable, body] = operands;
+    if (
+      name.replace(/^_/, "").match(/^array(search|count)$/) &&
+      array?.kind === "field" &&
+      variable?.kind === "field" &&
+      body !== undefined
+    ) {
+      this.expression(array, "any", prefixes);
+      const above = prefixes.get(array.parts[0]!);
+      const path = (above === undefined ? array.parts : [above, ...array.parts.slice(1)]).join(".");
+      this.expression(body, "boolean", new Map([...prefixes, [variable.parts[0]!, path]]));
+      return;
+    }
+    const usage = NUMERIC_FUNCTIONS.has(name) ? "number" : ANY_FUNCTIONS.has(name) ? "any" : "text";
+    for (const [i, operand] of operands.entries()) this.expression(operand, i >= 1 && usage === "text" ? "any" : usage, prefixes);
+  }
+}
+
+function usageInside(parent: Expression, child: Expression): FieldUsage {
+  switch (parent.kind) {
+    case "and":
+    case "or":
+    case "not":
+      return "boolean";
+    case "arithmetic":
+    case "negate":
+      return "number";
+    case "comparison":
+      return usageBeside(child === parent.left ? parent.right : parent.left);
+    case "membership": {
+      if (parent.operator === "like" || parent.operator === "regex") return "text";
+      const literal = parent.items.find((item): item is LiteralExpression => item.kind === "literal" && item.value !== null);
+      return literal === undefined ? "any" : usageBeside(literal);
+    }
+    default:
+      return "any";
+  }
+}
+
+function usageBeside(other: Expression): FieldUsage {
+  if (other.kind === "arithmetic" || other.kind === "negate") return "number";
+  if (other.kind !== "literal") return "any";
+  switch (typeof other.value) {
+    case "string":
+      return "text";
+    case "bigint":
+    case "number":
+      return "number";
+    case "boolean":
+      return "boolean";
+    default:
+      return "any";
+  }
+}

@@ -1,0 +1,77 @@
+// What every part of lowering shares: the dialect, the known fields, where findings go, and the lambda variables in sight.
+import type { FieldDefinition, SchemaRegistry } from "#schema";
+import type { CallExpression, Dialect, Expression } from "./ast.ts";
+import type { DiagnosticList, Range } from "./diagnostics.ts";
+import { foldCondition, foldValue } from "./fold.ts";
+import type { ConditionNode, ConstantValue, IrBuilder, ValueNode, ValueType } from "./ir.ts";
+import type { Operand } from "./operand.ts";
+
+/** What a lambda's variable stands for: an element, or each object of a list of objects (whose fields are flattened). */
+export type LambdaBinding =
+  | { readonly kind: "element"; readonly index: number; readonly type: ValueType }
+  | { readonly kind: "object"; readonly prefix: string };
+
+/** State of one lowering. */
+export interface LowerContext {
+  readonly builder: IrBuilder;
+  readonly registry: SchemaRegistry;
+  readonly dialect: Dialect;
+  readonly lenientFields: boolean;
+  readonly diagnostics: DiagnosticList;
+  /** Fields that some node reads. */
+  readonly fieldIds: Set<number>;
+  readonly lambdas: ReadonlyMap<string, LambdaBinding>;
+  /** Elements bound so far; the next element variable gets this index. */
+  readonly lambdaDepth: number;
+}
+
+/** The mutually recursive entry points; functions get them as a value so that files need no cycle. */
+export interface Lowering {
+  condition(expression: Expression, context: LowerContext): ConditionNode;
+  /** `undefined`: reported. */
+  operand(expression: Expression, context: LowerContext): Operand | undefined;
+  /** Like operand, but the name of an object is allowed. */
+  operandOrObject(expression: Expression, context: LowerContext): Operand | undefined;
+}
+
+/** What lowering a call gives; `undefined`: reported. */
+export type CallResult =
+  | { readonly kind: "value"; readonly value: ValueNode }
+  | { readonly kind: "condition"; readonly condition: ConditionNode }
+  | undefined;
+
+/** A call about to be lowered. */
+export interface CallSite {
+  readonly call: CallExpression;
+  readonly context: LowerContext;
+  readonly lowering: Lowering;
+  /** Ignore case: the dialect's default or `~`. */
+  readonly folded: boolean;
+}
+
+/** Folds and returns a value. */
+export function value(context: LowerContext, node: ValueNode): ValueNode {
+  return foldValue(context.builder, node);
+}
+
+/** Folds and returns a condition. */
+export function condition(context: LowerContext, node: ConditionNode): ConditionNode {
+  return foldCondition(context.builder, node);
+}
+
+/** Reports an error; the result stands for what could not be lowered. */
+export function fail(context: LowerContext, code: string, message: string, range: Range): undefined {
+  context.diagnostics.error(code, message, range);
+  return undefined;
+}
+
+/** An operand that is a constant. */
+export function constantOperand(context: LowerContext, type: ValueType, constant: ConstantValue, range: Range): Operand {
+  return { value: context.builder.constant(type, constant), from: range.from, to: range.to };
+}
+
+/** A field's node; notes that the field is read. */
+export function fieldNode(context: LowerContext, field: FieldDefinition): ReturnType<IrBuilder["field"]> {
+  context.fieldIds.add(field.id);
+  return context.builder.field({ fieldId: field.id, name: field.name, fieldType: field.type });
+}

@@ -1,0 +1,54 @@
+// Regular expressions: checks each pattern with the compiler of the back ends, so that what is accepted here can be compiled later.
+import type { Expression } from "./ast.ts";
+import type { ConditionNode } from "./ir.ts";
+import { condition, fail, type LowerContext } from "./lower-context.ts";
+import type { Operand } from "./operand.ts";
+import { withoutLazyQuantifiers } from "./patterns.ts";
+import { compileRegex, type RegexOptions, type RegexResult } from "./regex.ts";
+
+// Rules repeat each other's patterns, and building an automaton is the dearest step of a compilation.
+const CHECKED_MAX = 2048;
+const checked = new Map<
+  string,
+  Pick<Extract<RegexResult, { readonly kind: "compiled" }>, "kind" | "warnings"> | Extract<RegexResult, { readonly kind: "failed" }>
+>();
+
+function check(pattern: string, options: RegexOptions): NonNullable<ReturnType<typeof checked.get>> {
+  const key = `${options.flavour} ${options.folded} ${pattern}`;
+  const known = checked.get(key);
+  if (known !== undefined) return known;
+  const compiled = compileRegex(pattern, options);
+  const result = compiled.kind === "failed" ? compiled : { kind: compiled.kind, warnings: compiled.warnings };
+  if (checked.size >= CHECKED_MAX) checked.clear();
+  checked.set(key, result);
+  return result;
+}
+
+/** A value against patterns written as literals. `undefined`: reported. */
+export function lowerRegex(
+  context: LowerContext,
+  operand: Operand,
+  expressions: readonly Expression[],
+  folded: boolean,
+): ConditionNode | undefined {
+  const options: RegexOptions = { folded, flavour: context.dialect === "endgame" ? "endgame" : "lucene" };
+  const patterns: string[] = [];
+  let sound = true;
+  for (const expression of expressions) {
+    if (expression.kind !== "literal" || typeof expression.value !== "string") {
+      fail(context, "constant-expected", "A regular expression must be a string literal", expression);
+      sound = false;
+      continue;
+    }
+    const pattern = options.flavour === "endgame" ? withoutLazyQuantifiers(expression.value) : expression.value;
+    const result = check(pattern, options);
+    if (result.kind === "failed") {
+      context.diagnostics.error("invalid-regex", result.error.message, expression);
+      sound = false;
+      continue;
+    }
+    for (const warning of result.warnings) context.diagnostics.warning("regex-operator", warning.message, expression);
+    patterns.push(pattern);
+  }
+  return sound ? condition(context, context.builder.regex(operand.value, patterns, options)) : undefined;
+}
