@@ -89,11 +89,14 @@ export function effectiveUserId(): number {
   return libc().geteuid();
 }
 
-const MADV_PAGEOUT = 21;
+const MADV_DONTNEED = 4;
 
-/** Asks the kernel to take the clean pages of a range out of resident memory. Contents stay as they are. False where it refuses. */
-export function pageOut(address: number, byteLength: number): boolean {
-  return libc().madvise(checkPointer(address, "address"), BigInt(checkSize(byteLength, "byteLength")), MADV_PAGEOUT) === 0;
+/**
+ * Drops the resident pages of a range; the next access reads the mapped file again, so the range must be unchanged pages of a file mapping.
+ * False where the kernel refuses.
+ */
+export function forgetPages(address: number, byteLength: number): boolean {
+  return libc().madvise(checkPointer(address, "address"), BigInt(checkSize(byteLength, "byteLength")), MADV_DONTNEED) === 0;
 }
 
 const PROT_READ = 1;

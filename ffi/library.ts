@@ -1,11 +1,24 @@
 // Finds, loads and binds a bundled shared object at its first use. In the source tree that is a file under build/lib. In the one-file
 // binary the bytes go into a sealed memory file and are loaded from there: Bun's own extraction writes to a predictable path under the
 // temp folder, where somebody else could put another file first. Dependencies load first; the same SONAME then satisfies the next.
-import { chmodSync, lstatSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  lstatSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  readSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { BUNDLED, type BundledLibrary } from "./embedded.ts";
 import { NativeError } from "./handle.ts";
-import { effectiveUserId, isOwnSealedFile, pageOut, sealedMemoryFile } from "./libc.ts";
+import { effectiveUserId, forgetPages, isOwnSealedFile, sealedMemoryFile } from "./libc.ts";
+import { checkPointer, nativeView } from "./memory.ts";
 import { type Bound, bindSymbols, type SymbolTable } from "./symbols.ts";
 
 export type { BundledLibrary } from "./embedded.ts";
@@ -30,6 +43,12 @@ const EMBEDDED_PREFIX = "/$bunfs/";
 /** Where the fallback directory is made, with a fresh name inside. */
 const FALLBACK_PARENTS = ["/var/lib", "/run", "/tmp"];
 
+/** Smallest library whose pages in the executable are worth forgetting. */
+const FORGET_BYTES_MIN: number = 4 << 20;
+/** Largest page of any supported machine: ranges rounded to it are whole pages everywhere. */
+const PAGE_BYTES_MAX: number = 64 << 10;
+const PROBE_BYTES = 4096;
+
 const loadablePaths = new Map<BundledLibrary, string>();
 
 /**
@@ -49,8 +68,11 @@ function loadablePath(library: BundledLibrary): string {
   const known = loadablePaths.get(library);
   if (known !== undefined) return known;
   const source = BUNDLED[library];
-  const path = source.startsWith(EMBEDDED_PREFIX) ? unpack(library, source) : source;
+  const embedded = source.startsWith(EMBEDDED_PREFIX);
+  const path = embedded ? unpack(library, source) : source;
   loadablePaths.set(library, path);
+  // The copy read from the executable is garbage now, and large.
+  if (embedded) Bun.gc(true);
   return path;
 }
 
@@ -65,7 +87,7 @@ function unpack(library: BundledLibrary, source: string): string {
   } catch (refusal) {
     return unpackToDirectory(library, bytes, refusal);
   } finally {
-    releaseEmbeddedPages();
+    if (bytes.byteLength > FORGET_BYTES_MIN) forgetEmbeddedPages(bytes);
   }
 }
 
@@ -101,7 +123,7 @@ function unpackToMemory(name: string, bytes: Buffer): string {
  * Where memory files or /proc are refused: a new directory that only this user can enter. The file is read back, loaded and removed at once;
  * the loader then knows it by its path. A parent mounted noexec fails at loading, and the next one is tried.
  */
-function unpackToDirectory(library: BundledLibrary, bytes: Buffer, refusal: unknown): string {
+export function unpackToDirectory(library: BundledLibrary, bytes: Buffer, refusal: unknown): string {
   let reason = messageOf(refusal);
   for (const parent of FALLBACK_PARENTS) {
     const directory = makePrivateDirectory(parent);
@@ -139,20 +161,48 @@ function makePrivateDirectory(parent: string): string | undefined {
 }
 
 /**
- * Reading an embedded file touches its pages in the executable's mapping, 30 MB for libwasmtime, which would count as resident for good.
- * They are clean pages of the file, so the kernel may take them back.
+ * Reading an embedded file touches its pages in the executable's own mapping, 30 MB for libwasmtime, which would stay resident for good. The
+ * bytes are found there and forgotten: the next reader, if any, gets them from the file again. Nothing but memory use depends on this.
  */
-function releaseEmbeddedPages(): void {
-  Bun.gc(true);
+function forgetEmbeddedPages(bytes: Buffer): void {
   try {
-    const executable = readlinkSync("/proc/self/exe");
-    for (const line of readFileSync("/proc/self/maps", "utf8").split("\n")) {
-      const mapping = /^([0-9a-f]+)-([0-9a-f]+) rw-p \S+ \S+ \d+ +(.*)$/.exec(line);
-      if (mapping === null || mapping[3] !== executable) continue;
-      const start = Number.parseInt(mapping[1] ?? "", 16);
-      pageOut(start, Number.parseInt(mapping[2] ?? "", 16) - start);
-    }
+    const found = findInExecutable(bytes);
+    if (found === undefined) return;
+    const start = Math.ceil(found / PAGE_BYTES_MAX) * PAGE_BYTES_MAX;
+    const end = Math.floor((found + bytes.byteLength) / PAGE_BYTES_MAX) * PAGE_BYTES_MAX;
+    forgetPages(start, end - start);
   } catch {
-    // Only memory use suffers.
+    // No /proc, or another layout of the executable.
+  }
+}
+
+/** Address of these bytes inside a mapping of the executable whose file holds the same bytes at that place. */
+function findInExecutable(bytes: Buffer): number | undefined {
+  const executable = readlinkSync("/proc/self/exe");
+  for (const line of readFileSync("/proc/self/maps", "utf8").split("\n")) {
+    const mapping = /^([0-9a-f]+)-([0-9a-f]+) rw-p ([0-9a-f]+) \S+ \d+ +(.*)$/.exec(line);
+    if (mapping === null || mapping[4] !== executable) continue;
+    const [start, end, fileOffset] = mapping.slice(1, 4).map((text) => Number.parseInt(text, 16)) as [number, number, number];
+    if (end - start < bytes.byteLength) continue;
+    const view = nativeView(checkPointer(start, "mapping"), end - start);
+    const memory = Buffer.from(view.buffer, view.byteOffset, view.byteLength);
+    const at = memory.indexOf(bytes.subarray(0, PROBE_BYTES));
+    if (at >= 0 && memory.subarray(at, at + bytes.byteLength).equals(bytes) && fileHolds(bytes, fileOffset + at)) return start + at;
+  }
+  return undefined;
+}
+
+/** Whether the executable's file has the first and last of these bytes at an offset: the memory there is the file's, not something loaded over it. */
+function fileHolds(bytes: Buffer, fileOffset: number): boolean {
+  const fd = openSync("/proc/self/exe", "r");
+  try {
+    const last = bytes.byteLength - PROBE_BYTES;
+    return [0, last].every((at) => {
+      const piece = Buffer.alloc(PROBE_BYTES);
+      readSync(fd, piece, 0, PROBE_BYTES, fileOffset + at);
+      return piece.equals(bytes.subarray(at, at + PROBE_BYTES));
+    });
+  } finally {
+    closeSync(fd);
   }
 }

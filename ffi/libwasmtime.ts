@@ -406,7 +406,7 @@ export class WasmInstance {
     if (actual !== expected) {
       throw new NativeError("wrong-type", LIBRARY, `Export "${name}" is ${actual}, expected ${expected}`);
     }
-    return new WasmFunction(this.#store, item, name);
+    return new WasmFunction(this.#store, item, { name, paramCount: i32Params(expected) });
   }
 
   /** An exported memory. */
@@ -429,6 +429,14 @@ export class WasmInstance {
   }
 }
 
+/** Number of parameters of a signature that takes only i32, which is all {@link WasmFunction.call} passes. */
+function i32Params(expected: Signature): number {
+  const params = expected.slice(1, expected.indexOf(")")).split(", ");
+  if (params[0] === "") return 0;
+  if (params.some((param) => param !== "i32")) throw new NativeError("wrong-type", LIBRARY, `Cannot call ${expected}: only i32 is passed`);
+  return params.length;
+}
+
 function externOf(item: NativeBuffer): Pointer {
   return pointerAt(item.ptr, WasmtimeExtern.Of);
 }
@@ -441,19 +449,23 @@ export class WasmFunction {
   readonly #slots: NativeBuffer = new NativeBuffer(SLOTS_MAX * WasmtimeValRaw.Bytes);
   readonly #trap: NativeBuffer = new NativeBuffer(8);
 
-  constructor(
-    store: WasmStore,
-    item: NativeBuffer,
-    readonly name: string,
-  ) {
+  readonly #name: string;
+  readonly #paramCount: number;
+
+  constructor(store: WasmStore, item: NativeBuffer, type: { readonly name: string; readonly paramCount: number }) {
     this.#store = store;
     this.#item = item;
     this.#func = externOf(this.#item);
+    this.#name = type.name;
+    this.#paramCount = type.paramCount;
   }
 
   /** Calls with i32 arguments; the i32 result, or 0 for a function without one. Throws {@link WasmTrap}. */
   call(...args: readonly number[]): number {
     const view = this.#slots.view;
+    if (args.length !== this.#paramCount) {
+      throw new NativeError("range", LIBRARY, `"${this.#name}" takes ${this.#paramCount} arguments, got ${args.length}`);
+    }
     let offset = 0;
     for (const value of args) {
       view.setInt32(offset, checkI32(value, "argument"), true);
@@ -461,8 +473,8 @@ export class WasmFunction {
     }
     if (offset === 0) view.setInt32(0, 0, true);
     const error = wasmtime().wasmtime_func_call_unchecked(this.#store.context, this.#func, this.#slots.ptr, SLOTS_MAX, this.#trap.ptr);
-    if (error !== null) throwCallError(error, "call", `"${this.name}" stopped`);
-    if (this.#trap.u32(0) !== 0 || this.#trap.u32(4) !== 0) throwOnTrap(this.#trap, `"${this.name}" stopped`);
+    if (error !== null) throwCallError(error, "call", `"${this.#name}" stopped`);
+    if (this.#trap.u32(0) !== 0 || this.#trap.u32(4) !== 0) throwOnTrap(this.#trap, `"${this.#name}" stopped`);
     return view.getInt32(0, true);
   }
 }
