@@ -1,0 +1,18 @@
+// Door of the EQL room: text in, programs and diagnostics out. Knows fields and categories through the schema's registry only.
+export type { Dialect } from "./ast.ts";
+export { type ConstantResult, evaluateConstant } from "./constant.ts";
+export { escapeControls, formatDiagnostic } from "./diagnostics.ts";
+export { categoriesOf, type FieldUsage, fieldsOf, type NamedField } from "./fields.ts";
+export { globMatch } from "./glob.ts";
+export type { ConstantValue } from "./ir.ts";
+export type { QuerySource } from "./query.ts";
+export { createReferencePredicate, type ReferencePredicate } from "./reference-predicate.ts";
+export {
+  compileRegex,
+  type RegexFlavour,
+  type RegexIssue,
+  type RegexOptions,
+  type RegexResult,
+  type RegexTable,
+  regexMatches,
+} from "./regex.ts";
