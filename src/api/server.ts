@@ -70,6 +70,8 @@ function listen(address: ListenAddress, text: string, fetch: (request: Request) 
       // The app answers 413 itself from its own limit; this one only bounds what Bun takes in.
       maxRequestBodySize: 2 * BODY_BYTES_MAX,
       development: false,
+      // Outside development Bun shares the port by default: a second agent, or another program of this user, would take some of the requests.
+      reusePort: false,
       fetch,
     });
   } catch (error) {

@@ -5,6 +5,7 @@ const ROW_TEXT_MAX = 400;
 const DETAIL_TEXT_MAX = 20_000;
 /** Severities from least to most. */
 export const SEVERITIES = ["low", "medium", "high", "critical"];
+const LIST_LINE_MAX = 72;
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Cn}\p{Zl}\p{Zp}]/gu;
 
 /** An element with attributes, listeners (`onclick`) and children. */
@@ -52,6 +53,10 @@ function printExact(value, indent = "") {
   if (typeof value === "bigint") return String(value);
   if (typeof value !== "object" || value === null) return JSON.stringify(value);
   const inner = `${indent}  `;
+  if (Array.isArray(value) && value.every((item) => typeof item !== "object" || item === null)) {
+    const line = `[${value.map((item) => printExact(item)).join(", ")}]`;
+    if (line.length <= LIST_LINE_MAX) return line;
+  }
   const isList = Array.isArray(value);
   const parts = isList
     ? value.map((item) => inner + printExact(item, inner))

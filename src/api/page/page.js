@@ -385,7 +385,7 @@ function showGate(message) {
   state.stream?.abort();
   state.token = "";
   sessionStorage.removeItem(TOKEN_KEY);
-  setConnection("refused", "Not connected");
+  setConnection(message === "" ? "idle" : "refused", "Not connected");
   at("gate-error").textContent = message;
   at("gate").hidden = false;
   at("console").hidden = true;
@@ -418,7 +418,10 @@ async function enter() {
 function tokenFromAddress() {
   const token = new URLSearchParams(location.hash.slice(1)).get("token");
   // Out of the address bar and the history before anything else can see it.
-  if (token !== null) history.replaceState(null, "", location.pathname);
+  if (token !== null) {
+    history.replaceState(null, "", location.pathname);
+    sessionStorage.setItem(TOKEN_KEY, token);
+  }
   return token;
 }
 
