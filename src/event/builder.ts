@@ -300,24 +300,27 @@ export class RecordBuilder {
   // Stable insertion sort: sources set fields nearly in id order. Of equal ids the last stays. Returns the number of entries left.
   #sortEntries(): number {
     const entries = this.#entries;
-    const count = this.#count;
-    let distinct = count === 0 ? 0 : 1;
-    for (let index = 1; index < count; index++) {
-      const head = entries[index * 2]!;
-      const payload = entries[index * 2 + 1]!;
+    const end = this.#count * 2;
+    let out = 0;
+    for (let index = 0; index < end; index += 2) {
+      const head = entries[index]!;
+      const payload = entries[index + 1]!;
       const id = head & 0xffff;
-      let at = distinct;
-      while (at > 0 && (entries[at * 2 - 2]! & 0xffff) > id) at--;
-      if (at > 0 && (entries[at * 2 - 2]! & 0xffff) === id) {
-        at--;
+      let at = out;
+      while (at > 0 && (entries[at - 2]! & 0xffff) > id) at -= 2;
+      if (at > 0 && (entries[at - 2]! & 0xffff) === id) {
+        at -= 2;
       } else {
-        entries.copyWithin(at * 2 + 2, at * 2, distinct * 2);
-        distinct++;
+        for (let move = out; move > at; move -= 2) {
+          entries[move] = entries[move - 2]!;
+          entries[move + 1] = entries[move - 1]!;
+        }
+        out += 2;
       }
-      entries[at * 2] = head;
-      entries[at * 2 + 1] = payload;
+      entries[at] = head;
+      entries[at + 1] = payload;
     }
-    return distinct;
+    return out >>> 1;
   }
 
   // Turns heap-relative payloads into record offsets, list elements included.

@@ -2,6 +2,7 @@
 // Invariant: what no field holds exactly is kept as JSON text in `kestrel.extra`, so the encoder gives the same values back.
 import {
   CATEGORY_NONE,
+  CATEGORY_OTHER,
   CATEGORY_SEVERAL,
   EntryType,
   RECORD_FIELDS_MAX,
@@ -51,6 +52,7 @@ export class JsonDecoder {
   readonly builder: RecordBuilder = new RecordBuilder();
   readonly #registry: SchemaRegistry;
   readonly #table: FieldTable;
+  readonly #categories: CategoryCache;
   readonly #unit: TimestampUnit;
   readonly #extraId: number;
   readonly #tiebreakerId: number;
@@ -73,6 +75,7 @@ export class JsonDecoder {
 
   constructor(registry: SchemaRegistry, options: JsonDecoderOptions = {}) {
     this.#registry = registry;
+    this.#categories = new CategoryCache(registry);
     this.#unit = options.timestampUnit ?? "auto";
     const named = {
       timestamp: options.timestampField ?? "@timestamp",
@@ -284,17 +287,19 @@ export class JsonDecoder {
       to = scanner.textLength;
       lossless = !scanner.loneSurrogate;
     }
-    if (this.#table.roles[slot]! > NameRole.Prefix) this.#stringRoles(src, from, to, slot);
+    const roles = this.#table.roles[slot]!;
+    const isDate = (type === EntryType.Date || (roles & NameRole.Timestamp) !== 0) && parseDateBytes(src, from, to, this.#date);
+    if (roles > NameRole.Prefix) this.#stringRoles(src, from, to, roles, isDate);
     if (id === 0) return;
     if (type === EntryType.Keyword) {
       this.builder.keywordBytes(id, src, from, to - from);
       this.#exact = lossless;
     } else if (type === EntryType.Date) {
-      if (!parseDateBytes(src, from, to, this.#date)) return;
+      if (!isDate) return;
       this.builder.dateWords(id, this.#date.lo, this.#date.hi);
       this.#exact = this.#date.canonical;
     } else if (to - from <= 64) {
-      const text = Buffer.from(src.buffer, src.byteOffset + from, to - from).toString("latin1");
+      const text = textOf(src, from, to);
       if (type === EntryType.Ip) {
         const canonical = canonicalIp(text);
         if (canonical === undefined) return;
@@ -307,17 +312,17 @@ export class JsonDecoder {
     }
   }
 
-  #stringRoles(src: Uint8Array, from: number, to: number, slot: number): void {
-    const roles = this.#table.roles[slot]!;
-    const text = to - from > 128 ? "" : Buffer.from(src.buffer, src.byteOffset + from, to - from).toString("utf8");
-    if ((roles & NameRole.Timestamp) !== 0) {
-      if (parseDateBytes(src, from, to, this.#date)) this.#takeTime();
-      else if (
-        INTEGER.test(text) ? bigintToWords(BigInt(text), this.#unit, this.#date) : numberToWords(decimal(text), this.#unit, this.#date)
-      )
+  #stringRoles(src: Uint8Array, from: number, to: number, roles: number, isDate: boolean): void {
+    if ((roles & NameRole.Category) !== 0) this.#category = this.#categories.idOf(src, from, to);
+    if (isDate) this.#takeTime();
+    if (to - from > 64 || (roles & (NameRole.Timestamp | NameRole.Tiebreaker)) === 0 || (isDate && (roles & NameRole.Tiebreaker) === 0))
+      return;
+    const text = textOf(src, from, to);
+    if ((roles & NameRole.Timestamp) !== 0 && !isDate) {
+      const words = this.#date;
+      if (INTEGER.test(text) ? bigintToWords(BigInt(text), this.#unit, words) : numberToWords(decimal(text), this.#unit, words))
         this.#takeTime();
     }
-    if ((roles & NameRole.Category) !== 0) this.#category = this.#registry.categories.idOf(text);
     if ((roles & NameRole.Tiebreaker) !== 0 && INTEGER.test(text)) this.builder.i64(this.#tiebreakerId, BigInt(text));
   }
 
@@ -403,7 +408,9 @@ export class JsonDecoder {
     const start = at;
     let exact = true;
     let objects = false;
+    const isCategory = (this.#table.roles[slot]! & NameRole.Category) !== 0;
     at = scanner.space(at + 1);
+    if (isCategory) this.#category = CATEGORY_NONE;
     if (at < scanner.end && scanner.src[at] === 0x5d) return at + 1;
     builder.beginKeywords(id);
     for (;;) {
@@ -411,13 +418,18 @@ export class JsonDecoder {
       if (end < 0) return -1;
       const first = scanner.src[at]!;
       if (first === 0x22) {
+        let src = scanner.src;
+        let from = at + 1;
+        let to = end - 1;
         if (scanner.escaped) {
-          scanner.unescape(at + 1, end - 1);
-          builder.pushKeywordBytes(scanner.text, 0, scanner.textLength);
+          scanner.unescape(from, to);
           if (scanner.loneSurrogate) exact = false;
-        } else {
-          builder.pushKeywordBytes(scanner.src, at + 1, end - at - 2);
+          src = scanner.text;
+          from = 0;
+          to = scanner.textLength;
         }
+        builder.pushKeywordBytes(src, from, to - from);
+        if (isCategory) this.#category = this.#category === CATEGORY_NONE ? this.#categories.idOf(src, from, to) : CATEGORY_SEVERAL;
       } else {
         exact = false;
         if (first === 0x7b || first === 0x5b) objects = true;
@@ -429,8 +441,7 @@ export class JsonDecoder {
       at = scanner.space(at + 1);
     }
     builder.endKeywords();
-    const { roles } = this.#table;
-    if (roles[slot]! > NameRole.Prefix || objects) this.#values(start, at + 1, slot, 0);
+    if (objects && (this.#table.roles[slot]! & NameRole.Prefix) !== 0) this.#values(start, at + 1, slot, 0);
     this.#exact = exact;
     return at + 1;
   }
@@ -450,7 +461,7 @@ export class JsonDecoder {
     if (!("value" in parsed) || !Array.isArray(parsed.value)) return false;
     const list: readonly unknown[] = parsed.value;
     const roles = this.#table.roles[slot]!;
-    if ((roles & NameRole.Category) !== 0) this.#category = this.#categoryOf(list);
+    if ((roles & NameRole.Category) !== 0) this.#category = categoryOf(list, this.#registry);
     if ((roles & NameRole.Prefix) !== 0) {
       const name = Buffer.from(this.#path.buffer, 0, this.#pathLength).toString("utf8");
       for (const field of flattenObjects(parsed.value, name, this.#registry)) {
@@ -463,12 +474,42 @@ export class JsonDecoder {
     this.builder.value(id, field.type, scalars);
     return list.length > 0 && list.every((item, index) => isSame(field.type, item, scalars[index]));
   }
+}
 
-  #categoryOf(list: readonly unknown[]): number {
-    const names = list.filter((item) => typeof item === "string");
-    if (names.length > 1) return CATEGORY_SEVERAL;
-    return names[0] === undefined ? CATEGORY_NONE : this.#registry.categories.idOf(names[0]);
+// Category ids by the bytes of their names: nearly every event names one of few. Unknown names are asked for anew each time, since a rule
+// may have named them meanwhile.
+class CategoryCache {
+  readonly #registry: SchemaRegistry;
+  readonly #known: { readonly bytes: Uint8Array; readonly id: number }[] = [];
+
+  constructor(registry: SchemaRegistry) {
+    this.#registry = registry;
   }
+
+  idOf(src: Uint8Array, from: number, to: number): number {
+    for (const { bytes, id } of this.#known) if (equals(bytes, src, from, to)) return id;
+    const id = this.#registry.categories.idOf(repairUtf8(src, from, to - from));
+    if (id !== CATEGORY_OTHER && this.#known.length < CATEGORIES_CACHED_MAX) this.#known.push({ bytes: src.slice(from, to), id });
+    return id;
+  }
+}
+
+const CATEGORIES_CACHED_MAX = 32;
+
+function equals(bytes: Uint8Array, src: Uint8Array, from: number, to: number): boolean {
+  if (bytes.length !== to - from) return false;
+  for (let index = 0; index < bytes.length; index++) if (bytes[index] !== src[from + index]) return false;
+  return true;
+}
+
+function categoryOf(list: readonly unknown[], registry: SchemaRegistry): number {
+  const names = list.filter((item) => typeof item === "string");
+  if (names.length > 1) return CATEGORY_SEVERAL;
+  return names[0] === undefined ? CATEGORY_NONE : registry.categories.idOf(names[0]);
+}
+
+function textOf(src: Uint8Array, from: number, to: number): string {
+  return Buffer.from(src.buffer, src.byteOffset + from, to - from).toString("latin1");
 }
 
 const INTEGER = /^-?\d{1,30}$/;
