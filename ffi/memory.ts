@@ -9,6 +9,12 @@ const I64_MAX = (1n << 63n) - 1n;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
+/** Small buffers made last. A buffer of this size outlives the expression that made it, whatever else that expression allocates. */
+const RECENT_COUNT = 256;
+const RECENT_BYTES_MAX = 4096;
+const recent: (NativeBuffer | undefined)[] = new Array(RECENT_COUNT);
+let recentNext = 0;
+
 /**
  * A zeroed block of memory that native code may use while this object is referenced. The block is one explicit ArrayBuffer of at least
  * 16 bytes, so its address never changes; `address` is 8-byte aligned.
@@ -26,6 +32,11 @@ export class NativeBuffer {
     this.bytes = new Uint8Array(this.buffer, 0, byteLength);
     this.view = new DataView(this.buffer, 0, byteLength);
     this.ptr = pointerOf(this.buffer);
+    if (byteLength <= RECENT_BYTES_MAX) {
+      // `f(a().ptr, b().ptr)` leaves nothing that refers to a's buffer while b allocates, and a collection there would free it.
+      recent[recentNext] = this;
+      recentNext = (recentNext + 1) % RECENT_COUNT;
+    }
   }
 
   /** A copy of bytes. */

@@ -139,6 +139,17 @@ describe("NativeBuffer", () => {
     }
   });
 
+  test("a buffer outlives the expression that made it, through collections", () => {
+    for (let round = 0; round < 50; round++) {
+      const address = NativeBuffer.cstring(`text ${round}`).ptr;
+      Bun.gc(true);
+      // Takes the place of anything that was freed.
+      const others = Array.from({ length: 50 }, () => new NativeBuffer(16).bytes.fill(65));
+      expect(readCString(address)).toBe(`text ${round}`);
+      expect(others.length).toBe(50);
+    }
+  });
+
   test("property: C strings round trip, a NUL inside is refused", () => {
     fc.assert(
       fc.property(fc.string({ unit: "binary" }), (text) => {
