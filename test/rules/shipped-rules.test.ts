@@ -1,0 +1,87 @@
+// Our own rules: every one loads without a finding, says what a reader needs, and its events match and do not match, judged by the
+// reference evaluator over real records.
+import { describe, expect, test } from "bun:test";
+import { join, relative } from "node:path";
+import { createReferencePredicate, type ReferencePredicate } from "#eql";
+import { JsonDecoder, RecordView } from "#event";
+import { loadRules, type Rule, type RuleEvent, ruleTestCases } from "#rules";
+import { SchemaRegistry } from "#schema";
+
+const root = join(import.meta.dir, "../..");
+const folder = join(root, "rules");
+const registry = new SchemaRegistry();
+const loaded = await loadRules([folder], { registry });
+const own = loaded.rules.filter((rule) => !rule.source.file.startsWith(join(folder, "samples")));
+
+test("every shipped rule loads without a finding", () => {
+  expect(loaded.problems.map((problem) => `${relative(root, problem.file)}: ${problem.diagnostic.message}\n${problem.excerpt}`)).toEqual([]);
+  expect(own.length).toBeGreaterThanOrEqual(40);
+});
+
+test("ids are kestrel.<file name>, tactic folders are tactic tags", () => {
+  for (const rule of own) {
+    const [tactic, file] = relative(folder, rule.source.file).split("/");
+    expect(rule.id).toBe(`kestrel.${file?.replace(/\.yaml$/, "")}`);
+    const tactics = rule.tags.filter((tag) => /^attack\.[a-z-]+$/.test(tag) && !/^attack\.t\d/.test(tag));
+    expect({ rule: rule.id, tactic, tactics }).toMatchObject({ rule: rule.id });
+    expect(tactics.length).toBeGreaterThan(0);
+    expect(rule.tags.some((tag) => /^attack\.t\d{4}(\.\d{3})?$/.test(tag))).toBe(true);
+  }
+});
+
+test("every rule explains itself, captures something and has tests", () => {
+  for (const rule of own) {
+    expect({ rule: rule.id, words: rule.description.split(/\s+/).length >= 25 }).toEqual({ rule: rule.id, words: true });
+    expect({ rule: rule.id, capture: rule.capture.length >= 3 }).toEqual({ rule: rule.id, capture: true });
+    const { match, noMatch } = rule.tests;
+    expect({ rule: rule.id, match: match.length >= 2, noMatch: noMatch.length >= 3 }).toEqual({ rule: rule.id, match: true, noMatch: true });
+  }
+});
+
+/** Whether any of the events makes the predicate true. */
+function anyMatches(predicate: ReferencePredicate, events: readonly RuleEvent[]): boolean {
+  const decoder = new JsonDecoder(registry);
+  const view = new RecordView();
+  return events.some((event) => {
+    const decoded = decoder.decode(JSON.stringify(event));
+    if (typeof decoded !== "number") throw new Error(decoded.message);
+    return predicate(view.reset(decoder.builder.bytes, 0)) === true;
+  });
+}
+
+function predicateOf(rule: Rule): ReferencePredicate {
+  if (rule.body.kind !== "eql") throw new Error(`${rule.id} is not EQL`);
+  const { query, dialect } = rule.body;
+  const source = { id: rule.id, text: query, dialect, exceptions: rule.exceptions, lenientFields: false };
+  const { predicate, diagnostics } = createReferencePredicate(source, registry);
+  if (predicate === undefined) throw new Error(diagnostics.map((diagnostic) => diagnostic.message).join("; "));
+  return predicate;
+}
+
+describe("events", () => {
+  for (const rule of own) {
+    if (rule.body.kind !== "eql") continue;
+    test(rule.id, () => {
+      const predicate = predicateOf(rule);
+      for (const { name, events, expectMatch } of ruleTestCases(rule)) {
+        expect({ name, matches: anyMatches(predicate, events) }).toEqual({ name, matches: expectMatch });
+      }
+    });
+  }
+});
+
+test("a rule's events do not match what they must not by accident: fields are known and spelt right", () => {
+  const unknown = new Set<string>();
+  let count = 0;
+  const visit = (value: unknown, path: string): void => {
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+      for (const [key, item] of Object.entries(value)) visit(item, path === "" ? key : `${path}.${key}`);
+      return;
+    }
+    count++;
+    if (registry.byName(path) === undefined) unknown.add(path);
+  };
+  for (const rule of own) for (const { events } of ruleTestCases(rule)) for (const event of events) visit(event, "");
+  expect([...unknown]).toEqual([]);
+  expect(count).toBeGreaterThan(1000);
+});
