@@ -2,7 +2,7 @@
 // printing is switched off; what it and the verifier had to say travels inside the NativeError. Signatures: libbpf 1.1 libbpf.h and bpf.h.
 import { getSystemErrorName } from "node:util";
 import { Handle, NativeError, type Pointer } from "./handle.ts";
-import { errnoName } from "./libc.ts";
+import { errnoNumber } from "./libc.ts";
 import { type Bound, openLibrary } from "./library.ts";
 import { checkI32, checkPointer, checkU32, NativeBuffer, readCString } from "./memory.ts";
 
@@ -57,21 +57,37 @@ export function possibleCpus(): number {
   return count;
 }
 
+/** libbpf's own error numbers, from 4000 on. */
+const OWN_ERRORS = [
+  "LIBELF",
+  "FORMAT",
+  "KVERSION",
+  "ENDIAN",
+  "INTERNAL",
+  "RELOC",
+  "LOAD",
+  "VERIFY",
+  "PROG2BIG",
+  "KVER",
+  "PROGTYPE",
+] as const;
+const OWN_ERRORS_FIRST = 4000;
+
 function negativeError(result: number, message: string, detail = ""): NativeError {
-  const code = result < 0 ? errorName(result) : "EINVAL";
+  const code = errorName(result < 0 ? -result : 0);
   return new NativeError(code, LIBRARY, `${message}: ${code}${detail}`);
 }
 
-function errorName(result: number): string {
-  try {
-    return getSystemErrorName(result);
-  } catch {
-    return `E${-result}`;
-  }
+/** `EPERM` for an errno, `LIBBPF_FORMAT` for libbpf's own. */
+function errorName(errno: number): string {
+  const own = OWN_ERRORS[errno - OWN_ERRORS_FIRST];
+  if (own !== undefined) return `LIBBPF_${own}`;
+  const name = errno > 0 ? getSystemErrorName(-errno) : "";
+  return name.startsWith("E") ? name : `ERRNO_${errno}`;
 }
 
 function nullError(message: string): NativeError {
-  const code = errnoName();
+  const code = errorName(errnoNumber());
   return new NativeError(code, LIBRARY, `${message}: ${code}`);
 }
 
@@ -264,7 +280,7 @@ export class BpfMap {
   /** Copies an element into `value`; for a per-CPU map one value for each possible CPU, each rounded up to 8 bytes. False: no such key. */
   lookup(key: Uint8Array, value: NativeBuffer): boolean {
     const result = libbpf().bpf_map_lookup_elem(this.fd, NativeBuffer.from(key).ptr, value.ptr);
-    if (result !== 0 && errorName(result) !== "ENOENT") throw negativeError(result, `Cannot read BPF map "${this.name}"`);
+    if (result !== 0 && errorName(-result) !== "ENOENT") throw negativeError(result, `Cannot read BPF map "${this.name}"`);
     return result === 0;
   }
 }

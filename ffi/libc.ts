@@ -30,8 +30,12 @@ function libc(): Bound<typeof SYMBOLS> {
 
 /** The C error of the last failed call of this thread. Call it at once: any other native call may change errno. */
 export function errnoName(): string {
-  const address = libc().__errno_location();
-  return getSystemErrorName(-readI32(checkPointer(address, "errno")));
+  return getSystemErrorName(-errnoNumber());
+}
+
+/** The same as a number, for libraries that have numbers of their own beside the system's. */
+export function errnoNumber(): number {
+  return readI32(checkPointer(libc().__errno_location(), "errno"));
 }
 
 /** NativeError of the last failed libc call. */

@@ -1,5 +1,7 @@
 // A BPF ring buffer mapped into this process and read in place: no system call and no callback for a record. Layout: kernel
 // Documentation/bpf/ringbuf.rst: one consumer page (ours to write), one producer page, then the data twice, so a record never wraps.
+// Never use Atomics on the producer side: its pages are read-only, and compiled code does Atomics.load with a locked compare-and-exchange,
+// which writes and crashes. Plain loads of aligned words are whole; the fence below orders them.
 import { Handle, NativeError, type Pointer } from "./handle.ts";
 import { type MappedSpan, mapShared, pageBytes, unmap } from "./libc.ts";
 import { checkI32, checkInteger, nativeView, pointerAt } from "./memory.ts";
@@ -23,6 +25,7 @@ export class RingBuffer implements Disposable {
   readonly #consumed: BigUint64Array<ArrayBuffer>;
   readonly #data: Uint8Array<ArrayBuffer>;
   readonly #words: Uint32Array<ArrayBuffer>;
+  readonly #fenceWord = new Int32Array(new ArrayBuffer(16));
   readonly #sizeBytes: number;
   /** Bytes read since the map was made. Exact up to 2⁵³. */
   #position: number;
@@ -61,7 +64,8 @@ export class RingBuffer implements Disposable {
   /** Looks how far the kernel has come. Returns the bytes that wait; `head` and `next` go no further than this. */
   snapshot(): number {
     this.#consumer.ptr;
-    this.#end = Number(Atomics.load(this.#produced, 0));
+    this.#end = Number(this.#produced[0]);
+    this.#fence();
     return this.#end - this.#position;
   }
 
@@ -75,8 +79,9 @@ export class RingBuffer implements Disposable {
     this.#consumer.ptr;
     while (this.#position < this.#end) {
       const at = this.#position & mask;
-      const word = Atomics.load(words, at >>> 2);
+      const word = words[at >>> 2]!;
       if ((word & BUSY_BIT) !== 0) return -1;
+      this.#fence();
       if ((word & DISCARD_BIT) === 0) return at + RECORD_HEADER_BYTES;
       this.#position += strideOf(word);
     }
@@ -118,6 +123,11 @@ export class RingBuffer implements Disposable {
     }
     if (count > 0) this.release();
     return count;
+  }
+
+  /** No load before it is done later, none after it earlier: an atomic operation on a word of our own is a full barrier. */
+  #fence(): void {
+    Atomics.load(this.#fenceWord, 0);
   }
 
   /** Unmaps the ring. Twice is fine; any other use afterwards throws. */

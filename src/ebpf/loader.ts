@@ -47,6 +47,8 @@ export class LoadedSensors {
   readonly #objects: BpfObject[] = [];
   readonly #links: BpfLink[] = [];
   readonly #maps = new Map<SharedMap, BpfMap>();
+  /** The object that made a shared map: with it the map goes. */
+  readonly #owners = new Map<SharedMap, BpfObject>();
   readonly #statuses: SensorStatus[] = [];
   readonly #options: LoadOptions;
   /** First reason for which tracing programs (fentry, fexit) are refused altogether: the next sensor need not ask again. */
@@ -78,11 +80,16 @@ export class LoadedSensors {
     return this.#maps.get(name);
   }
 
+  /** Takes the programs out of the kernel's way; maps and rings stay readable. */
+  detach(): void {
+    for (const link of this.#links) link.close();
+    this.#links.length = 0;
+  }
+
   /** Detaches and unloads everything. Twice is fine. */
   close(): void {
-    for (const link of this.#links) link.close();
+    this.detach();
     for (const object of this.#objects) object.close();
-    this.#links.length = 0;
     this.#objects.length = 0;
     this.#maps.clear();
   }
@@ -151,8 +158,6 @@ export class LoadedSensors {
       object.setInitialValue(".rodata", new Uint8Array(Uint32Array.of(this.#options.agentPid, 0).buffer));
     }
   }
-
-  readonly #owners = new Map<SharedMap, BpfObject>();
 
   #shareMaps(object: BpfObject): void {
     for (const name of SHARED_MAPS) {

@@ -57,6 +57,7 @@ const IDLE_AFTER_POLLS = 20;
 /** Records of one turn; then other work of the thread goes first. */
 const TURN_RECORDS_MAX = 4096;
 const CLOCK_CHECK_NS = 1_000_000_000n;
+const SETTLE_LOOKS_MAX = 1000;
 
 /** Processes, files and connections of this machine, from eBPF. One at a time in a process. */
 export class EbpfSource implements Source {
@@ -75,6 +76,7 @@ export class EbpfSource implements Source {
   #wallOffsetNs: bigint;
   #clockCheckedNs = 0n;
   #nowNs = 0n;
+  #started = false;
   #sensors: LoadedSensors | undefined;
   #sensorNames = new Map<string, string>();
   #processRing: RingBuffer | undefined;
@@ -114,7 +116,8 @@ export class EbpfSource implements Source {
 
   /** Attaches the sensors and begins to push. KestrelError `NO_BPF` when the kernel lets us watch no process. */
   async start(sink: RecordSink): Promise<void> {
-    assert(this.#sensors === undefined, "a source starts once");
+    assert(!this.#started, "a source starts once");
+    this.#started = true;
     const processRingBytes = this.#options.processRingBytes ?? RING_BYTES;
     const activityRingBytes = this.#options.activityRingBytes ?? RING_BYTES;
     this.#sensors = LoadedSensors.load({
@@ -135,21 +138,33 @@ export class EbpfSource implements Source {
     this.#schedule(0);
   }
 
-  /** Pushes what the rings hold, then detaches. Twice is fine. */
+  /** Detaches, then pushes what the rings hold, so that afterwards every produced record is read or dropped. Twice is fine. */
   async stop(): Promise<void> {
     this.#cancelPoll?.();
     this.#cancelPoll = undefined;
-    if (this.#sensors === undefined) return;
-    // The kernel may add while we drain; a bounded number of turns is enough for all that was there when stop was called.
-    const turnsMax = 2 + Math.ceil(((this.#processRing?.sizeBytes ?? 0) + (this.#activityRing?.sizeBytes ?? 0)) / 128 / TURN_RECORDS_MAX);
-    for (let turn = 0; turn < turnsMax && this.#drain() > 0; turn++);
+    const sensors = this.#sensors;
+    if (sensors === undefined) return;
+    sensors.detach();
+    // A sensor that was running on another CPU while we detached still finishes its record: look again until the counts meet.
+    for (let look = 0; look < SETTLE_LOOKS_MAX; look++) {
+      while (this.#drain() > 0);
+      if (this.#isSettled()) break;
+    }
     this.#joiner.expire(this.#take);
     this.#lastCounters = this.#counters?.read();
     this.#counters = undefined;
     this.#processRing?.close();
     this.#activityRing?.close();
-    this.#sensors.close();
+    this.#processRing = undefined;
+    this.#activityRing = undefined;
+    sensors.close();
     this.#sensors = undefined;
+  }
+
+  #isSettled(): boolean {
+    let inRing = 0;
+    for (const { produced, dropped } of Object.values(this.#counters?.read() ?? NO_COUNTS)) inRing += produced - dropped;
+    return inRing === this.#read;
   }
 
   /** {@inheritDoc Source.losses} */

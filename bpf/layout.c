@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/* Prints where the compiler puts each member of event.h: `struct.member offset` and `struct size`. A test compares user space with it. */
+#include <stddef.h>
+#include <stdio.h>
+
+#include "event.h"
+
+#define MEMBER(type, member) printf(#type "." #member " %zu\n", offsetof(struct type, member))
+#define SIZE(type) printf(#type " %zu\n", sizeof(struct type))
+
+int main(void)
+{
+	MEMBER(event_header, time_ns);
+	MEMBER(event_header, start_ns);
+	MEMBER(event_header, parent_start_ns);
+	MEMBER(event_header, cgroup_id);
+	MEMBER(event_header, pid);
+	MEMBER(event_header, tid);
+	MEMBER(event_header, ppid);
+	MEMBER(event_header, vpid);
+	MEMBER(event_header, uid);
+	MEMBER(event_header, gid);
+	MEMBER(event_header, euid);
+	MEMBER(event_header, egid);
+	MEMBER(event_header, suid);
+	MEMBER(event_header, sgid);
+	MEMBER(event_header, login_uid);
+	MEMBER(event_header, audit_session);
+	MEMBER(event_header, pgid);
+	MEMBER(event_header, sid);
+	MEMBER(event_header, tty);
+	MEMBER(event_header, op);
+	MEMBER(event_header, flags);
+	MEMBER(event_header, comm);
+	SIZE(event_header);
+
+	MEMBER(exec_event, inode);
+	MEMBER(exec_event, device);
+	MEMBER(exec_event, nlink);
+	MEMBER(exec_event, mode);
+	MEMBER(exec_event, owner);
+	MEMBER(exec_event, args_size);
+	MEMBER(exec_event, args_bytes);
+	MEMBER(exec_event, path_bytes);
+	MEMBER(exec_event, cwd_bytes);
+	MEMBER(exec_event, filename_bytes);
+	SIZE(exec_event);
+
+	MEMBER(args_event, offset);
+	MEMBER(args_event, args_bytes);
+	SIZE(args_event);
+
+	MEMBER(fork_event, forker_pid);
+	SIZE(fork_event);
+
+	MEMBER(exit_event, code);
+	SIZE(exit_event);
+
+	MEMBER(file_event, inode);
+	MEMBER(file_event, size);
+	MEMBER(file_event, device);
+	MEMBER(file_event, mode);
+	MEMBER(file_event, owner);
+	MEMBER(file_event, group);
+	MEMBER(file_event, open_flags);
+	MEMBER(file_event, nlink);
+	MEMBER(file_event, fs_magic);
+	MEMBER(file_event, path_bytes);
+	SIZE(file_event);
+
+	MEMBER(connect_event, source);
+	MEMBER(connect_event, destination);
+	MEMBER(connect_event, family);
+	MEMBER(connect_event, protocol);
+	MEMBER(connect_event, source_port);
+	MEMBER(connect_event, destination_port);
+	SIZE(connect_event);
+
+	MEMBER(sensor_counters, produced);
+	MEMBER(sensor_counters, dropped);
+	MEMBER(sensor_counters, truncated);
+	MEMBER(sensor_counters, read_failed);
+	SIZE(sensor_counters);
+	return 0;
+}

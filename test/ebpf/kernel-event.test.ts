@@ -1,0 +1,99 @@
+// Decoding kernel records: each kind as built, and anything at all without a throw.
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import {
+  type ConnectEvent,
+  decode,
+  type ExecEvent,
+  type ExitEvent,
+  type FileEvent,
+  type KernelEvent,
+} from "../../src/ebpf/kernel-event.ts";
+import { Flag, Head, Op } from "../../src/ebpf/wire.ts";
+import { connectRecord, execRecord, exitRecord, fileRecord, forkRecord } from "./kernel-record.ts";
+
+const SEED = Number(Bun.env["KESTREL_SEED"] ?? 20_260_714);
+
+function decodeWhole(record: Buffer): KernelEvent | undefined {
+  return decode(new Uint8Array(record), 0, record.length);
+}
+
+describe("decode", () => {
+  test("exec: path, folder, filename and raw arguments", () => {
+    const args = Buffer.from("sh\0-c\0a\nb\0");
+    const record = execRecord(
+      { pid: 7, startNs: 5_000_000_000n, comm: "sh" },
+      { path: "/usr/bin/dash", cwd: "/tmp/x", filename: "/bin/sh", args },
+    );
+    const event = decodeWhole(record) as ExecEvent;
+    expect(event).toMatchObject({
+      kind: "exec",
+      executable: "/usr/bin/dash",
+      workingDirectory: "/tmp/x",
+      filename: "/bin/sh",
+      argsSize: 10,
+    });
+    expect(Buffer.from(event.args)).toEqual(args);
+    expect(event.actor).toMatchObject({ pid: 7, startNs: 5e9, comm: "sh" });
+  });
+
+  test("a record without names is the root folder", () => {
+    expect((decodeWhole(execRecord({}, { path: "", args: Buffer.alloc(0) })) as ExecEvent).executable).toBe("/");
+  });
+
+  test("exit: code and signal apart", () => {
+    expect(decodeWhole(exitRecord({}, 3 << 8)) as ExitEvent).toMatchObject({ exitCode: 3, signal: 0 });
+    expect(decodeWhole(exitRecord({}, 9 | 0x80)) as ExitEvent).toMatchObject({ exitCode: 0, signal: 9 });
+  });
+
+  test("a path that was too deep says so", () => {
+    expect((decodeWhole(fileRecord({ flags: Flag.PathCut }, "/y/z")) as FileEvent).path).toBe("…/y/z");
+  });
+
+  test("connect: families and nothing else", () => {
+    const four = decodeWhole(connectRecord({}, 2, Uint8Array.of(192, 0, 2, 1))) as ConnectEvent;
+    expect(four).toMatchObject({ destinationPort: 443, protocol: 6 });
+    expect([...four.destination]).toEqual([192, 0, 2, 1]);
+    expect((decodeWhole(connectRecord({}, 10, Uint8Array.of(1))) as ConnectEvent).destination).toHaveLength(16);
+    expect(decodeWhole(connectRecord({}, 1, Uint8Array.of(1)))).toBeUndefined();
+  });
+
+  test("broken UTF-8 in names becomes U+FFFD", () => {
+    const record = fileRecord({}, "/tmp/name");
+    record[record.indexOf("name")] = 0xff;
+    expect((decodeWhole(record) as FileEvent).path).toBe("/tmp/\ufffdame");
+  });
+
+  test("too short, unknown kind, outside the bytes: not a record", () => {
+    const fork = forkRecord({ pid: 1 });
+    expect(decodeWhole(fork)?.kind).toBe("fork");
+    expect(decodeWhole(fork.subarray(0, Head.Size))).toBeUndefined();
+    expect(decodeWhole(fork.subarray(0, 5))).toBeUndefined();
+    expect(decode(new Uint8Array(fork), 0, fork.length + 1)).toBeUndefined();
+    fork.writeUInt16LE(99, Head.Op);
+    expect(decodeWhole(fork)).toBeUndefined();
+  });
+
+  test("any bytes: an event or undefined, never a throw, never a byte from outside", () => {
+    let events = 0;
+    fc.assert(
+      fc.property(
+        fc.uint8Array({ maxLength: 600, size: "max" }),
+        fc.constantFrom(Op.Exec, Op.Args, Op.Fork, Op.Exit, Op.File, Op.Connect, 0),
+        fc.nat(64),
+        (bytes, op, before) => {
+          const bytesAround = new Uint8Array(before + bytes.length + 64).fill(0x41);
+          bytesAround.set(bytes, before);
+          if (bytes.length > Head.Flags) new DataView(bytesAround.buffer).setUint16(before + Head.Op, op, true);
+          const event = decode(bytesAround, before, bytes.length);
+          if (event === undefined) return;
+          events++;
+          if (event.kind === "exec" || event.kind === "args") expect(event.args.byteLength).toBeLessThanOrEqual(bytes.length);
+        },
+      ),
+      { seed: SEED, numRuns: 3000 },
+    );
+    // Not vacuous: many of them must have been taken for records.
+    expect(events).toBeGreaterThan(300);
+  });
+});

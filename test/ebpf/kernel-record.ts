@@ -1,0 +1,96 @@
+// Builds kernel records byte by byte for the tests, independent of the decoder's own code but for the offsets.
+import { Args, Connect, Exec, Exit, FileOpen, Fork, Head, Op } from "../../src/ebpf/wire.ts";
+
+/** Identity fields a test cares about; the rest is zero. */
+export interface ActorParts {
+  readonly timeNs?: bigint;
+  readonly pid?: number;
+  readonly startNs?: bigint;
+  readonly ppid?: number;
+  readonly parentStartNs?: bigint;
+  readonly uid?: number;
+  readonly sid?: number;
+  readonly flags?: number;
+  readonly comm?: string;
+}
+
+function header(op: number, size: number, actor: ActorParts): Buffer {
+  const record = Buffer.alloc(size);
+  record.writeBigUInt64LE(actor.timeNs ?? 1n, Head.Time);
+  record.writeBigUInt64LE(actor.startNs ?? 0n, Head.Start);
+  record.writeBigUInt64LE(actor.parentStartNs ?? 0n, Head.ParentStart);
+  record.writeUInt32LE(actor.pid ?? 0, Head.Pid);
+  record.writeUInt32LE(actor.pid ?? 0, Head.Tid);
+  record.writeUInt32LE(actor.ppid ?? 0, Head.Ppid);
+  for (const at of [Head.Uid, Head.Euid, Head.Suid]) record.writeUInt32LE(actor.uid ?? 0, at);
+  record.writeUInt32LE(actor.sid ?? 0, Head.Sid);
+  record.writeUInt16LE(op, Head.Op);
+  record.writeUInt16LE(actor.flags ?? 0, Head.Flags);
+  record.write(actor.comm ?? "", Head.Comm, 15);
+  return record;
+}
+
+/** Names of a path from the file up, each with its NUL, as the kernel side sends them. */
+export function pathBytes(path: string): Buffer {
+  const names = path.split("/").slice(1).reverse();
+  return Buffer.from(names.map((name) => `${name}\0`).join(""));
+}
+
+/** Parts of an exec record. `args` are the first bytes, `argsSize` the size of all. */
+export interface ExecParts {
+  readonly path: string;
+  readonly cwd?: string;
+  readonly filename?: string;
+  readonly args: Buffer;
+  readonly argsSize?: number;
+  readonly nlink?: number;
+}
+
+export function execRecord(actor: ActorParts, parts: ExecParts): Buffer {
+  const path = pathBytes(parts.path);
+  const cwd = pathBytes(parts.cwd ?? "/");
+  const filename = Buffer.from(`${parts.filename ?? parts.path}\0`);
+  const record = header(Op.Exec, Exec.Size, actor);
+  record.writeUInt32LE(parts.nlink ?? 1, Exec.Nlink);
+  record.writeUInt32LE(parts.argsSize ?? parts.args.length, Exec.ArgsSize);
+  record.writeUInt32LE(parts.args.length, Exec.ArgsBytes);
+  record.writeUInt16LE(path.length, Exec.PathBytes);
+  record.writeUInt16LE(cwd.length, Exec.CwdBytes);
+  record.writeUInt16LE(filename.length, Exec.FilenameBytes);
+  return Buffer.concat([record, path, cwd, filename, parts.args]);
+}
+
+export function argsRecord(actor: ActorParts, offset: number, args: Buffer): Buffer {
+  const record = header(Op.Args, Args.Size, actor);
+  record.writeUInt32LE(offset, Args.Offset);
+  record.writeUInt32LE(args.length, Args.ArgsBytes);
+  return Buffer.concat([record, args]);
+}
+
+export function forkRecord(actor: ActorParts): Buffer {
+  const record = header(Op.Fork, Fork.Size, actor);
+  record.writeUInt32LE(actor.ppid ?? 0, Fork.ForkerPid);
+  return record;
+}
+
+export function exitRecord(actor: ActorParts, code: number): Buffer {
+  const record = header(Op.Exit, Exit.Size, actor);
+  record.writeUInt32LE(code, Exit.Code);
+  return record;
+}
+
+export function fileRecord(actor: ActorParts, path: string): Buffer {
+  const names = pathBytes(path);
+  const record = header(Op.File, FileOpen.Size, actor);
+  record.writeUInt16LE(names.length, FileOpen.PathBytes);
+  return Buffer.concat([record, names]);
+}
+
+export function connectRecord(actor: ActorParts, family: number, destination: Uint8Array): Buffer {
+  const record = header(Op.Connect, Connect.Size, actor);
+  record.set(destination, Connect.Destination);
+  record.writeUInt16LE(family, Connect.Family);
+  record.writeUInt16LE(443, Connect.DestinationPort);
+  record.writeUInt16LE(6, Connect.Protocol);
+  return record;
+}

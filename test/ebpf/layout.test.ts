@@ -1,0 +1,89 @@
+// The offsets in src/ebpf/wire.ts are those of bpf/event.h as the compiler lays it out.
+import { expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Args, Connect, Counter, Exec, Exit, FileOpen, Fork, Head } from "../../src/ebpf/wire.ts";
+
+const WIRE: Readonly<Record<string, number>> = {
+  "event_header.time_ns": Head.Time,
+  "event_header.start_ns": Head.Start,
+  "event_header.parent_start_ns": Head.ParentStart,
+  "event_header.cgroup_id": Head.CgroupId,
+  "event_header.pid": Head.Pid,
+  "event_header.tid": Head.Tid,
+  "event_header.ppid": Head.Ppid,
+  "event_header.vpid": Head.Vpid,
+  "event_header.uid": Head.Uid,
+  "event_header.gid": Head.Gid,
+  "event_header.euid": Head.Euid,
+  "event_header.egid": Head.Egid,
+  "event_header.suid": Head.Suid,
+  "event_header.sgid": Head.Sgid,
+  "event_header.login_uid": Head.LoginUid,
+  "event_header.audit_session": Head.AuditSession,
+  "event_header.pgid": Head.Pgid,
+  "event_header.sid": Head.Sid,
+  "event_header.tty": Head.Tty,
+  "event_header.op": Head.Op,
+  "event_header.flags": Head.Flags,
+  "event_header.comm": Head.Comm,
+  event_header: Head.Size,
+  "exec_event.inode": Exec.Inode,
+  "exec_event.device": Exec.Device,
+  "exec_event.nlink": Exec.Nlink,
+  "exec_event.mode": Exec.Mode,
+  "exec_event.owner": Exec.Owner,
+  "exec_event.args_size": Exec.ArgsSize,
+  "exec_event.args_bytes": Exec.ArgsBytes,
+  "exec_event.path_bytes": Exec.PathBytes,
+  "exec_event.cwd_bytes": Exec.CwdBytes,
+  "exec_event.filename_bytes": Exec.FilenameBytes,
+  exec_event: Exec.Size,
+  "args_event.offset": Args.Offset,
+  "args_event.args_bytes": Args.ArgsBytes,
+  args_event: Args.Size,
+  "fork_event.forker_pid": Fork.ForkerPid,
+  fork_event: Fork.Size,
+  "exit_event.code": Exit.Code,
+  exit_event: Exit.Size,
+  "file_event.inode": FileOpen.Inode,
+  "file_event.size": FileOpen.SizeBytes,
+  "file_event.device": FileOpen.Device,
+  "file_event.mode": FileOpen.Mode,
+  "file_event.owner": FileOpen.Owner,
+  "file_event.group": FileOpen.Group,
+  "file_event.open_flags": FileOpen.OpenFlags,
+  "file_event.nlink": FileOpen.Nlink,
+  "file_event.fs_magic": FileOpen.FsMagic,
+  "file_event.path_bytes": FileOpen.PathBytes,
+  file_event: FileOpen.Size,
+  "connect_event.source": Connect.Source,
+  "connect_event.destination": Connect.Destination,
+  "connect_event.family": Connect.Family,
+  "connect_event.protocol": Connect.Protocol,
+  "connect_event.source_port": Connect.SourcePort,
+  "connect_event.destination_port": Connect.DestinationPort,
+  connect_event: Connect.Size,
+  "sensor_counters.produced": Counter.Produced,
+  "sensor_counters.dropped": Counter.Dropped,
+  "sensor_counters.truncated": Counter.Truncated,
+  "sensor_counters.read_failed": Counter.ReadFailed,
+  sensor_counters: Counter.Size,
+};
+
+const compiler = Bun.which("cc") ?? Bun.which("clang");
+if (compiler === null) console.log("skipped: layout of event.h (no C compiler on this machine)");
+
+test.skipIf(compiler === null)("user space reads where the kernel side writes", () => {
+  const folder = mkdtempSync(join(tmpdir(), "kestrel-layout-"));
+  try {
+    const program = join(folder, "layout");
+    const built = Bun.spawnSync([compiler ?? "", "-o", program, join(import.meta.dir, "../../bpf/layout.c")]);
+    expect(built.stderr.toString()).toBe("");
+    const printed = Bun.spawnSync([program]).stdout.toString().trim().split("\n");
+    expect(Object.fromEntries(printed.map((line) => line.split(" ")).map(([name, value]) => [name, Number(value)]))).toEqual(WIRE);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
