@@ -32,7 +32,7 @@ export interface Arguments {
 
 /** A mistake in the command line; cli prints it with a pointer to --help and exits 2. */
 export function usageError(message: string): KestrelError {
-  return new KestrelError("USAGE", message);
+  return new KestrelError("usage", message);
 }
 
 /** Parses `argv` against the flags a command knows. */

@@ -7,7 +7,7 @@ interface CommandHelp {
 
 /** Flags of every command that reads event logs. */
 const INPUT_FLAGS = `  --timestamp FIELD    field with the event's time (default @timestamp)
-  --time-unit UNIT     unit of numeric times: s, ms, 100ns or ns (default ms)
+  --time-unit UNIT     unit of numeric times: auto, s, ms, us, 100ns or ns (default auto: by size)
   --category FIELD     field with the event's category (default event.category)
   --tiebreaker FIELD   field that orders events of one time (default event.sequence)
   --schema FILE        more fields: JSON, {"name": "type", …}; types keyword keyword[] i64 u64 f64 bool ip date`;
@@ -23,7 +23,7 @@ API and page. Without the rights for BPF it says so and replays the built-in rec
 
   --rules PATH         rule file, folder or glob instead of the built-in rules; may be repeated
   --data DIR           where alerts, uploaded rules and the token live (default /var/lib/kestrel, or ~/.local/share/kestrel)
-  --listen HOST:PORT   where API and page are served (default 127.0.0.1:7337; port 0 picks a free one)
+  --listen HOST:PORT   where API and page are served (default 127.0.0.1:8490; port 0 picks a free one)
   --json               alerts as JSON lines on standard output
   --record FILE        also write every event to FILE (.klog)
   --partitions N       threads that evaluate rules, 1 to 64 (default 1)

@@ -44,18 +44,14 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** Errors that mean the machine or user cannot run this; everything else a KestrelError says is about what was given. */
-const CANNOT_RUN: ReadonlySet<string> = new Set([
-  "NO_BPF",
-  "LIBRARY",
-  "ADDRESS_IN_USE",
-  "STORE",
-  "STORE_FULL",
-  "STORE_READ_ONLY",
-  "STORE_NEWER",
-]);
+/** Errors about what was given rather than about this machine. */
+const USAGE_CODES: ReadonlySet<string> = new Set(["usage", "bad-schema-file", "invalid-listen", "token-required", "no-input", "bad-query"]);
 
 function explain(error: unknown, command: string): number {
+  if (error instanceof Error && error.name === "EventFileError") {
+    console.error(`kestrel: ${error.message}`);
+    return EXIT.usage;
+  }
   if (!(error instanceof KestrelError)) {
     const native = error instanceof Error && error.name === "NativeError";
     console.error(
@@ -65,8 +61,8 @@ function explain(error: unknown, command: string): number {
     );
     return EXIT.cannotRun;
   }
-  console.error(`kestrel: ${error.message}${error.code === "USAGE" ? `\nSee "kestrel ${command} --help"` : ""}`);
-  return CANNOT_RUN.has(error.code) ? EXIT.cannotRun : EXIT.usage;
+  console.error(`kestrel: ${error.message}${error.code === "usage" ? `\nSee "kestrel ${command} --help"` : ""}`);
+  return USAGE_CODES.has(error.code) ? EXIT.usage : EXIT.cannotRun;
 }
 
 process.exitCode = await main(process.argv.slice(2));

@@ -20,3 +20,4 @@ export {
   type Sink,
   type Source,
 } from "./ports.ts";
+export { type ReplayOptions, type ReplayProblem, ReplaySource } from "./replay-source.ts";

@@ -14,7 +14,7 @@ import {
   RuleFault,
   type Sink,
 } from "#core";
-import { compileRuleSet } from "#eql";
+import { compileRuleSet, type QuerySource } from "#eql";
 import { RecordView } from "#event";
 import type { Rule } from "#rules";
 import { type Diagnostic, hitWords, type SchemaRegistry } from "#schema";
@@ -59,11 +59,12 @@ interface UserRule {
   readonly evaluator: ReturnType<typeof createUserRule>["evaluator"] & object;
 }
 
+/** Hits of one evaluator over a batch. */
 interface HitList {
   readonly words: number;
   readonly bits: Uint32Array;
   readonly ruleOf: (predicate: number) => Rule;
-  readonly source: UserRule | undefined;
+  readonly user: UserRule | undefined;
 }
 
 /** See the head of this file. */
@@ -73,11 +74,9 @@ export class Engine {
   readonly #retry: InlinePartition;
   readonly #bus: EventBus<BatchResult>;
   readonly #builder: AlertBuilder;
-  readonly #states = new Map<string, RuleState>();
+  #states: ReadonlyMap<string, RuleState> = new Map();
   readonly #view = new RecordView();
-  #rules: readonly Rule[] = [];
   #userRules: UserRule[] = [];
-  #retrySet: ArmedSet | undefined;
   #sinkErrors = 0;
   #alerts = 0;
 
@@ -110,38 +109,56 @@ export class Engine {
   /** Compiles the enabled rules and swaps them in at a batch border. A rule that does not compile is reported and left out. */
   async arm(rules: readonly Rule[]): Promise<ArmResult> {
     const problems: RuleProblem[] = [];
-    const enabled = rules.filter((rule) => rule.enabled);
-    const set = this.#compile(enabled, problems);
-    const userRules = this.#createUserRules(enabled, problems);
+    const enabled = rules.filter((rule) => rule.enabled).map((rule) => this.#knownAs(rule));
+    const states = new Map(enabled.map((rule) => [rule.id, this.#stateOf(rule)]));
+    const runnable = enabled.filter((rule) => states.get(rule.id)?.quarantineReason === undefined);
+    const set = this.#compile(runnable, problems);
+    const userRules = this.#createUserRules(runnable, problems);
     await this.#bus.drain();
-    await Promise.all(this.#partitions.map((partition) => partition.arm(set)));
+    // From here to the first await nothing else runs, so no record sees half of the change.
+    const arming = this.#partitions.map((partition) => partition.arm(set));
     for (const user of this.#userRules) user.evaluator.close();
     this.#userRules = userRules;
-    this.#retrySet = undefined;
-    const armed = [...set.rules, ...userRules.map((user) => user.rule)];
-    this.#rules = armed;
-    this.#states.clear();
-    for (const rule of armed) this.#states.set(rule.id, new RuleState(rule, this.#options.registry));
-    return { armed: armed.length, problems };
+    const failed = new Set(problems.map((problem) => problem.ruleId));
+    this.#states = new Map([...states].filter(([id]) => !failed.has(id)));
+    await Promise.all(arming);
+    return { armed: runnable.length - failed.size, problems };
   }
 
+  // An unchanged rule keeps its counters, its throttle and its quarantine, so that uploading one rule does not reset the others.
+  #knownAs(rule: Rule): Rule {
+    const known = this.#states.get(rule.id)?.rule;
+    return known !== undefined && Bun.deepEquals(known, rule) ? known : rule;
+  }
+
+  #stateOf(rule: Rule): RuleState {
+    const known = this.#states.get(rule.id);
+    return known?.rule === rule ? known : new RuleState(rule, this.#options.registry);
+  }
+
+  // A Lua or Wasm rule with exceptions gets a predicate too: "no exception holds".
   #compile(rules: readonly Rule[], problems: RuleProblem[]): ArmedSet {
-    const eqlRules = rules.filter((rule) => rule.body.kind === "eql");
-    const { program, queries } = compileRuleSet(eqlRules.map(querySource), this.#options.registry);
+    const inSet = rules.filter((rule) => rule.body.kind === "eql" || rule.exceptions.length > 0);
+    const { program, queries } = compileRuleSet(inSet.map(querySource), this.#options.registry);
     const byPredicate: Rule[] = [];
+    const gates = new Map<string, number>();
     queries.forEach((query, index) => {
-      const rule = eqlRules[index] as Rule;
-      if (query.ok) byPredicate[query.predicate] = rule;
-      else problems.push({ ruleId: rule.id, diagnostics: query.diagnostics });
+      const rule = inSet[index] as Rule;
+      if (!query.ok) {
+        problems.push({ ruleId: rule.id, diagnostics: query.diagnostics });
+        return;
+      }
+      byPredicate[query.predicate] = rule;
+      if (rule.body.kind !== "eql") gates.set(rule.id, query.predicate);
     });
-    return { program, rules: byPredicate };
+    return { program, rules: byPredicate, gates };
   }
 
   #createUserRules(rules: readonly Rule[], problems: RuleProblem[]): UserRule[] {
     const created: UserRule[] = [];
     for (const rule of rules) {
-      if (rule.body.kind === "eql") continue;
-      const { evaluator, diagnostics } = createUserRule(rule.body, this.#options.registry);
+      if (rule.body.kind === "eql" || problems.some((problem) => problem.ruleId === rule.id)) continue;
+      const { evaluator, diagnostics } = createUserRule(rule, this.#options.registry);
       if (evaluator === undefined) problems.push({ ruleId: rule.id, diagnostics });
       else created.push({ rule, evaluator });
     }
@@ -149,18 +166,14 @@ export class Engine {
   }
 
   #consume(batch: RecordBatch, result: BatchResult): void {
-    const settled = this.#settle(batch, result);
-    const lists: HitList[] = [
-      {
-        words: hitWords(settled.set.program.predicates.length),
-        bits: settled.hits,
-        ruleOf: (predicate) => settled.set.rules[predicate] as Rule,
-        source: undefined,
-      },
-    ];
+    const { hits, set } = this.#settle(batch, result);
+    const words = hitWords(set.program.predicates.length);
+    const lists: HitList[] = [{ words, bits: hits, ruleOf: (predicate) => set.rules[predicate] as Rule, user: undefined }];
     for (const user of [...this.#userRules]) {
       const bits = this.#evaluateUserRule(user, batch);
-      if (bits !== undefined) lists.push({ words: 1, bits, ruleOf: () => user.rule, source: user });
+      if (bits === undefined) continue;
+      const gate = set.gates.get(user.rule.id);
+      lists.push({ words: 1, bits: gate === undefined ? bits : gated(bits, hits, words, gate), ruleOf: () => user.rule, user });
     }
     for (let record = 0; record < batch.count; record++) {
       for (const list of lists) this.#raiseHits(batch, record, list);
@@ -180,14 +193,18 @@ export class Engine {
     return result;
   }
 
-  // Later batches that a worker evaluates with the old set are cleaned by #raiseHits; the workers get the smaller set for what follows.
+  // Batches that a worker still evaluates with the old set are cleaned by #raiseHits; the workers get the smaller set for what follows.
   #armWithoutQuarantined(): void {
-    const rules = this.#rules.filter((rule) => !this.#state(rule).quarantined);
-    this.#retrySet = this.#compile(rules, []);
-    this.#retry.armNow(this.#retrySet);
+    const set = this.#compile(this.#runningRules(), []);
+    this.#retry.armNow(set);
     for (const partition of this.#partitions) {
-      if (partition !== this.#retry) void partition.arm(this.#retrySet);
+      // A worker that is lost shows at its next batch.
+      if (partition !== this.#retry) partition.arm(set).catch(() => undefined);
     }
+  }
+
+  #runningRules(): readonly Rule[] {
+    return [...this.#states.values()].filter((state) => state.quarantineReason === undefined).map((state) => state.rule);
   }
 
   #evaluateUserRule(user: UserRule, batch: RecordBatch): Uint32Array | undefined {
@@ -208,12 +225,12 @@ export class Engine {
   }
 
   #quarantine(rule: Rule, batch: RecordBatch, fault: RuleFault): void {
-    const state = this.#state(rule);
-    if (state.quarantined) return;
-    state.quarantined = true;
+    const state = this.#states.get(rule.id);
+    if (state === undefined || state.quarantineReason !== undefined) return;
+    state.quarantineReason = `${fault.kind}: ${fault.message}`;
     this.#options.log.write("warn", "rule stopped", { rule: rule.id, reason: fault.message });
     this.#view.reset(batch.bytes, batch.offsets[0] as number);
-    this.#emit(this.#builder.quarantineAlert(rule, this.#view, `${fault.kind}: ${fault.message}`));
+    this.#emit(this.#builder.quarantineAlert(rule, this.#view, state.quarantineReason));
   }
 
   #raiseHits(batch: RecordBatch, record: number, list: HitList): void {
@@ -222,12 +239,12 @@ export class Engine {
       for (let bits = list.bits[base + word] as number; bits !== 0; bits &= bits - 1) {
         const rule = list.ruleOf(word * 32 + (31 - Math.clz32(bits & -bits)));
         const state = this.#states.get(rule.id);
-        if (state === undefined || state.rule !== rule || state.quarantined) continue;
+        if (state?.rule !== rule || state.quarantineReason !== undefined || (rule.body.kind !== "eql" && list.user === undefined)) continue;
         state.hits++;
         this.#view.reset(batch.bytes, batch.offsets[record] as number);
         if (!state.admit(this.#view)) continue;
         state.alerts++;
-        this.#emit(this.#builder.ruleAlert(rule, this.#view, list.source?.evaluator.emission?.(record)));
+        this.#emit(this.#builder.ruleAlert(rule, this.#view, list.user?.evaluator.emission?.(record)));
       }
     }
   }
@@ -242,10 +259,6 @@ export class Engine {
         this.#options.log.write("error", "alert sink failed", { sink: sink.name, reason: messageOf(error) });
       }
     }
-  }
-
-  #state(rule: Rule): RuleState {
-    return this.#states.get(rule.id) as RuleState;
   }
 
   /** Waits until everything pushed so far has been evaluated and its alerts are out. */
@@ -263,6 +276,11 @@ export class Engine {
     return { ...this.#bus.counters(), alerts: this.#alerts, sinkErrors: this.#sinkErrors };
   }
 
+  /** State of one rule that was armed. */
+  ruleState(id: string): RuleState | undefined {
+    return this.#states.get(id);
+  }
+
   /** State of every armed rule, in rule order. */
   ruleStates(): readonly RuleState[] {
     return [...this.#states.values()];
@@ -278,7 +296,13 @@ export class Engine {
   }
 }
 
-function querySource(rule: Rule): Parameters<typeof compileRuleSet>[0][number] {
-  const body = rule.body as Extract<Rule["body"], { kind: "eql" }>;
-  return { id: rule.id, text: body.query, dialect: body.dialect, exceptions: rule.exceptions, lenientFields: false };
+function querySource(rule: Rule): QuerySource {
+  const { body, id, exceptions } = rule;
+  const eql = body.kind === "eql" ? { text: body.query, dialect: body.dialect } : { text: "any where true", dialect: "default" as const };
+  return { id, ...eql, exceptions, lenientFields: false };
+}
+
+/** Bits of a one-predicate evaluator, kept only where the rule set's predicate `gate` holds too. */
+function gated(bits: Uint32Array, hits: Uint32Array, words: number, gate: number): Uint32Array {
+  return bits.map((bit, record) => bit & ((hits[record * words + (gate >>> 5)] as number) >>> (gate & 31)));
 }

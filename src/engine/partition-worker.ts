@@ -12,7 +12,7 @@ function answer(request: WorkerRequest): WorkerReply {
   switch (request.kind) {
     case "arm": {
       partition ??= new InlinePartition(ruleSetFactory(request.backend, request.cacheDirectory));
-      const set: ArmedSet = { program: request.program, rules: [] };
+      const set: ArmedSet = { program: request.program, rules: [], gates: new Map() };
       partition.armNow(set);
       return { kind: "done", id };
     }

@@ -9,6 +9,8 @@ export interface ArmedSet {
   readonly program: RuleSetProgram;
   /** Rule of each predicate id. */
   readonly rules: readonly Rule[];
+  /** Predicate of the exceptions of a Lua or Wasm rule, by rule id. */
+  readonly gates: ReadonlyMap<string, number>;
 }
 
 /** What a partition says of one batch, together with the set that was armed when it ran. */
@@ -48,7 +50,7 @@ export class InlinePartition implements ArmablePartition {
 
   /** The hits are valid until the next call. */
   evaluate(batch: RecordBatch): BatchResult {
-    if (this.#armed === undefined) throw new KestrelError("NOT_ARMED", "No rule set is armed");
+    if (this.#armed === undefined) throw new KestrelError("not-armed", "No rule set is armed");
     const { set, evaluator } = this.#armed;
     try {
       return { kind: "hits", hits: evaluator.evaluate(batch), set };
@@ -104,7 +106,7 @@ export class WorkerPartition implements ArmablePartition {
       waiting?.resolve(event.data);
     };
     this.#worker.onerror = (event) => {
-      const error = new KestrelError("PARTITION_LOST", `A partition worker failed: ${event.message}`);
+      const error = new KestrelError("partition-lost", `A partition worker failed: ${event.message}`);
       for (const { reject } of this.#waiting.values()) reject(error);
       this.#waiting.clear();
     };
@@ -120,12 +122,12 @@ export class WorkerPartition implements ArmablePartition {
   async arm(set: ArmedSet): Promise<void> {
     this.#set = set;
     const reply = await this.#ask({ kind: "arm", id: this.#nextId++, program: set.program, ...this.#settings });
-    if (reply.kind === "error") throw new KestrelError("PARTITION_LOST", reply.message);
+    if (reply.kind === "error") throw new KestrelError("partition-lost", reply.message);
   }
 
   async evaluate(batch: RecordBatch): Promise<BatchResult> {
     const set = this.#set;
-    if (set === undefined) throw new KestrelError("NOT_ARMED", "No rule set is armed");
+    if (set === undefined) throw new KestrelError("not-armed", "No rule set is armed");
     const reply = await this.#ask({ kind: "evaluate", id: this.#nextId++, batch });
     switch (reply.kind) {
       case "hits":
@@ -133,7 +135,7 @@ export class WorkerPartition implements ArmablePartition {
       case "fault":
         return { kind: "fault", fault: new RuleFault(reply.fault.faultKind, reply.fault.predicate, reply.fault.message), set };
       default:
-        throw new KestrelError("PARTITION_LOST", reply.kind === "error" ? reply.message : "A partition worker gave no result");
+        throw new KestrelError("partition-lost", reply.kind === "error" ? reply.message : "A partition worker gave no result");
     }
   }
 

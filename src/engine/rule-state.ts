@@ -4,14 +4,14 @@ import type { Rule } from "#rules";
 import type { SchemaRegistry } from "#schema";
 import { Throttle } from "./throttle.ts";
 
-/** See the head of this file. Made anew at every reload. */
+/** Counters, throttle and quarantine of one rule. Kept over a reload as long as the rule itself does not change. */
 export class RuleState {
   /** Events the rule matched. */
   hits = 0;
   /** Alerts it raised. */
   alerts = 0;
-  /** Stopped because it failed. */
-  quarantined = false;
+  /** Why the rule was stopped; undefined while it runs. */
+  quarantineReason: string | undefined;
   readonly #throttle: Throttle | undefined;
   readonly #keyIds: readonly number[];
 
@@ -20,7 +20,7 @@ export class RuleState {
     registry: SchemaRegistry,
   ) {
     const { throttle } = rule;
-    this.#throttle = throttle === undefined ? undefined : new Throttle(throttle.limit, throttle.windowMs);
+    this.#throttle = throttle === null ? undefined : new Throttle(throttle.limit, throttle.windowMs);
     this.#keyIds = (throttle?.by ?? []).map((name) => registry.byName(name)?.id ?? 0);
   }
 

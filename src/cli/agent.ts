@@ -1,0 +1,191 @@
+// The running agent as the API sees it: status, rules, metrics. Ties rule book, engine, store and sources together; starts and stops nothing.
+import { hostname } from "node:os";
+import type { AgentPort, AgentStatus, RuleCheck, RuleDetail, RuleState, RuleSummary, RuleText, SensorStatus } from "#api";
+import { type Clock, KestrelError, type LossCounts, type MetricFamily, metric, metricBy } from "#core";
+import { type ArmResult, checkUserRule, type Engine } from "#engine";
+import type { Diagnostic, SchemaRegistry } from "#schema";
+import type { Store } from "#store";
+import { type BookEntry, uploadedEntry } from "./rule-book.ts";
+import { VERSION } from "./version.ts";
+
+/** What the agent is made of. */
+export interface AgentParts {
+  readonly registry: SchemaRegistry;
+  readonly clock: Clock;
+  readonly engine: Engine;
+  readonly store: Store;
+  readonly entries: readonly BookEntry[];
+  /** Records the sources tried to send. */
+  readonly produced: () => number;
+  /** Records the sensors lost before the bus, by cause. */
+  readonly sensorLosses: () => LossCounts;
+  readonly sensors: () => readonly SensorStatus[];
+}
+
+const RATE_WINDOW_MS = 2000;
+
+/** See the head of this file. */
+export class Agent implements AgentPort {
+  readonly #parts: AgentParts;
+  readonly #entries: Map<string, BookEntry>;
+  readonly #startedNs: bigint;
+  #problems = new Map<string, readonly Diagnostic[]>();
+  #state: AgentStatus["state"] = "starting";
+  #rate = { atMs: performance.now(), evaluated: 0, perSecond: 0 };
+
+  constructor(parts: AgentParts) {
+    this.#parts = parts;
+    this.#entries = new Map(parts.entries.map((entry) => [entry.id, entry]));
+    this.#startedNs = parts.clock.nowNs();
+  }
+
+  /** Compiles and swaps in all rules of the book. */
+  async arm(): Promise<ArmResult> {
+    const rules = [...this.#entries.values()].flatMap((entry) => entry.rule ?? []);
+    const result = await this.#parts.engine.arm(rules);
+    this.#problems = new Map(result.problems.map((problem) => [problem.ruleId, problem.diagnostics]));
+    this.#state = "armed";
+    return result;
+  }
+
+  /** Says in status that the agent is stopping. */
+  markDraining(): void {
+    this.#state = "draining";
+  }
+
+  status(): AgentStatus {
+    const counters = this.#parts.engine.counters();
+    const losses = this.#losses();
+    const rules = { armed: 0, disabled: 0, quarantined: 0, invalid: 0 };
+    for (const entry of this.#entries.values()) rules[this.#stateOf(entry).state]++;
+    return {
+      version: VERSION,
+      hostName: hostname(),
+      state: this.#state,
+      startedNs: this.#startedNs,
+      rules,
+      eventsProduced: this.#parts.produced(),
+      eventsEvaluated: counters.evaluated,
+      eventsDropped: losses,
+      eventsPerSecond: this.#eventsPerSecond(counters.evaluated),
+      alertCount: counters.alerts,
+      memoryBytes: process.memoryUsage.rss(),
+      sensors: this.#parts.sensors(),
+    };
+  }
+
+  // Status may be asked several times a second by several pages; a window keeps the figure steady.
+  #eventsPerSecond(evaluated: number): number {
+    const nowMs = performance.now();
+    const passedMs = nowMs - this.#rate.atMs;
+    if (passedMs >= RATE_WINDOW_MS) {
+      this.#rate = { atMs: nowMs, evaluated, perSecond: Math.round(((evaluated - this.#rate.evaluated) * 1000) / passedMs) };
+    }
+    return this.#rate.perSecond;
+  }
+
+  #losses(): Readonly<Record<string, number>> {
+    const { dropped } = this.#parts.engine.counters();
+    return { ...this.#parts.sensorLosses(), "queue-full": dropped };
+  }
+
+  rules(): readonly RuleSummary[] {
+    return [...this.#entries.values()].map((entry) => this.#summary(entry));
+  }
+
+  rule(id: string): RuleDetail | undefined {
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return undefined;
+    const diagnostics = [...entry.diagnostics, ...(this.#problems.get(id) ?? [])];
+    return { ...this.#summary(entry), format: entry.format, text: entry.text, diagnostics };
+  }
+
+  #summary(entry: BookEntry): RuleSummary {
+    const { rule } = entry;
+    return {
+      id: entry.id,
+      name: rule?.name ?? entry.id,
+      description: rule?.description ?? "",
+      severity: rule?.severity ?? "low",
+      tags: rule?.tags ?? [],
+      references: rule?.references ?? [],
+      ...this.#stateOf(entry),
+      origin: entry.origin,
+      alertCount: this.#parts.engine.ruleState(entry.id)?.alerts ?? 0,
+    };
+  }
+
+  #stateOf(entry: BookEntry): { readonly state: RuleState; readonly stateReason: string } {
+    const problem = entry.rule === null ? entry.diagnostics : this.#problems.get(entry.id);
+    const first = problem?.find((diagnostic) => diagnostic.severity === "error");
+    if (entry.rule === null || first !== undefined) return { state: "invalid", stateReason: first?.message ?? "The rule has errors" };
+    if (!entry.rule.enabled) return { state: "disabled", stateReason: 'The rule says "enabled: false"' };
+    const reason = this.#parts.engine.ruleState(entry.id)?.quarantineReason;
+    return reason === undefined ? { state: "armed", stateReason: "" } : { state: "quarantined", stateReason: reason };
+  }
+
+  validateRule(text: RuleText): RuleCheck {
+    const { entry, diagnostics } = this.#check(undefined, text);
+    return { ok: isOk(entry, diagnostics), ...(entry.rule === null ? {} : { id: entry.rule.id }), diagnostics };
+  }
+
+  async putRule(id: string, text: RuleText): Promise<RuleCheck> {
+    const { entry, diagnostics } = this.#check(id, text);
+    if (!isOk(entry, diagnostics)) return { ok: false, diagnostics };
+    this.#parts.store.putRule({ id, format: text.format, text: text.text });
+    this.#entries.set(id, entry);
+    await this.arm();
+    return { ok: true, id, diagnostics };
+  }
+
+  #check(id: string | undefined, text: RuleText): { readonly entry: BookEntry; readonly diagnostics: readonly Diagnostic[] } {
+    const entry = uploadedEntry(id, text, this.#parts.registry);
+    const more = entry.rule === null ? [] : checkUserRule(entry.rule, this.#parts.registry);
+    return { entry, diagnostics: [...entry.diagnostics, ...more] };
+  }
+
+  async deleteRule(id: string): Promise<void> {
+    if (this.#entries.get(id)?.origin !== "api") throw new KestrelError("rule-not-uploaded", `Rule "${id}" was not uploaded`);
+    this.#parts.store.deleteRule(id);
+    this.#entries.delete(id);
+    await this.arm();
+  }
+
+  metrics(): readonly MetricFamily[] {
+    const counters = this.#parts.engine.counters();
+    const status = this.status();
+    const perRule = (value: (state: ReturnType<Engine["ruleStates"]>[number]) => number): Record<string, number> =>
+      Object.fromEntries(this.#parts.engine.ruleStates().map((state) => [state.rule.id, value(state)]));
+    return [
+      metric("counter", "kestrel_events_produced_total", "Events the sources produced", status.eventsProduced),
+      metric("counter", "kestrel_events_evaluated_total", "Events evaluated by the rules", counters.evaluated),
+      metricBy({ type: "counter", name: "kestrel_events_dropped_total", help: "Events lost, by cause" }, "cause", this.#losses()),
+      metric("gauge", "kestrel_events_waiting", "Events on their way to the rules", counters.waiting),
+      metric("counter", "kestrel_blocked_seconds_total", "Time sources waited for room", counters.blockedMs / 1000),
+      metric("counter", "kestrel_alerts_total", "Alerts raised", counters.alerts),
+      metric("counter", "kestrel_alert_sink_errors_total", "Alerts a sink could not take", counters.sinkErrors),
+      metricBy({ type: "gauge", name: "kestrel_rules", help: "Rules by state" }, "state", status.rules),
+      metricBy(
+        { type: "counter", name: "kestrel_rule_hits_total", help: "Events a rule matched" },
+        "rule",
+        perRule((state) => state.hits),
+      ),
+      metricBy(
+        { type: "counter", name: "kestrel_rule_alerts_total", help: "Alerts of a rule" },
+        "rule",
+        perRule((state) => state.alerts),
+      ),
+      metricBy(
+        { type: "counter", name: "kestrel_rule_suppressed_total", help: "Alerts held back by a throttle" },
+        "rule",
+        perRule((state) => state.suppressed),
+      ),
+      metric("gauge", "kestrel_memory_bytes", "Resident memory", status.memoryBytes),
+      { name: "kestrel_info", type: "gauge", help: "Version of this agent", samples: [{ labels: { version: VERSION }, value: 1 }] },
+    ];
+  }
+}
+
+function isOk(entry: BookEntry, diagnostics: readonly Diagnostic[]): boolean {
+  return entry.rule !== null && diagnostics.every((diagnostic) => diagnostic.severity !== "error");
+}

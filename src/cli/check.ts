@@ -1,0 +1,43 @@
+// kestrel check: says for every rule or query whether it compiles and what is wrong, for people or as JSON lines.
+import { type CheckedRule, checkRules } from "#engine";
+import { EXIT, parseArguments, usageError } from "./arguments.ts";
+import { LineWriter } from "./output.ts";
+import { registryFrom } from "./schema-file.ts";
+import { printable } from "./terminal.ts";
+
+/** Runs the command. */
+export async function check(argv: readonly string[]): Promise<number> {
+  const args = parseArguments(argv, { json: "switch", "lenient-fields": "switch", schema: "text" });
+  if (args.positionals.length === 0) throw usageError("Name at least one rule file or folder to check");
+  const checked = await checkRules(args.positionals, {
+    registry: registryFrom(args.text("schema")),
+    lenientFields: args.has("lenient-fields"),
+  });
+  const writer = new LineWriter();
+  for (const rule of checked) {
+    if (args.has("json")) writer.line(jsonLine(rule));
+    else for (const line of textLines(rule)) writer.line(line);
+  }
+  const failed = checked.filter((rule) => !rule.ok).length;
+  if (!args.has("json")) writer.line(`${checked.length - failed} of ${checked.length} compile`);
+  writer.flush();
+  return failed === 0 ? EXIT.ok : EXIT.findings;
+}
+
+function jsonLine(rule: CheckedRule): string {
+  const diagnostics = rule.findings.map(({ diagnostic: { severity, code, message, span } }) => ({
+    severity,
+    code,
+    message,
+    line: span.line,
+    column: span.column,
+  }));
+  return JSON.stringify({ file: rule.file, line: rule.line, id: rule.id, ok: rule.ok, diagnostics });
+}
+
+function textLines(rule: CheckedRule): string[] {
+  return rule.findings.flatMap(({ diagnostic: { severity, code, message, span }, excerpt }) => [
+    `${printable(rule.file)}:${span.line}:${span.column}: ${severity}: ${printable(message)} [${code}]`,
+    ...excerpt.split("\n").filter((line) => line !== ""),
+  ]);
+}

@@ -1,0 +1,32 @@
+// kestrel doctor: what this machine lets Kestrel see, and why not more.
+import { inspectMachine } from "#ebpf";
+import { EXIT, parseArguments } from "./arguments.ts";
+
+type Report = ReturnType<typeof inspectMachine>;
+
+/** Runs the command. */
+export async function doctor(argv: readonly string[]): Promise<number> {
+  const args = parseArguments(argv, { json: "switch" });
+  const report = inspectMachine();
+  console.log(args.has("json") ? JSON.stringify(report) : reportText(report));
+  return report.error === undefined ? EXIT.ok : EXIT.cannotRun;
+}
+
+function reportText(report: Report): string {
+  const lines = [
+    `kernel        ${report.kernel}, BTF ${report.btf ? "present" : "missing"}`,
+    `libbpf        ${report.libbpf}`,
+    `capabilities  ${report.capabilities.join(" ") || "none"}`,
+    ...(report.missingCapabilities.length === 0 ? [] : [`missing       ${report.missingCapabilities.join(" ")}`]),
+    `cgroup v2     ${report.cgroupRoot ?? "not mounted"}`,
+    ...Object.entries(report.limits).map(([name, value]) => `limit         ${name}: ${value}`),
+    "",
+  ];
+  for (const { sensor, attachment, refused } of report.sensors) {
+    lines.push(`sensor ${sensor.padEnd(8)} ${attachment ?? "off"}`);
+    for (const refusal of refused) lines.push(`       ${"".padEnd(8)} refused ${refusal.attachment}: ${refusal.reason}`);
+  }
+  if (report.error !== undefined) lines.push("", `No sensor can run here: ${report.error}`);
+  lines.push("", "Not covered:", ...report.notCovered.map((text) => `  ${text}`));
+  return lines.join("\n");
+}

@@ -1,0 +1,82 @@
+// Types of fields that no schema names, taken from the events themselves: what `kestrel query` does for logs of other systems.
+import { type JsonValue, parseJson, readLines } from "#event";
+import { type FieldType, isConflict, type SchemaRegistry } from "#schema";
+
+const I64_MAX = (1n << 63n) - 1n;
+const I64_MIN = -(1n << 63n);
+
+/** What was seen of one field. */
+interface Seen {
+  strings: boolean;
+  floats: boolean;
+  integers: boolean;
+  large: boolean;
+  booleans: boolean;
+  lists: boolean;
+}
+
+/** Looks at every event of the files and adds the named fields to the registry, as far as some event has them. */
+export async function inferFields(names: readonly string[], files: readonly string[], registry: SchemaRegistry): Promise<void> {
+  const unknown = names.filter((name) => registry.byName(name) === undefined);
+  if (unknown.length === 0) return;
+  const seen = new Map<string, Seen>();
+  const paths = unknown.map((name) => ({ name, parts: name.split(".") }));
+  for (const file of files) {
+    for await (const { line, problem } of readLines(file)) {
+      if (problem !== undefined) continue;
+      const parsed = parseJson(line);
+      if (!("value" in parsed)) continue;
+      for (const { name, parts } of paths) look(parsed.value, parts, 0, (value, inList) => note(seen, name, value, inList));
+    }
+  }
+  for (const [name, kinds] of seen) {
+    const added = registry.add({ name, type: typeOf(kinds) });
+    if (isConflict(added)) throw new Error(added.message);
+  }
+}
+
+/** Visits the values at a dotted path, through nested objects, flat dotted keys and lists. */
+function look(
+  value: JsonValue,
+  parts: readonly string[],
+  from: number,
+  visit: (value: JsonValue, inList: boolean) => void,
+  inList = false,
+): void {
+  if (Array.isArray(value)) {
+    for (const item of value as readonly JsonValue[]) look(item, parts, from, visit, true);
+    return;
+  }
+  if (from === parts.length) {
+    visit(value, inList);
+    return;
+  }
+  if (value === null || typeof value !== "object") return;
+  const object = value as { readonly [key: string]: JsonValue };
+  for (let to = from + 1; to <= parts.length; to++) {
+    const key = parts.slice(from, to).join(".");
+    if (Object.hasOwn(object, key)) look(object[key] as JsonValue, parts, to, visit, inList);
+  }
+}
+
+function note(seen: Map<string, Seen>, name: string, value: JsonValue, inList: boolean): void {
+  if (value === null || typeof value === "object") return;
+  let kinds = seen.get(name);
+  if (kinds === undefined) {
+    kinds = { strings: false, floats: false, integers: false, large: false, booleans: false, lists: false };
+    seen.set(name, kinds);
+  }
+  if (inList) kinds.lists = true;
+  if (typeof value === "string") kinds.strings = true;
+  else if (typeof value === "boolean") kinds.booleans = true;
+  else if (typeof value === "number" && !Number.isInteger(value)) kinds.floats = true;
+  else if (BigInt(value) > I64_MAX || BigInt(value) < I64_MIN) kinds.large = true;
+  else kinds.integers = true;
+}
+
+function typeOf({ strings, floats, integers, large, booleans, lists }: Seen): FieldType {
+  if (!strings && booleans && !floats && !integers && !large) return "bool";
+  if (strings || booleans) return lists ? "keyword[]" : "keyword";
+  if (floats) return "f64";
+  return large ? "u64" : "i64";
+}

@@ -1,0 +1,109 @@
+// kestrel query: one EQL query over event logs, whole matching events or one field of them.
+import { readFileSync } from "node:fs";
+import { EventBus, KestrelError, messageOf, type RecordBatch, ReplaySource, SystemClock, stringifyJson } from "#core";
+import { createRuleSetEvaluatorFor } from "#engine";
+import { compileRuleSet, type Dialect, fieldsOf, formatDiagnostic, type QuerySource } from "#eql";
+import { encodeJson, RecordView } from "#event";
+import { hitWords, type SchemaRegistry } from "#schema";
+import { type Arguments, EXIT, parseArguments, usageError } from "./arguments.ts";
+import { inferFields } from "./infer-schema.ts";
+import { backendOf, LOG_FLAGS, logOptionsOf } from "./log-input.ts";
+import { LineWriter } from "./output.ts";
+import { registryFrom } from "./schema-file.ts";
+import { rereadable } from "./stdin-spool.ts";
+import { printable } from "./terminal.ts";
+
+/** Runs the command. */
+export async function query(argv: readonly string[]): Promise<number> {
+  const args = parseArguments(argv, { ...LOG_FLAGS, json: "switch", id: "text", "query-file": "text", dialect: "text", backend: "text" });
+  const { text, paths } = inputsOf(args);
+  const dialect = dialectOf(args);
+  const registry = registryFrom(args.text("schema"));
+  const idField = args.text("id");
+  using files = await rereadable(paths);
+  const names = fieldsOf(text, dialect).map((field) => field.name);
+  await inferFields(idField === undefined ? names : [...names, idField], files.paths, registry);
+  const source: QuerySource = { id: "query", text, dialect, exceptions: [], lenientFields: dialect === "endgame" };
+  const { program, queries } = compileRuleSet([source], registry);
+  const diagnostics = queries[0]?.diagnostics ?? [];
+  for (const diagnostic of diagnostics) {
+    if (diagnostic.severity === "error" || dialect !== "endgame") console.error(formatDiagnostic(text, diagnostic, { file: "query" }));
+  }
+  if (queries[0]?.ok !== true) return EXIT.usage;
+  const evaluator = createRuleSetEvaluatorFor(backendOf(args), program);
+  try {
+    await printMatches({
+      args,
+      paths: files.paths,
+      registry,
+      words: hitWords(program.predicates.length),
+      evaluate: (batch) => evaluator.evaluate(batch),
+    });
+  } finally {
+    evaluator.close();
+  }
+  return EXIT.ok;
+}
+
+interface Matching {
+  readonly args: Arguments;
+  readonly paths: readonly string[];
+  readonly registry: SchemaRegistry;
+  readonly words: number;
+  readonly evaluate: (batch: RecordBatch) => Uint32Array;
+}
+
+async function printMatches({ args, paths, registry, words, evaluate }: Matching): Promise<void> {
+  const writer = new LineWriter();
+  const view = new RecordView();
+  const idField = args.text("id");
+  const id = idField === undefined ? undefined : (registry.byName(idField)?.id ?? 0);
+  const show = (): string => {
+    const value = id === undefined ? encodeJson(view, registry) : (view.value(id) ?? null);
+    const text = stringifyJson(value as Parameters<typeof stringifyJson>[0]);
+    return args.has("json") ? `{"events":[${text}]}` : text;
+  };
+  const bus = new EventBus<Uint32Array>({
+    clock: new SystemClock(),
+    partitions: [{ evaluate }],
+    whenFull: "block",
+    flushMs: 0,
+    batchCount: 2,
+    consume(batch, hits) {
+      for (let record = 0; record < batch.count; record++) {
+        if (((hits[record * words] as number) & 1) === 0) continue;
+        view.reset(batch.bytes, batch.offsets[record] as number);
+        writer.line(show());
+      }
+    },
+  });
+  const source = new ReplaySource({
+    registry,
+    files: paths,
+    decoder: logOptionsOf(args),
+    onProblem: ({ file, line, message }) => console.error(`kestrel: warn: ${printable(file)}${line === 0 ? "" : `:${line}`}: ${message}`),
+  });
+  await source.start(bus);
+  await bus.drain();
+  writer.flush();
+}
+
+function inputsOf(args: Arguments): { readonly text: string; readonly paths: readonly string[] } {
+  const file = args.text("query-file");
+  const [first, ...rest] = args.positionals;
+  if (file === undefined && first === undefined) throw usageError("Give a query and at least one event log");
+  const paths = file === undefined ? rest : args.positionals;
+  if (paths.length === 0) throw usageError("Name at least one event log, or - for standard input");
+  if (file === undefined) return { text: first as string, paths };
+  try {
+    return { text: readFileSync(file, "utf8"), paths };
+  } catch (error) {
+    throw new KestrelError("usage", `Cannot read the query file "${file}": ${messageOf(error)}`, { cause: error });
+  }
+}
+
+function dialectOf(args: Arguments): Dialect {
+  const name = args.text("dialect") ?? "default";
+  if (name !== "default" && name !== "endgame") throw usageError(`Flag "--dialect" needs default or endgame, not "${name}"`);
+  return name;
+}

@@ -1,0 +1,42 @@
+// kestrel rules: lists rules, or shows one as YAML.
+import { loadRules, type Rule, ruleToYaml } from "#rules";
+import type { SchemaRegistry } from "#schema";
+import { EXIT, parseArguments, usageError } from "./arguments.ts";
+import { LineWriter } from "./output.ts";
+import { builtinEntries } from "./rule-book.ts";
+import { registryFrom } from "./schema-file.ts";
+import { printable } from "./terminal.ts";
+
+/** Runs the command. */
+export async function rules(argv: readonly string[]): Promise<number> {
+  const args = parseArguments(argv, { json: "switch", schema: "text" });
+  const registry = registryFrom(args.text("schema"));
+  const show = args.positionals[0] === "show";
+  const id = show ? args.positionals[1] : undefined;
+  const paths = args.positionals.slice(show ? 2 : 0);
+  if (show && id === undefined) throw usageError("Name the rule to show");
+  const known = await rulesOf(paths, registry);
+  const writer = new LineWriter();
+  if (show) {
+    const rule = known.find((other) => other.id === id);
+    if (rule === undefined) throw usageError(`No rule "${id}"`);
+    writer.line(ruleToYaml(rule).trimEnd());
+  } else {
+    for (const rule of known) writer.line(args.has("json") ? jsonLine(rule) : textLine(rule));
+  }
+  writer.flush();
+  return EXIT.ok;
+}
+
+async function rulesOf(paths: readonly string[], registry: SchemaRegistry): Promise<readonly Rule[]> {
+  if (paths.length === 0) return builtinEntries(registry).flatMap((entry) => entry.rule ?? []);
+  return (await loadRules(paths, { registry })).rules;
+}
+
+function jsonLine({ id, name, severity, tags, enabled, body, description }: Rule): string {
+  return JSON.stringify({ id, name, severity, tags, enabled, kind: body.kind, description });
+}
+
+function textLine({ id, name, severity, enabled }: Rule): string {
+  return `${severity.padEnd(8)}  ${id.padEnd(44)}  ${printable(name)}${enabled ? "" : " (disabled)"}`;
+}

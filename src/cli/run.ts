@@ -1,0 +1,184 @@
+// kestrel run: the live agent. Sensors → bus → rules → terminal, store, API; ends cleanly on SIGTERM and SIGINT.
+import { loadOrCreateToken, type RunningServer, type SensorStatus, startServer } from "#api";
+import { createLog, KestrelError, type Log, type RecordSink, ReplaySource, type Source, SystemClock } from "#core";
+import { EbpfSource } from "#ebpf";
+import { Engine } from "#engine";
+import { Store, StoreSink } from "#store";
+import { Agent } from "./agent.ts";
+import { type Arguments, EXIT, parseArguments, usageError } from "./arguments.ts";
+import { BUILTIN_RECORDING } from "./builtin-rules.generated.ts";
+import { type DataDirectory, defaultDataPath, openDataDirectory } from "./data-directory.ts";
+import { backendOf } from "./log-input.ts";
+import { RecordingSink } from "./recording-sink.ts";
+import { type BookEntry, builtinEntries, fileEntries, uploadedEntries } from "./rule-book.ts";
+import { registryFrom } from "./schema-file.ts";
+import { stopSignal } from "./stop-signal.ts";
+import { StoredAlerts } from "./stored-alerts.ts";
+import { TerminalSink } from "./terminal-sink.ts";
+
+const DEFAULT_LISTEN = "127.0.0.1:8490";
+const FLUSH_MS = 20;
+const BATCH_BUDGET_MS = 1000;
+const PARTITIONS_MAX = 64;
+
+/** Runs the command. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const startedMs = performance.now();
+  const args = parseArguments(argv, {
+    rules: "texts",
+    data: "text",
+    listen: "text",
+    json: "switch",
+    record: "text",
+    partitions: "text",
+    backend: "text",
+    schema: "text",
+    verbose: "switch",
+  });
+  if (args.positionals.length > 0) throw usageError(`Unexpected argument "${args.positionals[0]}"; rule paths go behind --rules`);
+  const running = await start(args);
+  running.log.write("info", `armed ${running.armed} rules in ${Math.round(performance.now() - startedMs)} ms`);
+  await stopSignal();
+  await running.stop();
+  return EXIT.ok;
+}
+
+interface Running {
+  readonly log: Log;
+  readonly armed: number;
+  stop(): Promise<void>;
+}
+
+async function start(args: Arguments): Promise<Running> {
+  const log = createLog(args.has("verbose") ? "debug" : "info", (line) => process.stderr.write(`${line}\n`));
+  const registry = registryFrom(args.text("schema"));
+  const clock = new SystemClock();
+  const data = openDataDirectory(args.text("data") ?? defaultDataPath());
+  const store = openStore(data, log);
+  const alerts = new StoredAlerts(store, new StoreSink(store));
+  const engine = new Engine({
+    registry,
+    clock,
+    log,
+    sinks: [alerts, new TerminalSink(args.has("json"))],
+    partitions: args.number("partitions", 1, { least: 1, most: PARTITIONS_MAX }),
+    backend: backendOf(args),
+    whenFull: "drop",
+    flushMs: FLUSH_MS,
+    cacheDirectory: data.cache,
+    batchBudgetMs: BATCH_BUDGET_MS,
+  });
+  const source = new EbpfSource({ registry, clock });
+  const agent = new Agent({
+    registry,
+    clock,
+    engine,
+    store,
+    entries: await entriesOf(args, { registry, store, log }),
+    produced: () => (source.statuses().length > 0 ? source.produced : engine.counters().offered),
+    sensorLosses: () => source.losses(),
+    sensors: () => sensorStatus(source),
+  });
+  const { armed, problems } = await agent.arm();
+  for (const { ruleId, diagnostics } of problems)
+    log.write("warn", "rule left out", { rule: ruleId, reason: diagnostics[0]?.message ?? "" });
+  const recordPath = args.text("record");
+  const recording = recordPath === undefined ? undefined : new RecordingSink(recordPath, { registry, next: engine.input, log });
+  const watching = await startWatching(source, recording ?? engine.input, { registry, log });
+  const server = serve(args, { agent, alerts, clock, log, data });
+  return {
+    log,
+    armed,
+    async stop() {
+      log.write("info", "stopping");
+      agent.markDraining();
+      await watching.stop();
+      await engine.close();
+      recording?.close();
+      await server.stop();
+      alerts.close();
+      store.close();
+    },
+  };
+}
+
+function openStore(data: DataDirectory, log: Log): Store {
+  const { store, setAside } = Store.open(data.database);
+  if (setAside !== undefined) log.write("error", "the database was damaged and set aside; a new one is in use", { file: setAside });
+  return store;
+}
+
+async function entriesOf(
+  args: Arguments,
+  { registry, store, log }: { readonly registry: ReturnType<typeof registryFrom>; readonly store: Store; readonly log: Log },
+): Promise<readonly BookEntry[]> {
+  const paths = args.texts("rules");
+  const book = paths.length === 0 ? { entries: builtinEntries(registry), findings: [] } : await fileEntries(paths, registry);
+  for (const finding of book.findings) log.write("warn", finding);
+  const taken = new Set(book.entries.map((entry) => entry.id));
+  const uploaded = uploadedEntries(store, registry).filter((entry) => {
+    if (!taken.has(entry.id)) return true;
+    log.write("warn", "uploaded rule left out: a rule with its id came with the start", { rule: entry.id });
+    return false;
+  });
+  return [...book.entries, ...uploaded];
+}
+
+/** Starts the sensors, or where the kernel or the user's rights refuse them, says so and replays the built-in recording. */
+async function startWatching(
+  source: EbpfSource,
+  sink: RecordSink,
+  { registry, log }: { readonly registry: ReturnType<typeof registryFrom>; readonly log: Log },
+): Promise<Pick<Source, "stop">> {
+  try {
+    await source.start(sink);
+  } catch (error) {
+    if (!(error instanceof KestrelError) || error.code !== "no-bpf") throw error;
+    log.write("warn", error.message);
+    log.write("warn", "this machine is NOT being watched; replaying the built-in recording to show what alerts look like");
+    return replayRecording(sink, registry, log);
+  }
+  for (const status of sensorStatus(source)) {
+    const reason = status.reason === "" ? "" : ` (${status.reason})`;
+    log.write("info", `sensor ${status.name.padEnd(8)} ${status.state.padEnd(8)} ${status.attachment}${reason}`);
+  }
+  return source;
+}
+
+async function replayRecording(sink: RecordSink, registry: ReturnType<typeof registryFrom>, log: Log): Promise<Source> {
+  const recording = new ReplaySource({
+    registry,
+    files: [],
+    texts: [{ name: "built-in recording", text: BUILTIN_RECORDING }],
+    decoder: {},
+    onProblem: ({ file, line, message }) => log.write("warn", `${file}:${line}: ${message}`),
+  });
+  await recording.start(sink);
+  return recording;
+}
+
+function sensorStatus(source: EbpfSource): readonly SensorStatus[] {
+  return source.statuses().map(({ sensor, attachment, refused }) => ({
+    name: sensor,
+    state: attachment === undefined ? "off" : refused.length === 0 ? "on" : "fallback",
+    attachment: attachment ?? "",
+    reason: refused.map((refusal) => `${refusal.attachment}: ${refusal.reason}`).join("; "),
+  }));
+}
+
+function serve(
+  args: Arguments,
+  parts: {
+    readonly agent: Agent;
+    readonly alerts: StoredAlerts;
+    readonly clock: SystemClock;
+    readonly log: Log;
+    readonly data: DataDirectory;
+  },
+): RunningServer {
+  const { agent, alerts, clock, log, data } = parts;
+  const { token } = loadOrCreateToken(data.token);
+  const server = startServer({ listen: args.text("listen") ?? DEFAULT_LISTEN, agent, alerts, clock, log, token });
+  log.write("info", `API and page on ${server.url}  token in ${data.token}`);
+  return server;
+}

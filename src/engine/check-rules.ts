@@ -1,0 +1,52 @@
+// Says of rules on disk whether they would run, without running them: their text, their EQL, and whether Lua and Wasm bodies load.
+import { loadRules, type Rule } from "#rules";
+import type { Diagnostic, SchemaRegistry } from "#schema";
+import { createUserRule } from "./evaluators.ts";
+
+/** One finding about a rule with the place in its file drawn as text. */
+export interface Finding {
+  readonly diagnostic: Diagnostic;
+  /** The source line and a caret, empty when there is no place to show. */
+  readonly excerpt: string;
+}
+
+/** One rule, query or unreadable file. */
+export interface CheckedRule {
+  readonly file: string;
+  readonly line: number;
+  readonly id: string | null;
+  /** No finding is an error. */
+  readonly ok: boolean;
+  readonly findings: readonly Finding[];
+}
+
+/** Settings of {@link checkRules}. */
+export interface CheckOptions {
+  readonly registry: SchemaRegistry;
+  /** Unknown fields are warnings. */
+  readonly lenientFields: boolean;
+}
+
+/** Checks every rule of files, folders and globs. */
+export async function checkRules(paths: readonly string[], options: CheckOptions): Promise<readonly CheckedRule[]> {
+  const { entries, problems } = await loadRules(paths, options);
+  const excerpts = new Map(problems.map((problem) => [problem.diagnostic, problem.excerpt]));
+  return entries.map((entry) => {
+    const diagnostics = [...entry.diagnostics, ...(entry.rule === null ? [] : checkUserRule(entry.rule, options.registry))];
+    return {
+      file: entry.file,
+      line: entry.line,
+      id: entry.id,
+      ok: entry.rule !== null && diagnostics.every((diagnostic) => diagnostic.severity !== "error"),
+      findings: diagnostics.map((diagnostic) => ({ diagnostic, excerpt: excerpts.get(diagnostic) ?? "" })),
+    };
+  });
+}
+
+/** What is wrong with a Lua or Wasm body: it is loaded once and thrown away. An EQL rule was checked with its text. */
+export function checkUserRule(rule: Rule, registry: SchemaRegistry): readonly Diagnostic[] {
+  if (rule.body.kind === "eql") return [];
+  const { evaluator, diagnostics } = createUserRule(rule, registry);
+  evaluator?.close();
+  return diagnostics;
+}
