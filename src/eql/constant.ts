@@ -4,6 +4,7 @@ import type { Dialect } from "./ast.ts";
 import { DiagnosticList } from "./diagnostics.ts";
 import { type ConstantValue, IrBuilder } from "./ir.ts";
 import { lowerOperand } from "./lower.ts";
+import { lowerContext } from "./lower-context.ts";
 import { parseExpression } from "./parse.ts";
 
 /** Value of a constant expression, or why it has none. Integers are bigint, decimals number. */
@@ -17,16 +18,10 @@ export function evaluateConstant(text: string, dialect: Dialect): ConstantResult
   const diagnostics = new DiagnosticList(source);
   const expression = parseExpression(source, dialect, diagnostics);
   if (expression === undefined) return { ok: false, diagnostics: diagnostics.items };
-  const operand = lowerOperand(expression, {
-    builder: new IrBuilder(),
-    registry: new SchemaRegistry(),
-    dialect,
-    lenientFields: false,
-    diagnostics,
-    fieldIds: new Set(),
-    lambdas: new Map(),
-    lambdaDepth: 0,
-  });
+  const builder = new IrBuilder();
+  const registry = new SchemaRegistry();
+  const context = lowerContext({ builder, registry, dialect, lenientFields: false, diagnostics, fieldIds: new Set() });
+  const operand = lowerOperand(expression, context);
   if (operand !== undefined && !diagnostics.hasError) {
     const { value } = operand;
     if (value.kind === "const") return { ok: true, value: value.value };

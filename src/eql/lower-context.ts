@@ -18,11 +18,26 @@ export interface LowerContext {
   readonly dialect: Dialect;
   readonly lenientFields: boolean;
   readonly diagnostics: DiagnosticList;
+  /** All known fields, listed once a query. */
+  readonly knownFields: () => readonly FieldDefinition[];
   /** Fields that some node reads. */
   readonly fieldIds: Set<number>;
   readonly lambdas: ReadonlyMap<string, LambdaBinding>;
   /** Elements bound so far; the next element variable gets this index. */
   readonly lambdaDepth: number;
+}
+
+/** What a lowering starts from. */
+export type LowerOptions = Pick<LowerContext, "builder" | "registry" | "dialect" | "lenientFields" | "diagnostics" | "fieldIds">;
+
+/** A context outside of any lambda. */
+export function lowerContext(options: LowerOptions): LowerContext {
+  let fields: readonly FieldDefinition[] | undefined;
+  const knownFields = (): readonly FieldDefinition[] => {
+    fields ??= options.registry.fields();
+    return fields;
+  };
+  return { ...options, knownFields, lambdas: new Map(), lambdaDepth: 0 };
 }
 
 /** The mutually recursive entry points; functions get them as a value so that files need no cycle. */

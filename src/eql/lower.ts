@@ -257,16 +257,14 @@ function lowerField(expression: FieldExpression, context: LowerContext): Operand
 function lowerUnknown(expression: FieldExpression, name: string, context: LowerContext): Operand | undefined {
   const { from, to } = expression;
   const nothing = context.builder.nullValue("string");
+  // Nobody reads more messages, and each suggestion looks at every known name.
+  if (context.diagnostics.isFull && context.diagnostics.hasError) return undefined;
   const prefix = `${name}.`;
-  const below = context.registry.fields().filter((field) => field.name.startsWith(prefix));
+  const below = context.knownFields().filter((field) => field.name.startsWith(prefix));
   if (below.length > 0) return { value: nothing, object: { name, fields: below }, from, to };
   if (expression.optional) return { value: nothing, from, to };
-  const suggestion = context.diagnostics.isFull
-    ? undefined
-    : nearest(
-        name,
-        context.registry.fields().map((field) => field.name),
-      );
+  const names = context.knownFields().map((known) => known.name);
+  const suggestion = context.diagnostics.isFull ? undefined : nearest(name, names);
   const hint = suggestion === undefined ? `, write ?${name} if events may have it` : `, did you mean "${suggestion}"?`;
   const message = `Unknown field ${quoted(name)}${hint}`;
   if (!context.lenientFields) return fail(context, "unknown-field", message, expression);

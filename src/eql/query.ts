@@ -4,7 +4,7 @@ import type { Dialect, Expression, Query } from "./ast.ts";
 import { DiagnosticList } from "./diagnostics.ts";
 import type { ConditionNode, IrBuilder } from "./ir.ts";
 import { lowerCondition } from "./lower.ts";
-import type { LowerContext } from "./lower-context.ts";
+import { type LowerContext, lowerContext } from "./lower-context.ts";
 import { parseExpression, parseQuery } from "./parse.ts";
 
 /** A query to compile. */
@@ -33,10 +33,8 @@ export function lowerQuery(source: QuerySource, registry: SchemaRegistry, builde
   const text = source.text.toWellFormed();
   const diagnostics = new DiagnosticList(text);
   const fieldIds = new Set<number>();
-  const context = (list: DiagnosticList): LowerContext => {
-    const { dialect, lenientFields } = source;
-    return { builder, registry, dialect, lenientFields, diagnostics: list, fieldIds, lambdas: new Map(), lambdaDepth: 0 };
-  };
+  const { dialect, lenientFields } = source;
+  const context = (list: DiagnosticList) => lowerContext({ builder, registry, dialect, lenientFields, diagnostics: list, fieldIds });
   const query = parseQuery(text, source.dialect, diagnostics);
   const lists = [diagnostics];
   const conditions: ConditionNode[] = query === undefined ? [] : lowerBody(query, context(diagnostics));

@@ -44,7 +44,9 @@ function errorPositions(text: string, parser: LRParser): number[] {
 
 function reportAt(text: string, position: number, diagnostics: DiagnosticList): void {
   SKIPPED.lastIndex = position;
-  const from = SKIPPED.test(text) ? SKIPPED.lastIndex : position;
+  let from = SKIPPED.test(text) ? SKIPPED.lastIndex : position;
+  // The first half of `||` reads as a pipe.
+  if (text[from] === "|" && text[from - 1] === "|") from--;
   if (from >= text.length) {
     diagnostics.error("syntax", `Query ends too early${openBracketHint(text)}`, { from: text.length, to: text.length });
     return;

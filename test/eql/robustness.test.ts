@@ -1,0 +1,117 @@
+// Any text is answered: with diagnostics or a program, never an exception, and in time that grows with its length. The bounds on time are
+// those of the issue ("a clear answer within a second") with room for a slow machine; what is tested is the absence of explosions.
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { categoriesOf, createReferencePredicate, type Dialect, evaluateConstant, fieldsOf, formatDiagnostic } from "#eql";
+import { type Diagnostic, SchemaRegistry } from "#schema";
+
+const SEED = Number(process.env["KESTREL_SEED"] ?? 20251122);
+const registry = new SchemaRegistry();
+
+function check(text: string, dialect: Dialect = "default"): readonly Diagnostic[] {
+  const { predicate, diagnostics } = createReferencePredicate({ id: "x", text, dialect, exceptions: [], lenientFields: false }, registry);
+  if (predicate === undefined && diagnostics.every((item) => item.severity !== "error")) throw new Error("No predicate and no error");
+  for (const diagnostic of diagnostics) {
+    const { span } = diagnostic;
+    if (span.from > span.to || span.to > text.length || span.line < 1 || span.column < 1)
+      throw new Error(`Bad span ${JSON.stringify(diagnostic)}`);
+    const shown = formatDiagnostic(text, diagnostic, { file: "x" });
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: their absence is tested
+    if (/[\x00-\x09\x0b-\x1f\x7f\u202e]/.test(shown)) throw new Error(`Control character in ${JSON.stringify(shown)}`);
+  }
+  return diagnostics;
+}
+
+const WORDS = [
+  ..."()[]=!<>+-*/%:~?.,$|\"'`\\ \n\t".split(""),
+  ..."process where and or not in like regex by with until of true false null sequence sample join any length concat arraySearch".split(
+    " ",
+  ),
+  ...'"a" """b""" ?"c" 1 2.5 5m process.name process.pid $x // /* */ == != <= >= like~ ?x a[0] `q` 99999999999999999999 \\u{1f600} é 😀 \ud800'.split(
+    " ",
+  ),
+];
+
+describe(`any text, seed ${SEED}`, () => {
+  const anyDialect = fc.constantFrom<Dialect>("default", "endgame");
+  test("of random characters", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "binary", maxLength: 300 }), anyDialect, (text, dialect) => {
+        check(text, dialect);
+        evaluateConstant(text, dialect);
+        fieldsOf(text, dialect);
+        categoriesOf(text, dialect);
+      }),
+      { seed: SEED, numRuns: 300 },
+    );
+  });
+  test("of random words", () => {
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom(...WORDS), { maxLength: 40 }), fc.constantFrom("", " "), anyDialect, (words, glue, dialect) => {
+        check(`process where ${words.join(glue)}`, dialect);
+        check(words.join(glue), dialect);
+        fieldsOf(words.join(glue), dialect);
+      }),
+      { seed: SEED, numRuns: 600 },
+    );
+  });
+});
+
+describe("large and deep texts", () => {
+  const cases: readonly [name: string, text: () => string, code: string | undefined][] = [
+    ["1 MB of random bytes", () => randomText(1 << 20), "unexpected-character"],
+    ["1 MB of random printable characters", () => randomText((1 << 20) - 20, 0x21, 0x5e), undefined],
+    ["more than 1 MB", () => "a".repeat((1 << 20) + 1), "query-too-long"],
+    ["1 MB of one name", () => `any where ${"a".repeat(1_000_000)} == 1`, "unknown-field"],
+    ["1 MB of and", () => "and ".repeat(250_000), "syntax"],
+    ["1 MB of not", () => `any where ${"not ".repeat(250_000)}true`, "ok"],
+    ["1 MB of minus", () => `any where process.pid == ${"-".repeat(1_000_000)}1`, "ok"],
+    ["10,000 round brackets", () => `any where ${"(".repeat(10_000)}true${")".repeat(10_000)}`, "nesting-too-deep"],
+    ["10,000 square brackets", () => `any where ${"child of [any where ".repeat(10_000)}`, "nesting-too-deep"],
+    ["10,000 calls", () => `any where ${"length(".repeat(10_000)}`, "nesting-too-deep"],
+    ["10,000 methods", () => `any where a${":length()".repeat(10_000)} == 1`, "chain-too-long"],
+    ["10,000 terms of a sum", () => `any where process.pid == ${"1 + ".repeat(10_000)}1`, "chain-too-long"],
+    ["200 round brackets", () => `any where ${"(".repeat(200)}true${")".repeat(200)}`, "ok"],
+    ["190 brackets of everything", () => `any where ${'(not -1 * 2 + 3 == 4 and "x" == "y" or '.repeat(190)}true${")".repeat(190)}`, "ok"],
+    ["5,000 conditions", () => `any where ${'process.name == "a" or '.repeat(5000)}true`, "ok"],
+    ["5,000 pairs of conditions", () => `any where ${'process.name == "a" and process.pid == 1 or '.repeat(5000)}true`, "ok"],
+    ["a list of 40,000", () => `any where process.name in (${Array.from({ length: 40_000 }, (_, i) => `"${i}"`).join(", ")})`, "ok"],
+    ["50,000 unknown fields", () => `any where ${Array.from({ length: 50_000 }, (_, i) => `f${i} == 1`).join(" or ")}`, "unknown-field"],
+    ["60 KB of words in no order", () => randomWords(60_000), "syntax"],
+    ["a regular expression that explodes", () => 'any where process.name regex ".*a.{500}"', "invalid-regex"],
+    ["a regular expression on a constant", () => `any where "${"a".repeat(40)}" regex "(a*)*(a*)*b"`, "ok"],
+    ["a fold that grows", () => `any where ${"concat(".repeat(60)}"aaaaaaaa"${', "a")'.repeat(60)} == "a"`, "ok"],
+    ["an open string per line", () => '"\n'.repeat(100_000), "unterminated-string"],
+    ["an open comment", () => `/*${" *".repeat(500_000)}`, "unterminated-comment"],
+  ];
+  for (const [name, text, code] of cases) {
+    test(name, () => {
+      const source = text();
+      const diagnostics = check(source);
+      const found = diagnostics.find((item) => item.severity === "error")?.code ?? "ok";
+      if (code === undefined) expect(found).not.toBe("ok");
+      else expect(found).toBe(code);
+      expect(diagnostics.length).toBeLessThanOrEqual(51);
+    }, 10_000);
+  }
+});
+
+/** Words that the scan lets through, so that the parser has to recover again and again. */
+function randomWords(length: number): string {
+  const words = 'process where and or not ( ) in like == 1 "a" process.name , : by [ ] | head until + *'.split(" ");
+  const picks = randomText(length / 3);
+  return Array.from(picks, (character) => words[character.charCodeAt(0) % words.length]!)
+    .join(" ")
+    .replaceAll(/[([]/g, "and")
+    .slice(0, length);
+}
+
+/** Characters from a fixed generator, so that every run sees the same text. */
+function randomText(length: number, first = 0, count = 256): string {
+  let state = SEED >>> 0;
+  const codes = new Uint16Array(length).map(() => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return first + ((state >>> 16) % count);
+  });
+  return new TextDecoder("utf-16le").decode(codes);
+}
