@@ -1,5 +1,6 @@
 // Door of the EQL room: text in, programs and diagnostics out. Knows fields and categories through the schema's registry only.
 export type { Dialect } from "./ast.ts";
+export { type CompiledQuery, checkQuery, compileRuleSet } from "./compile.ts";
 export { type ConstantResult, evaluateConstant } from "./constant.ts";
 export { escapeControls, formatDiagnostic } from "./diagnostics.ts";
 export { categoriesOf, type FieldUsage, fieldsOf, type NamedField } from "./fields.ts";
@@ -16,3 +17,4 @@ export {
   type RegexTable,
   regexMatches,
 } from "./regex.ts";
+export { nearestName } from "./suggest.ts";

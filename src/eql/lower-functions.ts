@@ -9,7 +9,7 @@ import { type CallResult, type CallSite, condition, fail, type LowerContext, val
 import { lowerLambda } from "./lower-lambda.ts";
 import { lowerRegex } from "./lower-regex.ts";
 import { describe, isNumeric, type Operand } from "./operand.ts";
-import { nearest } from "./suggest.ts";
+import { nearestName } from "./suggest.ts";
 
 interface FunctionDefinition {
   readonly name: string;
@@ -100,7 +100,7 @@ export function lowerCall(site: CallSite): CallResult {
 
 function unknownFunction(site: CallSite): undefined {
   const { call, context } = site;
-  const suggestion = nearest(
+  const suggestion = nearestName(
     call.name,
     DEFINITIONS.map((definition) => definition.name),
   );

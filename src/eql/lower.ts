@@ -11,7 +11,7 @@ import { lowerCall } from "./lower-functions.ts";
 import { lowerRegex } from "./lower-regex.ts";
 import { describe, type Operand } from "./operand.ts";
 import { hasWildcard } from "./patterns.ts";
-import { nearest } from "./suggest.ts";
+import { nearestName } from "./suggest.ts";
 
 const I64_MAX = (1n << 63n) - 1n;
 const I64_MIN = -(1n << 63n);
@@ -264,7 +264,7 @@ function lowerUnknown(expression: FieldExpression, name: string, context: LowerC
   if (below.length > 0) return { value: nothing, object: { name, fields: below }, from, to };
   if (expression.optional) return { value: nothing, from, to };
   const names = context.knownFields().map((known) => known.name);
-  const suggestion = context.diagnostics.isFull ? undefined : nearest(name, names);
+  const suggestion = context.diagnostics.isFull ? undefined : nearestName(name, names);
   const hint = suggestion === undefined ? `, write ?${name} if events may have it` : `, did you mean "${suggestion}"?`;
   const message = `Unknown field ${quoted(name)}${hint}`;
   if (!context.lenientFields) return fail(context, "unknown-field", message, expression);

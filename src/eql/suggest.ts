@@ -3,7 +3,7 @@
 const NAME_LENGTH_MAX = 128;
 
 /** The best suggestion among `names`, or none that is near enough. */
-export function nearest(name: string, names: Iterable<string>): string | undefined {
+export function nearestName(name: string, names: Iterable<string>): string | undefined {
   if (name.length === 0 || name.length > NAME_LENGTH_MAX) return undefined;
   const wanted = name.toLowerCase();
   let best: string | undefined;
