@@ -281,8 +281,8 @@ export function luaAddress(view: Uint8Array): number {
   return addressOf(view);
 }
 
-function isLuaFunction(value: object): value is LuaFunction {
-  return "state" in value && value.state instanceof LuaState;
+function isLuaFunction(value: unknown): value is LuaFunction {
+  return typeof value === "object" && value !== null && "state" in value && value.state instanceof LuaState;
 }
 
 function typeName(type: number): string {

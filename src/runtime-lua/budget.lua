@@ -30,8 +30,9 @@ budget.fail = fail
 function budget.begin(ticks, epoch)
   fault_kind, fault_text, collections = nil, nil, 0
   total = ticks
-  left = ticks - SLICE
-  cells[1] = SLICE
+  local slice = ticks < SLICE and ticks or SLICE
+  left = ticks - slice
+  cells[1] = slice
   cells[2] = epoch
 end
 

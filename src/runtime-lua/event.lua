@@ -4,7 +4,8 @@ local k, budget, base, config = ...
 local charge, room, frozen = budget.charge, budget.room, budget.frozen
 local type, error, tostring, tonumber, pairs, next, rawget = type, error, tostring, tonumber, pairs, next, rawget
 local getmetatable, setmetatable, setfenv, getfenv = getmetatable, setmetatable, setfenv, getfenv
-local byte, sub, concat = string.byte, string.sub, table.concat
+-- Never as methods: those of strings are the rule's own, which pay ticks.
+local byte, sub, match, concat = string.byte, string.sub, string.match, table.concat
 local getupvalue, getinfo = debug.getupvalue, debug.getinfo
 local ffi, band, rshift = k.ffi, k.bit.band, k.bit.rshift
 
@@ -29,7 +30,7 @@ local function integer(value)
   if value >= -EXACT and value <= EXACT then
     return tonumber(value)
   end
-  return (tostring(value):match("^%-?%d+"))
+  return (match(tostring(value), "^%-?%d+"))
 end
 
 readers[T_KEYWORD], readers[T_IP] = text_reader, text_reader
@@ -41,7 +42,7 @@ readers[T_U64] = function(slot)
   if value <= 9007199254740992ULL then
     return tonumber(value)
   end
-  return (tostring(value):match("^%d+"))
+  return (match(tostring(value), "^%d+"))
 end
 readers[T_F64] = function(slot)
   return k.f64(slot)
@@ -382,11 +383,11 @@ local function describe(raised)
       break
     end
   end
-  local written, rest = text:match("^rule:(%d+): (.*)$")
+  local written, rest = match(text, "^rule:(%d+): (.*)$")
   if written then
     line, text = tonumber(written), rest
   else
-    text = text:match("^kestrel[%w-]*:%d+: (.*)$") or text
+    text = match(text, "^kestrel[%w-]*:%d+: (.*)$") or text
   end
   local kind = budget.fault() or (text == "not enough memory" and "memory") or "error"
   return kind .. "\n" .. line .. "\n" .. index .. "\n" .. text

@@ -299,7 +299,11 @@ local function step(c, s, i, p)
       end
     else
       local start, stop = c.starts[args[p]], c.stops[args[p]]
-      local length = stop and stop - start or 0
+      if not stop then
+        -- A position has no text that could come again.
+        return nil
+      end
+      local length = stop - start
       charge(floor(length / 16))
       if sub(s, start, start + length - 1) ~= sub(s, i, i + length - 1) then
         return nil
@@ -365,7 +369,8 @@ local function position(init, length)
   if init < 0 then
     init = init + length + 1
   end
-  return init < 1 and 1 or init
+  -- As in Lua 5.1: behind the text is its end.
+  return init < 1 and 1 or init > length and length + 1 or init
 end
 
 local library = {}
@@ -373,9 +378,6 @@ local library = {}
 function library.find(s, p, init, plain)
   s, p = text(s, "find"), text(p, "find")
   init = position(init, #s)
-  if init > #s + 1 then
-    return nil
-  end
   if plain or not native_find(p, "[%^%$%*%+%?%.%(%)%[%]%%%-]") then
     -- The library compares the whole needle at each place it may start.
     charge(1 + floor((#s + #p) / 16) + floor(#s * #p / 512))
@@ -392,9 +394,6 @@ end
 function library.match(s, p, init)
   s, p = text(s, "match"), text(p, "match")
   init = position(init, #s)
-  if init > #s + 1 then
-    return nil
-  end
   local c = compiled(p)
   local start, stop = search(c, s, init)
   if not start then

@@ -58,6 +58,7 @@ class Printer {
   readonly #grouped: ReadonlySet<number>;
   readonly #parts: string[] = [];
   #line = 1;
+  #functionDepth = 0;
 
   constructor(input: RewriteInput) {
     this.#scope = input.scope;
@@ -110,9 +111,7 @@ class Printer {
         this.#expression(node.expression, Precedence.Primary);
         return this.#put("; ");
       case "ReturnStatement":
-        this.#put("return ");
-        this.#list(node.arguments);
-        return this.#put(" ");
+        return this.#return(node.arguments);
       case "BreakStatement":
         return this.#put("break ");
       case "GotoStatement":
@@ -131,6 +130,15 @@ class Printer {
       default:
         return this.#loop(node);
     }
+  }
+
+  /** The chunk's own answer is one value; in parentheses it is no tail call, and an error in it still knows its line. */
+  #return(nodes: readonly Expression[]) {
+    this.#put("return ");
+    const [only] = nodes;
+    if (this.#functionDepth === 0 && nodes.length === 1 && only !== undefined) this.#single(only);
+    else this.#list(nodes);
+    this.#put(" ");
   }
 
   #local(variables: readonly Identifier[], init: readonly Expression[]) {
@@ -221,10 +229,12 @@ class Printer {
     const names = node.parameters.map((parameter) => (parameter.type === "Identifier" ? parameter.name : "..."));
     if (method) names.unshift("self");
     this.#put(`(${names.join(",")}) `);
+    this.#functionDepth++;
     this.#tick(this.#scope.costs.get(node) ?? 1);
     if (names.at(-1) === "...") this.#put(`${helper("arguments")}(...) `);
     this.#epochs(node.parameters.filter((parameter) => parameter.type === "Identifier"));
     this.#block(node.body);
+    this.#functionDepth--;
     this.#put("end ");
   }
 
