@@ -32,10 +32,13 @@ const EVAL = "(i32, i32, i32) -> i32";
 const FUEL_BASE = 10_000_000;
 const FUEL_PER_PREDICATE_AND_RECORD = 4_000;
 const FUEL_PER_PREDICATE_AND_BYTE = 32;
+/** About as many nanoseconds: where even the largest batch stops. */
+const FUEL_MAX = 8_000_000_000;
 
 /** Fuel of one call. */
 function fuelOf(predicateCount: number, batch: RecordBatch): number {
-  return FUEL_BASE + predicateCount * (batch.count * FUEL_PER_PREDICATE_AND_RECORD + batch.length * FUEL_PER_PREDICATE_AND_BYTE);
+  const work = batch.count * FUEL_PER_PREDICATE_AND_RECORD + batch.length * FUEL_PER_PREDICATE_AND_BYTE;
+  return Math.min(FUEL_MAX, FUEL_BASE + predicateCount * work);
 }
 
 /** Prepares a rule set for evaluation. Throws KestrelError when the module does not keep the ABI of {@link RuleSetProgram}. */

@@ -4,7 +4,8 @@ import fc from "fast-check";
 import { type Evaluator, KestrelError, RuleFault } from "#core";
 import { createModuleEvaluator, EMITTED_BYTES_MAX, HostStatus, type ModuleOptions, WasmRuntime } from "#runtime-wasm";
 import { SchemaRegistry } from "#schema";
-import { assemble, batchOf, type EventSpec } from "./wat.ts";
+import { batchOf, type EventSpec } from "./batches.ts";
+import { assemble } from "./wat.ts";
 
 const runtime = new WasmRuntime();
 const registry = new SchemaRegistry();

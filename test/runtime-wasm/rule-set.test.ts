@@ -3,7 +3,8 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { KestrelError, RuleFault } from "#core";
 import { createRuleSetEvaluator, WasmRuntime } from "#runtime-wasm";
 import { SchemaRegistry } from "#schema";
-import { assemble, batchOf, CATEGORY_AS_BITS, hitsOf, program } from "./wat.ts";
+import { batchOf } from "./batches.ts";
+import { assemble, CATEGORY_AS_BITS, hitsOf, program } from "./wat.ts";
 
 const runtime = new WasmRuntime();
 const registry = new SchemaRegistry();

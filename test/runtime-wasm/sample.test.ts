@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { Evaluator } from "#core";
 import { createModuleEvaluator, WasmRuntime } from "#runtime-wasm";
 import { SchemaRegistry } from "#schema";
-import { batchOf } from "./wat.ts";
+import { batchOf } from "./batches.ts";
 
 const root = join(import.meta.dir, "..", "..");
 const registry = new SchemaRegistry();
