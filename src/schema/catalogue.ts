@@ -504,7 +504,7 @@ const ROWS: readonly Row[] = [
   [760, "memory.region.protection", "keyword", "Protection of the memory region"],
   [761, "memory.region.size", "i64", "Size of the memory region in bytes"],
   [762, "memory.region.start", "u64", "First address of the memory region"],
-  [763, "kestrel.ancestry", "keyword[]", "Program paths of the ancestors, nearest first"],
+  [763, "kestrel.ancestry", "keyword[]", "Ancestors, nearest first: pid, name and program path, tabs between"],
   [764, "kestrel.sensor", "keyword", "Sensor that made the event"],
   [765, "kestrel.extra", "keyword", "Fields of the event that no schema knows, as JSON text"],
   [766, "kestrel.tiebreaker", "i64", "Orders events of one time"],

@@ -5,6 +5,7 @@ import { join, relative } from "node:path";
 import { createReferencePredicate, type ReferencePredicate } from "#eql";
 import { JsonDecoder, RecordView } from "#event";
 import { loadRules, type Rule, type RuleEvent, ruleTestCases } from "#rules";
+import { createLuaRuleEvaluator } from "#runtime-lua";
 import { SchemaRegistry } from "#schema";
 
 const root = join(import.meta.dir, "../..");
@@ -14,7 +15,9 @@ const loaded = await loadRules([folder], { registry });
 const own = loaded.rules.filter((rule) => !rule.source.file.startsWith(join(folder, "samples")));
 
 test("every shipped rule loads without a finding", () => {
-  expect(loaded.problems.map((problem) => `${relative(root, problem.file)}: ${problem.diagnostic.message}\n${problem.excerpt}`)).toEqual([]);
+  expect(loaded.problems.map((problem) => `${relative(root, problem.file)}: ${problem.diagnostic.message}\n${problem.excerpt}`)).toEqual(
+    [],
+  );
   expect(own.length).toBeGreaterThanOrEqual(40);
 });
 
@@ -34,7 +37,11 @@ test("every rule explains itself, captures something and has tests", () => {
     expect({ rule: rule.id, words: rule.description.split(/\s+/).length >= 25 }).toEqual({ rule: rule.id, words: true });
     expect({ rule: rule.id, capture: rule.capture.length >= 3 }).toEqual({ rule: rule.id, capture: true });
     const { match, noMatch } = rule.tests;
-    expect({ rule: rule.id, match: match.length >= 2, noMatch: noMatch.length >= 3 }).toEqual({ rule: rule.id, match: true, noMatch: true });
+    expect({ rule: rule.id, match: match.length >= 2, noMatch: noMatch.length >= 3 }).toEqual({
+      rule: rule.id,
+      match: true,
+      noMatch: true,
+    });
   }
 });
 
@@ -58,10 +65,33 @@ function predicateOf(rule: Rule): ReferencePredicate {
   return predicate;
 }
 
+/** For each test case of a Lua rule, whether LuaJIT says that it matches. */
+function luaMatches(rule: Rule): boolean[] {
+  if (rule.body.kind !== "lua") throw new Error(`${rule.id} is not Lua`);
+  const { evaluator, diagnostics } = createLuaRuleEvaluator(rule.body.source, registry);
+  if (evaluator === undefined) throw new Error(diagnostics.map((diagnostic) => diagnostic.message).join("; "));
+  const decoder = new JsonDecoder(registry);
+  try {
+    return ruleTestCases(rule).map(({ events }) =>
+      events.some((event) => {
+        const size = decoder.decode(JSON.stringify(event));
+        if (typeof size !== "number") throw new Error(size.message);
+        const bytes = decoder.builder.bytes.slice(0, size);
+        return evaluator.evaluate({ bytes, offsets: new Uint32Array([0]), length: size, count: 1 })[0] === 1;
+      }),
+    );
+  } finally {
+    evaluator.close();
+  }
+}
+
 describe("events", () => {
   for (const rule of own) {
-    if (rule.body.kind !== "eql") continue;
     test(rule.id, () => {
+      if (rule.body.kind === "lua") {
+        expect(luaMatches(rule)).toEqual(ruleTestCases(rule).map(({ expectMatch }) => expectMatch));
+        return;
+      }
       const predicate = predicateOf(rule);
       for (const { name, events, expectMatch } of ruleTestCases(rule)) {
         expect({ name, matches: anyMatches(predicate, events) }).toEqual({ name, matches: expectMatch });
