@@ -1,5 +1,7 @@
 // A BPF ring buffer mapped into this process and read in place: no system call and no callback for a record. Layout: kernel
-// Documentation/bpf/ringbuf.rst: one consumer page (ours to write), one producer page, then the data twice, so a record never wraps.
+// Documentation/bpf/ringbuf.rst: one consumer page (ours to write), one producer page, then the data. The kernel offers the
+// data twice in a row so that no record wraps; only the first copy is mapped, since the second would count as resident memory again, and
+// the one record in a round that wraps is copied.
 // Never use Atomics on the producer side: its pages are read-only, and compiled code does Atomics.load with a locked compare-and-exchange,
 // which writes and crashes. Plain loads of aligned words are whole; the fence below orders them.
 import { Handle, NativeError, type Pointer } from "./handle.ts";
@@ -27,6 +29,11 @@ export class RingBuffer implements Disposable {
   readonly #words: Uint32Array<ArrayBuffer>;
   readonly #fenceWord = new Int32Array(new ArrayBuffer(16));
   readonly #sizeBytes: number;
+  /** Holds a record that wraps; grows to the longest. */
+  #joined = new Uint8Array(new ArrayBuffer(4096));
+  #record: Uint8Array;
+  #offset = 0;
+  #length = 0;
   /** Bytes read since the map was made. Exact up to 2⁵³. */
   #position: number;
   /** Bytes of records up to the producer's position at the last snapshot. */
@@ -42,7 +49,7 @@ export class RingBuffer implements Disposable {
     // The mappings keep the map alive; its descriptor is not needed again.
     this.#consumer = mapping("consumer page", mapFd, { offsetBytes: 0, byteLength: page, writable: true });
     try {
-      this.#producer = mapping("ring", mapFd, { offsetBytes: page, byteLength: page + sizeBytes * 2, writable: false });
+      this.#producer = mapping("ring", mapFd, { offsetBytes: page, byteLength: page + sizeBytes, writable: false });
     } catch (error) {
       this.#consumer.close();
       throw error;
@@ -50,8 +57,9 @@ export class RingBuffer implements Disposable {
     this.#sizeBytes = sizeBytes;
     this.#consumed = bigView(this.#consumer.ptr);
     this.#produced = bigView(this.#producer.ptr);
-    this.#data = nativeView(pointerAt(this.#producer.ptr, page), sizeBytes * 2);
-    this.#words = new Uint32Array(this.#data.buffer, this.#data.byteOffset, sizeBytes >>> 1);
+    this.#data = nativeView(pointerAt(this.#producer.ptr, page), sizeBytes);
+    this.#words = new Uint32Array(this.#data.buffer, this.#data.byteOffset, sizeBytes >>> 2);
+    this.#record = this.#data;
     this.#position = Number(Atomics.load(this.#consumed, 0));
     this.#end = this.#position;
   }
@@ -61,7 +69,7 @@ export class RingBuffer implements Disposable {
     return this.#sizeBytes;
   }
 
-  /** Looks how far the kernel has come. Returns the bytes that wait; `head` and `next` go no further than this. */
+  /** Looks how far the kernel has come; `next` goes no further than this. Returns the bytes that wait. */
   snapshot(): number {
     this.#consumer.ptr;
     this.#end = Number(this.#produced[0]);
@@ -70,39 +78,45 @@ export class RingBuffer implements Disposable {
   }
 
   /**
-   * Offset in `bytes` of the first finished record before the snapshot, or -1. Discarded records are passed over. A record that a CPU is
-   * still writing holds back those behind it, so the order is kept.
+   * Whether a finished record is next before the snapshot; it is then `bytes[offset, offset + length)` until `release`. Discarded records
+   * are passed over. A record that a CPU is still writing holds back those behind it, so the order is kept.
    */
-  head(): number {
+  next(): boolean {
     const words = this.#words;
     const mask = this.#sizeBytes - 1;
     this.#consumer.ptr;
     while (this.#position < this.#end) {
       const at = this.#position & mask;
       const word = words[at >>> 2]!;
-      if ((word & BUSY_BIT) !== 0) return -1;
+      if ((word & BUSY_BIT) !== 0) return false;
       this.#fence();
-      if ((word & DISCARD_BIT) === 0) return at + RECORD_HEADER_BYTES;
-      this.#position += strideOf(word);
+      const length = word & LENGTH_MASK;
+      if ((word & DISCARD_BIT) === 0) {
+        this.#locate(at + RECORD_HEADER_BYTES, Math.min(length, this.#sizeBytes - RECORD_HEADER_BYTES));
+        return true;
+      }
+      this.#position += strideOf(length);
     }
-    return -1;
+    return false;
   }
 
-  /** Bytes of the record at `head()`, as the kernel gave them; never more than the ring. */
-  lengthAt(offset: number): number {
-    const length = this.#words[(offset - RECORD_HEADER_BYTES) >>> 2]! & LENGTH_MASK;
-    return Math.min(length, this.#sizeBytes - RECORD_HEADER_BYTES);
-  }
-
-  /** The ring's data for reading. Content changes after `release`. */
+  /** Where the record of the last `next` lies. */
   get bytes(): Uint8Array {
     this.#consumer.ptr;
-    return this.#data;
+    return this.#record;
   }
 
-  /** Steps over the record at `head()`. Its bytes stay valid until `release`. */
-  skip(offset: number): void {
-    this.#position += strideOf(this.#words[(offset - RECORD_HEADER_BYTES) >>> 2]!);
+  get offset(): number {
+    return this.#offset;
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Steps over the record of the last `next`. */
+  skip(): void {
+    this.#position += strideOf(this.#length);
   }
 
   /** Gives everything that was stepped over back to the kernel. */
@@ -116,13 +130,30 @@ export class RingBuffer implements Disposable {
   read(take: RecordTaker, countMax: number): number {
     this.snapshot();
     let count = 0;
-    for (let at = this.head(); at >= 0 && count < countMax; at = this.head()) {
-      take(this.#data, at, this.lengthAt(at));
-      this.skip(at);
+    while (count < countMax && this.next()) {
+      take(this.#record, this.#offset, this.#length);
+      this.skip();
       count++;
     }
     if (count > 0) this.release();
     return count;
+  }
+
+  #locate(offset: number, length: number): void {
+    this.#length = length;
+    // The header may be the last thing before the end: then the whole record is at the start.
+    const start = offset === this.#sizeBytes ? 0 : offset;
+    if (start + length <= this.#sizeBytes) {
+      this.#record = this.#data;
+      this.#offset = start;
+      return;
+    }
+    if (this.#joined.byteLength < length) this.#joined = new Uint8Array(new ArrayBuffer(length));
+    const first = this.#sizeBytes - start;
+    this.#joined.set(this.#data.subarray(start), 0);
+    this.#joined.set(this.#data.subarray(0, length - first), first);
+    this.#record = this.#joined;
+    this.#offset = 0;
   }
 
   /** No load before it is done later, none after it earlier: an atomic operation on a word of our own is a full barrier. */
@@ -141,8 +172,9 @@ export class RingBuffer implements Disposable {
   }
 }
 
-function strideOf(word: number): number {
-  return ((word & LENGTH_MASK) + RECORD_HEADER_BYTES + 7) & ~7;
+/** Bytes from one record's header to the next. */
+function strideOf(length: number): number {
+  return (length + RECORD_HEADER_BYTES + 7) & ~7;
 }
 
 function mapping(kind: string, fd: number, span: MappedSpan): Handle {

@@ -1,10 +1,12 @@
 // The sensors on this machine's own kernel: do the act with a real program, see the record. Skips, saying why, where the kernel refuses.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { KestrelError } from "#core";
 import { EbpfSource, inspectMachine } from "#ebpf";
+import { RecordView } from "#event";
+import { closeFd, sealedMemoryFile } from "#ffi/libc";
 import { type FieldValue, SchemaRegistry } from "#schema";
 import { Collector } from "./collector.ts";
 
@@ -118,19 +120,13 @@ describe.skipIf(!ready)("records", () => {
   });
 
   test("a program in a memory file", async () => {
-    const code = [
-      "import { dlopen } from 'bun:ffi'; import { readFileSync, writeFileSync } from 'node:fs';",
-      "const c = dlopen('libc.so.6', { memfd_create: { args: ['ptr', 'u32'], returns: 'i32' } }).symbols;",
-      "const fd = c.memfd_create(Buffer.from('kestrel-test\\0'.padEnd(64, '\\0')), 0);",
-      "writeFileSync(fd, readFileSync('/bin/true')); Bun.spawnSync(['/proc/' + process.pid + '/fd/' + fd, 'x']);",
-    ].join("\n");
-    start([process.execPath, "-e", code]);
-    const fields = await collector.find(
-      (record) => record["process.executable"] === "/memfd:kestrel-test" && record["event.action"] === "exec",
-    );
+    const fd = sealedMemoryFile("kestrel-test", readFileSync("/bin/true"));
+    const fields = await of(start([`/proc/${process.pid}/fd/${fd}`, "x"]).pid, "exec");
+    closeFd(fd);
     expect(fields).toMatchObject({
       "process.Ext.memfd": true,
       "process.Ext.executable_deleted": true,
+      "process.executable": "/memfd:kestrel-test",
       "process.name": "memfd:kestrel-test",
     });
   });
@@ -215,23 +211,34 @@ test.skipIf(!ready)(
   "a flood: every record is pushed or counted as dropped, none is both",
   async () => {
     const source = new EbpfSource({ registry, activityRingBytes: 64 << 10 });
-    let pushed = 0;
+    const [pathId, pidId] = [registry.idOf("file.path"), registry.idOf("process.pid")];
+    const view = new RecordView();
+    const path = join(folder, "flood");
+    const paths = new Set<string>();
+    let [pushed, childPid] = [0, -1];
     await source.start({
-      push: () => {
+      push: (bytes, offset) => {
         pushed++;
+        view.reset(bytes, offset);
+        // Whole also where the ring's end cuts through a record: 64 KiB go round hundreds of times.
+        if (view.number(pidId) === childPid && view.has(pathId)) paths.add(view.string(pathId) ?? "");
         return true;
       },
       ready: async () => {},
     });
-    const path = JSON.stringify(join(folder, "flood"));
-    const code = `const fs = require('node:fs'); for (let i = 0; i < 100000; i++) fs.closeSync(fs.openSync(${path}, 'a'));`;
-    await start([process.execPath, "-e", code]).exited;
+    const code = `const fs = require('node:fs'); for (let i = 0; i < 100000; i++) fs.closeSync(fs.openSync(${JSON.stringify(path)}, 'a'));`;
+    const child = start([process.execPath, "-e", code]);
+    childPid = child.pid;
+    await child.exited;
     await source.stop();
-    const { kernel } = source.counts();
+    const { kernel, malformed } = source.counts();
     expect(kernel.file.produced).toBeGreaterThanOrEqual(100_000);
     expect(source.losses()["ring-full"]).toBeGreaterThan(0);
     expect(source.produced).toBe(pushed + source.losses()["ring-full"]!);
     expect(kernel.exec.dropped + kernel.fork.dropped + kernel.exit.dropped).toBe(0);
+    expect(malformed).toBe(0);
+    expect([...paths].filter((seen) => seen !== path && seen.startsWith(folder))).toEqual([]);
+    expect(paths.has(path)).toBe(true);
   },
   60_000,
 );

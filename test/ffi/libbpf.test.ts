@@ -149,7 +149,7 @@ describe.skipIf(!ready)("on this kernel", () => {
     ring.close();
     for (const use of [
       () => ring.snapshot(),
-      () => ring.head(),
+      () => ring.next(),
       () => ring.bytes,
       () => ring.release(),
       () => ring.read(() => undefined, 1),
