@@ -39,6 +39,22 @@ function parseGroups(text: string, last: boolean): number[] | undefined {
   return bytes.length <= 16 ? bytes : undefined;
 }
 
+/** The one text that address fields hold: dotted quad or RFC 5952. `undefined` when the text is not an address. */
+export function canonicalAddress(text: string): string | undefined {
+  const bytes = parseAddress(text);
+  if (bytes === undefined || bytes.length === 4) return bytes?.join(".");
+  const groups = Array.from({ length: 8 }, (_, i) => (bytes[2 * i]! << 8) | bytes[2 * i + 1]!);
+  let longest = { from: 0, length: 1 };
+  for (let from = 0; from < 8; from++) {
+    let length = 0;
+    while (from + length < 8 && groups[from + length] === 0) length++;
+    if (length > longest.length) longest = { from, length };
+  }
+  const hex = (list: readonly number[]) => list.map((group) => group.toString(16)).join(":");
+  if (longest.length === 1) return hex(groups);
+  return `${hex(groups.slice(0, longest.from))}::${hex(groups.slice(longest.from + longest.length))}`;
+}
+
 /** A block from `address/prefix` or a lone address; `undefined` when the text is neither. Host bits are dropped. */
 export function parseBlock(text: string): AddressBlock | undefined {
   const slash = text.indexOf("/");

@@ -1,4 +1,5 @@
 // Comparisons and sets: brings both sides to one type, or says why they have none in common.
+import { canonicalAddress } from "./address.ts";
 import type { ComparisonExpression } from "./ast.ts";
 import { parseDate } from "./dates.ts";
 import { quoted, type Range } from "./diagnostics.ts";
@@ -128,13 +129,22 @@ function unify(context: LowerContext, left: Operand, right: Operand, purpose: "e
   }
   const dates = unifyDates(context, left, right);
   if (dates !== "no dates") return dates;
-  if (left.value.type === right.value.type) return { left: left.value, right: right.value };
+  if (left.value.type === right.value.type) {
+    return { left: canonical(context, left, right), right: canonical(context, right, left) };
+  }
   if (isNumeric(left) && isNumeric(right)) return unifyNumbers(context, left.value, right.value);
   const rightLiteral = right.literal !== undefined ? unifyLiteral(context, left, right, purpose) : undefined;
   if (rightLiteral !== undefined) return rightLiteral;
   const leftLiteral = left.literal !== undefined ? unifyLiteral(context, right, left, purpose) : undefined;
   if (leftLiteral !== undefined) return { left: leftLiteral.right, right: leftLiteral.left };
   return fail(context, "type-mismatch", `Cannot compare ${describe(left)} with ${describe(right)}`, spanning(left, right));
+}
+
+/** An address literal beside an address field, in the spelling that fields hold. */
+function canonical(context: LowerContext, operand: Operand, other: Operand): ValueNode {
+  const text = operand.literal?.value;
+  if (other.field?.type !== "ip" || typeof text !== "string") return operand.value;
+  return context.builder.constant("string", canonicalAddress(text) ?? text);
 }
 
 function unifyDates(context: LowerContext, left: Operand, right: Operand): Pair | undefined | "no dates" {
@@ -204,7 +214,10 @@ export function lowerPatterns(
 ): ConditionNode {
   const { builder } = context;
   const { folded, questionMark } = options;
-  const plain = texts.filter((text) => !hasWildcard(text, questionMark));
+  const isAddress = operand.field?.type === "ip";
+  const plain = texts
+    .filter((text) => !hasWildcard(text, questionMark))
+    .map((text) => (isAddress ? (canonicalAddress(text) ?? text) : text));
   const wild = texts.filter((text) => hasWildcard(text, questionMark)).map((text) => readPattern(text, questionMark));
   const atoms: ConditionNode[] = [];
   if (plain.length === 1) {

@@ -1,10 +1,11 @@
 // Regular expressions: checks each pattern with the compiler of the back ends, so that what is accepted here can be compiled later.
-import type { Expression } from "./ast.ts";
+import type { Expression, LiteralExpression } from "./ast.ts";
+import type { Range } from "./diagnostics.ts";
 import type { ConditionNode } from "./ir.ts";
 import { condition, fail, type LowerContext } from "./lower-context.ts";
 import type { Operand } from "./operand.ts";
 import { withoutLazyQuantifiers } from "./patterns.ts";
-import { compileRegex, type RegexOptions, type RegexResult } from "./regex.ts";
+import { compileRegex, type RegexIssue, type RegexOptions, type RegexResult } from "./regex.ts";
 
 // Rules repeat each other's patterns, and building an automaton is the dearest step of a compilation.
 const CHECKED_MAX = 2048;
@@ -43,12 +44,21 @@ export function lowerRegex(
     const pattern = options.flavour === "endgame" ? withoutLazyQuantifiers(expression.value) : expression.value;
     const result = check(pattern, options);
     if (result.kind === "failed") {
-      context.diagnostics.error("invalid-regex", result.error.message, expression);
+      context.diagnostics.error("invalid-regex", result.error.message, rangeInside(expression, pattern, result.error));
       sound = false;
       continue;
     }
-    for (const warning of result.warnings) context.diagnostics.warning("regex-operator", warning.message, expression);
+    for (const warning of result.warnings) {
+      context.diagnostics.warning("regex-operator", warning.message, rangeInside(expression, pattern, warning));
+    }
     patterns.push(pattern);
   }
   return sound ? condition(context, context.builder.regex(operand.value, patterns, options)) : undefined;
+}
+
+/** Where in the query an issue of a pattern is: exactly, when the literal is written without escapes; else the whole literal. */
+function rangeInside(literal: LiteralExpression, pattern: string, issue: RegexIssue): Range {
+  const quotes = (literal.to - literal.from - pattern.length) / 2;
+  if (pattern !== literal.value || (quotes !== 1 && quotes !== 3) || issue.to <= issue.from) return literal;
+  return { from: literal.from + quotes + issue.from, to: literal.from + quotes + issue.to };
 }

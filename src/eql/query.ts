@@ -52,6 +52,14 @@ export function lowerQuery(source: QuerySource, registry: SchemaRegistry, builde
 function lowerBody(query: Query, context: LowerContext): ConditionNode[] {
   const { body, pipes } = query;
   const { builder, registry, diagnostics, fieldIds } = context;
+  if (body.kind === "join" && context.dialect === "default") {
+    diagnostics.error("wrong-dialect", "join belongs to the Endgame dialect, write sequence or sample", body.keywordRange);
+    return [];
+  }
+  if (body.kind === "sample" && context.dialect === "endgame") {
+    diagnostics.error("wrong-dialect", "sample belongs to the default dialect, write join", body.keywordRange);
+    return [];
+  }
   if (body.kind !== "event") {
     diagnostics.error("not-yet", `${SEVERAL_EVENTS_WORDS[body.kind]} are not supported yet`, body.keywordRange);
     return [];
@@ -64,6 +72,11 @@ function lowerBody(query: Query, context: LowerContext): ConditionNode[] {
   if (lineage !== undefined) {
     const message = `Lineage (${lineage.relation} of) is not supported yet`;
     diagnostics.error("not-yet", message, { from: lineage.from, to: lineage.query.from });
+    return [];
+  }
+  if (body.bare && context.dialect === "default") {
+    const message = "Query names no category, write any where (or a category such as process where) before the condition";
+    diagnostics.error("missing-category", message, { from: body.from, to: body.from });
     return [];
   }
   const condition = lowerCondition(body.condition, context);

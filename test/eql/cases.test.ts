@@ -77,7 +77,7 @@ describe("matches", () => {
     for (const line of cases.filter((text) => text !== "")) {
       const [condition, expected] = line.split(" ==> ") as [string, string];
       test(`${name}: ${line}`, () => {
-        const { predicate, diagnostics } = createReferencePredicate(source(condition, "default"), registry);
+        const { predicate, diagnostics } = createReferencePredicate(source(`any where ${condition}`, "default"), registry);
         const found = predicate === undefined ? "error" : String(predicate(reader));
         expect(found === expected ? found : `${found} ${messages(diagnostics)}`).toBe(expected);
       });
