@@ -4,6 +4,8 @@ import type { Clock, MetricFamily } from "#core";
 import { metric, metricBy } from "#core";
 import type { AlertReader, StoredAlert } from "./ports.ts";
 
+/** Media type of a stream. */
+export const STREAM_MEDIA_TYPE = "text/event-stream";
 /** Most clients at a time. */
 export const STREAM_CLIENTS_MAX = 64;
 /** Most alerts waiting for one client. */
@@ -18,14 +20,14 @@ const STALLED_BEATS_MAX = 4;
 const CATCH_UP_PAGE = 100;
 
 /** Why a client was disconnected by the server. */
-type DropReason = "queue-full" | "stalled";
+type DropReason = "queue-full" | "stalled" | "store-failed";
 
 /** All open alert streams. */
 export class AlertStreams {
   readonly #reader: AlertReader;
   readonly #clock: Clock;
   readonly #clients = new Set<StreamClient>();
-  readonly #dropped: Record<DropReason, number> = { "queue-full": 0, stalled: 0 };
+  readonly #dropped: Record<DropReason, number> = { "queue-full": 0, stalled: 0, "store-failed": 0 };
   #sent = 0;
   #refused = 0;
   #unsubscribe: (() => void) | undefined;
@@ -148,6 +150,10 @@ class StreamClient {
     while (!this.#closed) {
       this.#stalledBeats = 0;
       const text = this.#nextText();
+      if (text === undefined) {
+        this.#drop("store-failed");
+        return;
+      }
       if (text !== "") {
         this.#controller?.enqueue(this.#encoder.encode(text));
         return;
@@ -159,14 +165,19 @@ class StreamClient {
     }
   }
 
-  #nextText(): string {
+  /** What to send now; empty when there is nothing, undefined when the store cannot be read. */
+  #nextText(): string | undefined {
     if (!this.#greeted) {
       this.#greeted = true;
       return `retry: 2000\nevent: ready\nid: ${this.#position}\ndata: {}\n\n`;
     }
     let alerts: readonly StoredAlert[];
     if (this.#catchingUp) {
-      alerts = this.#reader.after(this.#position, CATCH_UP_PAGE);
+      try {
+        alerts = this.#reader.after(this.#position, CATCH_UP_PAGE);
+      } catch {
+        return undefined;
+      }
       // A short page means the store has no more at this very moment; alerts from here on are offered. Nothing runs in between.
       if (alerts.length < CATCH_UP_PAGE) this.#catchingUp = false;
     } else {

@@ -3,7 +3,7 @@ import { type Context, Hono } from "hono";
 import type { Clock, Log, MetricFamily } from "#core";
 import { KestrelError, messageOf, metricBy } from "#core";
 import { alertHandlers, statusHandler } from "./alert-handlers.ts";
-import { AlertStreams } from "./alert-stream.ts";
+import { AlertStreams, STREAM_MEDIA_TYPE } from "./alert-stream.ts";
 import { Guard } from "./auth.ts";
 import { bindContract, routesOf } from "./bind.ts";
 import { contract } from "./contract.ts";
@@ -33,6 +33,9 @@ export interface ApiOptions {
 
 /** The API, ready to be served. */
 export interface Api {
+  /** Answers a request from a socket. */
+  fetch(request: Request): Promise<Response>;
+  /** The app by itself, which takes its own idea of a request: for tests. */
   readonly app: Hono;
   /** Ends open streams. */
   close(): void;
@@ -84,7 +87,16 @@ export function createApi(options: ApiOptions): Api {
     { validateResponses: options.validateResponses ?? false },
   );
   mountMethodErrors(app);
-  return { app, close: () => streams.close() };
+  return { app, fetch: async (request) => refuseUnreadable(request) ?? app.fetch(request), close: () => streams.close() };
+}
+
+/**
+ * A request whose Host header makes no address, or that has none, comes with a URL that cannot be read; Hono would cut its path at a wrong place.
+ * It is refused before anything looks at it.
+ */
+function refuseUnreadable(request: Request): Response | undefined {
+  if (URL.canParse(request.url)) return undefined;
+  return problemResponse(problem(400, "invalid-host", "The Host header is missing or is not a host name or address"), SECURITY_HEADERS);
 }
 
 type Next = () => Promise<void>;
@@ -135,7 +147,7 @@ function mountPlain(app: Hono, options: ApiOptions, streams: AlertStreams, ownMe
     const lastId = context.req.header("last-event-id");
     if (lastId !== undefined && !/^\d{1,15}$/.test(lastId))
       throw new Problem(400, "invalid-header", `Last-Event-ID ${JSON.stringify(lastId)} is not the id of a message of this stream`);
-    const headers = { "content-type": "text/event-stream", "x-accel-buffering": "no" };
+    const headers = { "content-type": STREAM_MEDIA_TYPE, "x-accel-buffering": "no" };
     // Hono answers HEAD through GET and drops the body: nobody would ever read or cancel the stream.
     if (context.req.raw.method === "HEAD") return new Response(null, { headers });
     const stream = streams.open(lastId === undefined ? undefined : Number(lastId));

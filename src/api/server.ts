@@ -1,13 +1,14 @@
 // The API on a socket: Bun's server, only on loopback unless there is a token, stopped without cutting answers off.
 import type { Clock } from "#core";
 import { KestrelError, messageOf } from "#core";
-import { type ApiOptions, createApi } from "./app.ts";
+import { STREAM_MEDIA_TYPE } from "./alert-stream.ts";
+import { type Api, type ApiOptions, createApi } from "./app.ts";
 import { BODY_BYTES_MAX } from "./bind.ts";
 import { isLoopback, type ListenAddress, parseListen } from "./listen.ts";
 
 /** Shortest token that may guard an address beyond loopback. */
 const TOKEN_LENGTH_MIN = 32;
-/** Longer than the stream's heartbeat, so only dead connections end by it. */
+/** How long a connection may stay silent. */
 const IDLE_TIMEOUT_SECONDS = 60;
 /** How long a stop waits for answers under way. */
 const DRAIN_MS = 3000;
@@ -43,7 +44,7 @@ export function startServer(options: ServerOptions): RunningServer {
     );
   }
   const api = createApi({ ...options, loopbackOnly });
-  const server = listen(address, options.listen, (request) => api.app.fetch(request));
+  const server = listen(address, options.listen, api);
   const port = server.port ?? address.port;
   const host = address.host.includes(":") ? `[${address.host}]` : address.host;
   let stopped: Promise<void> | undefined;
@@ -61,7 +62,7 @@ export function startServer(options: ServerOptions): RunningServer {
 
 type BunServer = ReturnType<typeof Bun.serve>;
 
-function listen(address: ListenAddress, text: string, fetch: (request: Request) => Response | Promise<Response>): BunServer {
+function listen(address: ListenAddress, text: string, api: Api): BunServer {
   try {
     return Bun.serve({
       hostname: address.host,
@@ -72,7 +73,12 @@ function listen(address: ListenAddress, text: string, fetch: (request: Request) 
       development: false,
       // Outside development Bun shares the port by default: a second agent, or another program of this user, would take some of the requests.
       reusePort: false,
-      fetch,
+      async fetch(request, server) {
+        const response = await api.fetch(request);
+        // Bun counts only what the client sends as activity (measured: a stream written to every second is cut); the stream looks after itself.
+        if (response.headers.get("content-type") === STREAM_MEDIA_TYPE) server.timeout(request, 0);
+        return response;
+      },
     });
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : "";

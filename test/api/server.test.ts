@@ -51,6 +51,42 @@ test("loopback needs no token, and refuses other sites' names", async () => {
   expect((await fetch(`${server.url}v1/status`, { headers: { host: "evil.example" } })).status).toBe(403);
 });
 
+test.each([
+  ["no Host header", ""],
+  ["an empty Host header", "Host: \r\n"],
+  ["a Host header that is no address", "Host: [::\r\n"],
+  ["a port out of range", "Host: a:99999\r\n"],
+  ["a space in it", "Host: a b\r\n"],
+])("%s is refused before the path is looked at", async (_, header) => {
+  await using server = start({ listen: "0.0.0.0:0" });
+  // Were the path cut at a wrong place, /page.css would be served to anyone.
+  for (const path of ["/v1/status", "/12345678/page.css"]) {
+    const answer = await rawRequest(server.port, `GET ${path} HTTP/1.0\r\n${header}Authorization: Bearer ${TOKEN}\r\n\r\n`);
+    expect(answer).toStartWith("HTTP/1.1 400 ");
+    expect(answer).toContain('"code":"invalid-host"');
+  }
+});
+
+async function rawRequest(port: number, text: string): Promise<string> {
+  const answer = Promise.withResolvers<string>();
+  let received = "";
+  const socket = await Bun.connect({
+    hostname: "127.0.0.1",
+    port,
+    socket: {
+      data(_, bytes) {
+        received += bytes.toString();
+        if (received.includes("}")) answer.resolve(received);
+      },
+      close: () => answer.resolve(received),
+    },
+  });
+  socket.write(text);
+  const got = await answer.promise;
+  socket.end();
+  return got;
+}
+
 test("a stop ends streams and closes the port; twice is fine", async () => {
   const server = start();
   const response = await fetch(`${server.url}v1/alerts/stream`, { headers: AUTHORIZED });

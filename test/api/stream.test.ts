@@ -173,6 +173,18 @@ describe("a client that does not keep up", () => {
   });
 });
 
+test("a store that cannot be read ends the stream, counted, and nothing else", async () => {
+  const all = makeApi();
+  addMany(all.alerts, 1, 5);
+  const reader = await open(all, 1);
+  all.alerts.after = () => {
+    throw new Error("disk I/O error");
+  };
+  expect(await reader.next()).toBe(false);
+  expect(all.alerts.listenerCount).toBe(0);
+  expect(await metricOf(all, 'kestrel_api_stream_dropped_total{reason="store-failed"}')).toBe(1);
+});
+
 test("only so many streams are open at a time", async () => {
   const all = makeApi();
   const readers = await Promise.all(Array.from({ length: 64 }, () => open(all)));
