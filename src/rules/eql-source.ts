@@ -1,5 +1,4 @@
 // A `.eql` file: an optional metadata header of `// key: value` lines, then the query. The header is YAML behind the slashes.
-import { nearest } from "./nearest.ts";
 import { RULE_KEYS } from "./rule-keys.ts";
 import { type MapEntry, type MapNode, textNode } from "./source-node.ts";
 import type { Findings } from "./source-text.ts";
@@ -56,7 +55,7 @@ function headerOf(text: string, findings: Findings): { readonly yaml: string; re
 /** `//severity: high` looks like metadata but is a comment: say so instead of ignoring it. */
 function warnAboutSpacing(line: string, at: number, findings: Findings): void {
   const key = /^\/\/[ \t]*([A-Za-z_]+)[ \t]*:(?=\s|$)/.exec(line)?.[1];
-  if (key === undefined || nearest(key, RULE_KEYS) !== key) return;
+  if (key === undefined || !(RULE_KEYS as readonly string[]).includes(key)) return;
   findings.warning("header-spacing", `"${key}" is read only with exactly one space after the slashes: "// ${key}: …"`, {
     from: at,
     to: at + line.length,

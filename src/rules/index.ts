@@ -21,7 +21,7 @@ export {
   type RuleTests,
   type Throttle,
 } from "./rule.ts";
-export type { QueryCheck, QueryToCheck } from "./rule-check.ts";
+export type { QueryCheck } from "./rule-check.ts";
 export { ruleToJson, ruleToYaml } from "./rule-json.ts";
 export { RULE_KEYS, type RuleKey } from "./rule-keys.ts";
 export { type RuleTestCase, ruleTestCases } from "./test-reader.ts";

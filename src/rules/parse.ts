@@ -1,8 +1,8 @@
 // One text in one format → its rules with all findings. No file access: the loader and the REST upload share this.
+import { checkQuery } from "#eql";
 import { type Diagnostic, SchemaRegistry } from "#schema";
 import { readEqlFile } from "./eql-source.ts";
 import { readJson } from "./json-source.ts";
-import { defaultQueryCheck } from "./query-check.ts";
 import { RULE_FILE_BYTES_MAX, RULES_PER_FILE_MAX, type RuleEntry, type RuleFormat, type RuleProblem } from "./rule.ts";
 import { type CheckContext, checkRule, type QueryCheck } from "./rule-check.ts";
 import { type ReadContext, readRule } from "./rule-reader.ts";
@@ -89,7 +89,7 @@ export function parseText(text: string, options: RuleTextOptions): ParsedText {
   const check: CheckContext = {
     registry: options.registry ?? new SchemaRegistry(),
     lenientFields: options.lenientFields ?? false,
-    checkQuery: options.checkQuery ?? defaultQueryCheck,
+    checkQuery: options.checkQuery ?? checkQuery,
   };
   for (const item of rulesOf(source, options)) {
     if (item.node !== undefined) entries.push(readEntry(item.node, item, check, options));

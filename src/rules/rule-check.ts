@@ -1,24 +1,16 @@
 // What a rule means: its query and exceptions through the EQL compiler, its field names against the registry. Findings come back as places
 // in the rule file, wherever the text stood there.
+import type { QuerySource } from "#eql";
 import type { Diagnostic, SchemaRegistry } from "#schema";
-import { didYouMean } from "./nearest.ts";
 import { type Dialect, RULE_TEXT_LENGTH_MAX } from "./rule.ts";
 import type { RuleKey } from "./rule-keys.ts";
 import { type RuleValues, shown } from "./rule-reader.ts";
 import type { SourceNode, TextNode } from "./source-node.ts";
 import type { Findings } from "./source-text.ts";
-
-/** A query to be checked, as the EQL compiler takes it. */
-export interface QueryToCheck {
-  readonly id: string;
-  readonly text: string;
-  readonly dialect: Dialect;
-  readonly exceptions: readonly string[];
-  readonly lenientFields: boolean;
-}
+import { didYouMean } from "./suggestion.ts";
 
 /** The EQL compiler's check: findings with spans in the query's text. Never throws. */
-export type QueryCheck = (query: QueryToCheck, registry: SchemaRegistry) => readonly Diagnostic[];
+export type QueryCheck = (query: QuerySource, registry: SchemaRegistry) => readonly Diagnostic[];
 
 /** What rules are checked against. */
 export interface CheckContext {
@@ -56,7 +48,7 @@ interface TextContext extends CheckContext {
 function checkText(node: TextNode, prefix: string, context: TextContext): void {
   const { id, dialect, lenientFields, findings } = context;
   if (node.value.trim() === "" || node.value.length > RULE_TEXT_LENGTH_MAX) return;
-  const query: QueryToCheck = { id, text: prefix + node.value, dialect, exceptions: [], lenientFields };
+  const query: QuerySource = { id, text: prefix + node.value, dialect, exceptions: [], lenientFields };
   for (const diagnostic of context.checkQuery(query, context.registry)) {
     const from = node.locate(diagnostic.span.from - prefix.length);
     // The end is found from the last character, so a span never grows over the indentation of the next line.

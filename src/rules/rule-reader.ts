@@ -1,6 +1,5 @@
 // A positioned mapping → a validated rule, or findings. Checks shape, limits and words; what a query means is checked by `rule-check.ts`.
 import { SEVERITIES, type Severity } from "#schema";
-import { didYouMean } from "./nearest.ts";
 import {
   type Dialect,
   RULE_TEXT_LENGTH_MAX,
@@ -15,6 +14,7 @@ import {
 import { RULE_KEYS, type RuleKey } from "./rule-keys.ts";
 import { kindName, type MapNode, type SourceNode, type TextNode } from "./source-node.ts";
 import type { Findings, Place } from "./source-text.ts";
+import { didYouMean } from "./suggestion.ts";
 import { readTests } from "./test-reader.ts";
 import { readThrottle } from "./throttle-reader.ts";
 

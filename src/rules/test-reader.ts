@@ -1,8 +1,9 @@
 // `tests: { match: [[…events…]], no_match: [[…events…]] }` → event lists, and the cases a test run goes through.
-import { didYouMean } from "./nearest.ts";
+
 import type { Rule, RuleEvent, RuleTests } from "./rule.ts";
 import { kindName, plainValue, type SourceNode } from "./source-node.ts";
 import type { Findings } from "./source-text.ts";
+import { didYouMean } from "./suggestion.ts";
 
 const KEYS = ["match", "no_match"] as const;
 const CASES_MAX = 1000;

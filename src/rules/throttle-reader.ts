@@ -1,8 +1,9 @@
 // `throttle: { by: […], limit: N, window: 1m }` → numbers.
-import { didYouMean } from "./nearest.ts";
+
 import type { Throttle } from "./rule.ts";
 import { kindName, type SourceNode } from "./source-node.ts";
 import type { Findings } from "./source-text.ts";
+import { didYouMean } from "./suggestion.ts";
 
 const KEYS = ["by", "limit", "window"] as const;
 const LIMIT_MAX = 1_000_000;
