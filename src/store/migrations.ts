@@ -1,0 +1,74 @@
+// The database's shape, version by version. Invariant: a step, once released, is never changed; the version of a database is the number of
+// steps it has been through.
+import type { Database } from "bun:sqlite";
+import { KestrelError } from "#core";
+
+/** "KSTL": says whose database a file is, in SQLite's own header. */
+export const APPLICATION_ID = 0x4b53544c;
+
+/** Steps from an empty database to the newest shape. */
+export const MIGRATIONS: readonly string[] = [
+  `CREATE TABLE alerts (
+     position INTEGER PRIMARY KEY AUTOINCREMENT,
+     id TEXT NOT NULL UNIQUE,
+     time_ns INTEGER NOT NULL,
+     rule_id TEXT NOT NULL,
+     severity INTEGER NOT NULL,
+     bytes INTEGER NOT NULL,
+     json TEXT NOT NULL
+   ) STRICT;
+   CREATE INDEX alerts_by_rule ON alerts (rule_id, position);
+   CREATE INDEX alerts_by_time ON alerts (time_ns);
+   CREATE INDEX alerts_by_bytes ON alerts (bytes);
+   CREATE TABLE rules (
+     id TEXT PRIMARY KEY,
+     format TEXT NOT NULL,
+     text TEXT NOT NULL,
+     enabled INTEGER NOT NULL,
+     updated_ns INTEGER NOT NULL
+   ) STRICT;
+   CREATE TABLE settings (
+     key TEXT PRIMARY KEY,
+     value TEXT NOT NULL
+   ) STRICT;`,
+];
+
+/** Version of a database; 0 for an empty one. */
+export function versionOf(database: Database): number {
+  return numberOf(database, "user_version");
+}
+
+/**
+ * Brings a database to the newest shape, each step in a transaction of its own. Throws {@link KestrelError} for a newer database
+ * (`store-newer`) and for one that is not ours (`store-foreign`).
+ */
+export function migrate(database: Database, path: string, migrations: readonly string[] = MIGRATIONS): void {
+  const version = versionOf(database);
+  const owner = numberOf(database, "application_id");
+  if (owner !== APPLICATION_ID && (owner !== 0 || hasTables(database))) {
+    throw new KestrelError("store-foreign", `"${path}" is a database of another program: choose another data folder`);
+  }
+  if (version > migrations.length) {
+    const known = migrations.length;
+    throw new KestrelError(
+      "store-newer",
+      `"${path}" has version ${version}, this Kestrel knows up to ${known}: update it or move the file away`,
+    );
+  }
+  for (let step = version; step < migrations.length; step++) {
+    database.transaction(() => {
+      database.run(migrations[step]!);
+      database.run(`PRAGMA application_id = ${APPLICATION_ID}`);
+      database.run(`PRAGMA user_version = ${step + 1}`);
+    })();
+  }
+}
+
+function hasTables(database: Database): boolean {
+  return database.query("SELECT 1 FROM sqlite_schema LIMIT 1").get() !== null;
+}
+
+function numberOf(database: Database, pragma: string): number {
+  const row = database.query<Record<string, number>, []>(`PRAGMA ${pragma}`).get();
+  return row?.[pragma] ?? 0;
+}
