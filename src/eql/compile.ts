@@ -2,6 +2,7 @@
 // program and does not stop the others.
 import type { Diagnostic, PredicateInfo, RuleSetProgram, SchemaRegistry } from "#schema";
 import { type ConditionNode, IrBuilder } from "./ir.ts";
+import { emitLua } from "./lua.ts";
 import { lowerQuery, type QuerySource } from "./query.ts";
 import { emitWasm } from "./wasm.ts";
 
@@ -31,7 +32,7 @@ export function compileRuleSet(
     predicates.push({ ruleId: source.id });
     return { id: source.id, ok: true, diagnostics, predicate: roots.push(condition) - 1, fieldIds };
   });
-  return { program: { wasm: emitWasm(roots), lua: "", predicates }, queries };
+  return { program: { wasm: emitWasm(roots), lua: emitLua(roots), predicates }, queries };
 }
 
 /** Findings about one query, without making code: all that compileRuleSet would find. */

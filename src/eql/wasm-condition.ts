@@ -2,8 +2,8 @@
 // and `not` ask of each other; `truth` leaves 0, 1 or 2 (null) where null makes a difference or the result is remembered.
 import { unreachable } from "./ast.ts";
 import type { AndNode, CompareOperator, ConditionNode, IrNode, OrNode, TextTest, ValueNode } from "./ir.ts";
+import { cheapestFirst, childrenOf, isCondition, membership } from "./rule-set-facts.ts";
 import { Op, WasmType } from "./wasm-encode.ts";
-import { childrenOf, isCondition, membership } from "./wasm-facts.ts";
 import type { ProgramLayout } from "./wasm-layout.ts";
 import type { Guest } from "./wasm-link.ts";
 import { type Operand, ValueWriter } from "./wasm-value.ts";
@@ -411,43 +411,4 @@ function makesStrings(node: IrNode): boolean {
   if (node.kind === "call" || node.kind === "convert" || node.kind === "default") return true;
   if ("folded" in node && node.folded) return true;
   return childrenOf(node).some(makesStrings);
-}
-
-/** What a condition costs, roughly: the order of operands makes no difference to the truth, only to the time. */
-function cost(node: ConditionNode): number {
-  switch (node.kind) {
-    case "truth":
-      return 0;
-    case "category":
-      return 1;
-    case "isNull":
-      return node.value.kind === "field" ? 1 : 20;
-    case "compare":
-      return membership(node) !== undefined || (node.left.kind === "field" && node.left.type !== "string") ? 2 : 20;
-    case "in":
-      return membership(node) !== undefined ? 3 : 20;
-    case "like":
-      return 10 * node.patterns.length;
-    case "textTest":
-    case "cidr":
-      return 20;
-    case "regex":
-      return 60 * node.patterns.length;
-    case "arraySearch":
-      return 100;
-    case "not":
-      return cost(node.operand);
-    case "and":
-    case "or":
-      return node.operands.reduce((sum, operand) => sum + cost(operand), 0);
-    default:
-      unreachable(node);
-  }
-}
-
-function cheapestFirst(operands: readonly ConditionNode[]): readonly ConditionNode[] {
-  return operands
-    .map((operand) => ({ operand, price: cost(operand) }))
-    .sort((a, b) => a.price - b.price)
-    .map(({ operand }) => operand);
 }

@@ -3,7 +3,7 @@
 import { CATEGORY_OTHER, CATEGORY_SEVERAL, hitWords } from "#schema";
 import { foldText } from "./case-folding.ts";
 import type { ConditionNode, ConstantValue, Pattern, Wild } from "./ir.ts";
-import { type ConstantTable, type Facts, type Membership, membership, tableKey } from "./wasm-facts.ts";
+import { type ConstantTable, type Facts, type Membership, membership, tableKey } from "./rule-set-facts.ts";
 import type { Guest } from "./wasm-link.ts";
 import { DataPool, hashText } from "./wasm-pool.ts";
 

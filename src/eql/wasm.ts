@@ -1,7 +1,7 @@
 // The Wasm back end: predicates in, one module out (ABI: RuleSetProgram in #schema).
 import type { ConditionNode } from "./ir.ts";
+import { collectFacts } from "./rule-set-facts.ts";
 import { ConditionWriter, type SharedFunctions } from "./wasm-condition.ts";
-import { collectFacts } from "./wasm-facts.ts";
 import { ProgramLayout } from "./wasm-layout.ts";
 import { guest, link } from "./wasm-link.ts";
 

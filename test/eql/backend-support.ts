@@ -1,10 +1,11 @@
 // For tests of the back ends: runs an emitted module in Bun's own WebAssembly over records, and makes events that come near to what queries ask.
 
 import { RecordBuilder, RecordView } from "#event";
+import { createLuaRuleSetEvaluator } from "#runtime-lua";
 import { type FieldValue, hitWords, type Scalar } from "#schema";
 import type { ConditionNode, FieldNode, IrNode } from "../../src/eql/ir.ts";
 import { Wild } from "../../src/eql/ir.ts";
-import { childrenOf } from "../../src/eql/wasm-facts.ts";
+import { childrenOf } from "../../src/eql/rule-set-facts.ts";
 
 /** A module over memory that the test owns. */
 export class WasmRunner {
@@ -57,6 +58,32 @@ export class WasmRunner {
   /** The raw call, for benches. */
   run(batch: number, count: number, out: number): number {
     return this.#eval(batch, count, out);
+  }
+}
+
+/** Hit bits of each record by the Lua form of a program, in LuaJIT. */
+export function evaluateLua(lua: string, records: readonly Uint8Array[], predicateCount: number): boolean[][] {
+  const predicates = Array.from({ length: predicateCount }, (_, index) => ({ ruleId: String(index) }));
+  const evaluator = createLuaRuleSetEvaluator({ wasm: new Uint8Array(), lua, predicates });
+  try {
+    const length = records.reduce((sum, record) => sum + record.length, 0);
+    const bytes = new Uint8Array(length);
+    const offsets = new Uint32Array(records.length);
+    let at = 0;
+    for (const [index, record] of records.entries()) {
+      bytes.set(record, at);
+      offsets[index] = at;
+      at += record.length;
+    }
+    const words = evaluator.evaluate({ bytes, offsets, length, count: records.length });
+    const width = hitWords(predicateCount);
+    return records.map((_, record) =>
+      Array.from({ length: predicateCount }, (_unused, predicate) => {
+        return ((words[record * width + (predicate >>> 5)]! >>> (predicate & 31)) & 1) === 1;
+      }),
+    );
+  } finally {
+    evaluator.close();
   }
 }
 

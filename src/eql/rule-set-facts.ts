@@ -1,4 +1,4 @@
-// What the Wasm back end must know of a whole rule set before it writes code: fields read, constants that fields are compared with, conditions
+// What the back ends must know of a whole rule set before it writes code: fields read, constants that fields are compared with, conditions
 // worth remembering. One walk over the shared nodes.
 import { EntryType, type FieldType } from "#schema";
 import { unreachable } from "./ast.ts";
@@ -159,4 +159,44 @@ export function childrenOf(node: IrNode): readonly IrNode[] {
     default:
       return unreachable(node);
   }
+}
+
+/** What a condition costs, roughly. */
+function cost(node: ConditionNode): number {
+  switch (node.kind) {
+    case "truth":
+      return 0;
+    case "category":
+      return 1;
+    case "isNull":
+      return node.value.kind === "field" ? 1 : 20;
+    case "compare":
+      return membership(node) !== undefined || (node.left.kind === "field" && node.left.type !== "string") ? 2 : 20;
+    case "in":
+      return membership(node) !== undefined ? 3 : 20;
+    case "like":
+      return 10 * node.patterns.length;
+    case "textTest":
+    case "cidr":
+      return 20;
+    case "regex":
+      return 60 * node.patterns.length;
+    case "arraySearch":
+      return 100;
+    case "not":
+      return cost(node.operand);
+    case "and":
+    case "or":
+      return node.operands.reduce((sum, operand) => sum + cost(operand), 0);
+    default:
+      unreachable(node);
+  }
+}
+
+/** Operands by cost: their order makes no difference to the truth, only to the time. */
+export function cheapestFirst(operands: readonly ConditionNode[]): readonly ConditionNode[] {
+  return operands
+    .map((operand) => ({ operand, price: cost(operand) }))
+    .sort((a, b) => a.price - b.price)
+    .map(({ operand }) => operand);
 }
