@@ -28,8 +28,8 @@ function libc(): Bound<typeof SYMBOLS> {
   return bound;
 }
 
-/** The C error of the last failed call of this thread. Call it at once: any other native call may change errno. */
-export function errnoName(): string {
+/** The C error of the last failed call of this thread. Call it at once, since any other native call may change errno. */
+function errnoName(): string {
   return getSystemErrorName(-errnoNumber());
 }
 
@@ -39,7 +39,7 @@ export function errnoNumber(): number {
 }
 
 /** NativeError of the last failed libc call. */
-export function libcError(call: string, subject: string): NativeError {
+function libcError(call: string, subject: string): NativeError {
   const code = errnoName();
   return new NativeError(code, "libc", `${call} ${subject}: ${code}`);
 }

@@ -113,15 +113,16 @@ function linkOf(path: string): string | undefined {
 }
 
 function unpackToMemory(name: string, bytes: Buffer): string {
-  // The descriptor stays open for the life of the process: the loader knows a library by its path, and a reused number would be taken for it.
+  // The descriptor stays open for the life of the process: the loader knows a library by its path, and a reused number would be taken for
+  // it.
   const path = `/proc/self/fd/${sealedMemoryFile(name, bytes)}`;
   if (linkOf(path) === undefined) throw new NativeError("no-proc", name, "/proc is not mounted");
   return path;
 }
 
 /**
- * Where memory files or /proc are refused: a new directory that only this user can enter. The file is read back, loaded and removed at once;
- * the loader then knows it by its path. A parent mounted noexec fails at loading, and the next one is tried.
+ * Where memory files or /proc are refused: a new directory that only this user can enter. The file is read back, loaded and removed at
+ * once; the loader then knows it by its path. A parent mounted noexec fails at loading, and the next one is tried.
  */
 export function unpackToDirectory(library: BundledLibrary, bytes: Buffer, refusal: unknown): string {
   let reason = messageOf(refusal);
@@ -161,8 +162,8 @@ function makePrivateDirectory(parent: string): string | undefined {
 }
 
 /**
- * Reading an embedded file touches its pages in the executable's own mapping, 30 MB for libwasmtime, which would stay resident for good. The
- * bytes are found there and forgotten: the next reader, if any, gets them from the file again. Nothing but memory use depends on this.
+ * Reading an embedded file touches its pages in the executable's own mapping, 30 MB for libwasmtime, which would stay resident for good.
+ * The bytes are found there and forgotten: the next reader, if any, gets them from the file again. Nothing but memory use depends on this.
  */
 function forgetEmbeddedPages(bytes: Buffer): void {
   try {
@@ -192,7 +193,10 @@ function findInExecutable(bytes: Buffer): number | undefined {
   return undefined;
 }
 
-/** Whether the executable's file has the first and last of these bytes at an offset: the memory there is the file's, not something loaded over it. */
+/**
+ * Whether the executable's file has the first and last of these bytes at an offset: the memory there is the file's, not something loaded
+ * over it.
+ */
 function fileHolds(bytes: Buffer, fileOffset: number): boolean {
   const fd = openSync("/proc/self/exe", "r");
   try {

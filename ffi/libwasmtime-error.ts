@@ -68,7 +68,7 @@ export function throwOnTrap(trapOut: NativeBuffer, what: string): void {
 }
 
 /** Text of a `wasm_byte_vec_t` that C filled for us; frees it. */
-export function takeVecText(vec: NativeBuffer): string {
+function takeVecText(vec: NativeBuffer): string {
   const text = vecText(vec.ptr);
   wasmtime().wasm_byte_vec_delete(vec.ptr);
   return text;

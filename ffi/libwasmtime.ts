@@ -21,7 +21,7 @@ import {
 } from "./memory.ts";
 
 export { NativeError } from "./handle.ts";
-export { type TrapName, WasmTrap } from "./libwasmtime-error.ts";
+export { WasmTrap } from "./libwasmtime-error.ts";
 export { WASMTIME_VERSION } from "./libwasmtime-symbols.ts";
 
 /** Bytes of one page of guest memory. */
@@ -84,7 +84,7 @@ export interface ExportType {
 }
 
 /** Kind of an import or export. */
-export type ExternKind = "func" | "global" | "table" | "memory" | "tag";
+type ExternKind = "func" | "global" | "table" | "memory" | "tag";
 
 const EXTERN_KINDS: readonly ExternKind[] = ["func", "global", "table", "memory", "tag"];
 const VALUE_KINDS = new Map([
@@ -498,7 +498,9 @@ export class WasmMemory {
     return Number(wasmtime().wasmtime_memory_data_size(this.#store.context, this.#memory));
   }
 
-  /** The memory as it is now, without a copy. Ask again after every guest call: it may have grown, and it is gone once the store is closed. */
+  /**
+   * The memory as it is now, without a copy. Ask again after every guest call: it may have grown, and it is gone once the store is closed.
+   */
   bytes(): Uint8Array<ArrayBuffer> {
     const byteLength = this.byteLength;
     const address = wasmtime().wasmtime_memory_data(this.#store.context, this.#memory);

@@ -1,5 +1,6 @@
-// Memory shared with native code and the checks in front of every call. bun:ffi converts silently (304 as u8 is 48, a missing integer is 0),
-// and the storage of a small typed array moves; so: explicit ArrayBuffers with an owner, and a check for every integer that is not ours.
+// Memory shared with native code and the checks in front of every call. bun:ffi converts silently (304 as u8 is 48, a missing integer is
+// 0), and the storage of a small typed array moves; so: explicit ArrayBuffers with an owner, and a check for every integer that is not
+// ours.
 import { CString, ptr as pointerOf, read, toArrayBuffer } from "bun:ffi";
 import { NativeError, type Pointer } from "./handle.ts";
 

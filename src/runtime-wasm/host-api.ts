@@ -1,5 +1,6 @@
-// Host API v1: what a user's own Wasm rule module may import from "kestrel_v1". Every address and length comes from the guest and is checked
-// against its memory; an address outside is a trap. All integers are little endian, all text is UTF-8, (ptr, len) is bytes in guest memory.
+// Host API v1: what a user's own Wasm rule module may import from "kestrel_v1". Every address and length comes from the guest and is
+// checked against its memory; an address outside is a trap. All integers are little endian, all text is UTF-8, (ptr, len) is bytes in
+// guest memory.
 //
 //   A module exports
 //     memory
@@ -17,10 +18,10 @@
 //     capture_field(name_ptr, name_len, value_ptr, value_len) -> OK or LIMIT
 //     alert_emit(text_ptr, text_len) -> OK or LIMIT
 //
-// `event` is the handle given to pred_eval, valid until it returns. `index` picks an element of a field with several values; the first index
-// past the end answers ABSENT. Dates and `i64` are i64; a `u64` that fits is an i64 too; f64 takes any number. A text longer than its buffer is
-// cut at a character and the rest of the buffer zeroed: the returned length says so. What is captured or emitted counts only if pred_eval
-// matches. A module must not keep state between events: instances are pooled, and partitions have their own.
+// `event` is the handle given to pred_eval, valid until it returns. `index` picks an element of a field with several values; the first
+// index past the end answers ABSENT. Dates and `i64` are i64; a `u64` that fits is an i64 too; f64 takes any number. A text longer than
+// its buffer is cut at a character and the rest of the buffer zeroed: the returned length says so. What is captured or emitted counts only
+// if pred_eval matches. A module must not keep state between events: instances are pooled, and partitions have their own.
 import type { Emission } from "#core";
 import type { RecordView } from "#event";
 import type { HostCall, WasmLinker, WasmMemory } from "#ffi/libwasmtime";

@@ -147,7 +147,9 @@ function verify(file: Buffer, moduleHash: Uint8Array): Uint8Array | undefined {
   return key.equals(keyHash(moduleHash)) && hash.equals(sha256(payload)) ? payload : undefined;
 }
 
-/** The file's bytes; `foreign` when somebody else could have written it. The checks are on the open file, so it cannot be swapped between. */
+/**
+ * The file's bytes; `foreign` when somebody else could have written it. The checks are on the open file, so it cannot be swapped between.
+ */
 function readOwnFile(path: string): Buffer | "foreign" | undefined {
   let fd: number;
   try {

@@ -1,5 +1,5 @@
-// Runs the module of a whole rule set on batches: one copy in, one call, the hit bits out. No call back into TypeScript on this path. A trap
-// or an empty fuel tank blames the predicate that ran; the next batch gets a fresh instance, since the old one may be in any state.
+// Runs the module of a whole rule set on batches: one copy in, one call, the hit bits out. No call back into TypeScript on this path. A
+// trap or an empty fuel tank blames the predicate that ran; the next batch gets a fresh instance, since the old one may be in any state.
 import { type Evaluator, KestrelError, type RecordBatch, RuleFault } from "#core";
 import {
   NativeError,
@@ -30,10 +30,10 @@ const EVAL = "(i32, i32, i32) -> i32";
 // About one unit an instruction. A predicate's honest work is linear in the record, so the budget is too; it exists to stop a compiler bug,
 // not to meter rules, and is some ten times what the corpus rules use.
 const FUEL_BASE = 10_000_000;
-const FUEL_PER_PREDICATE_AND_RECORD = 4_000;
-const FUEL_PER_PREDICATE_AND_BYTE = 32;
+const FUEL_PER_PREDICATE_AND_RECORD = 1_000;
+const FUEL_PER_PREDICATE_AND_BYTE = 8;
 /** About as many nanoseconds: where even the largest batch stops. */
-const FUEL_MAX = 8_000_000_000;
+const FUEL_MAX = 5_000_000_000;
 
 /** Fuel of one call. */
 function fuelOf(predicateCount: number, batch: RecordBatch): number {

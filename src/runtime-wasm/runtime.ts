@@ -1,5 +1,5 @@
-// One Wasm engine and the modules it has compiled, shared by every evaluator of a thread. A module is compiled once per process and content,
-// and found compiled on disk at the next start.
+// One Wasm engine and the modules it has compiled, shared by every evaluator of a thread. A module is compiled once per process and
+// content, and found compiled on disk at the next start.
 import { KestrelError } from "#core";
 import { NativeError, WASMTIME_VERSION, WasmEngine, WasmModule } from "#ffi/libwasmtime";
 import { type CacheCounts, type CacheState, ModuleCache, sha256 } from "./module-cache.ts";
@@ -48,7 +48,9 @@ export class WasmRuntime {
     return this.#cache.counts;
   }
 
-  /** The compiled form of a module: from memory, from disk or compiled now. Throws KestrelError `compile` for a module that is not valid. */
+  /**
+   * The compiled form of a module: from memory, from disk or compiled now. Throws KestrelError `compile` for a module that is not valid.
+   */
   openModule(bytes: Uint8Array): ModuleLease {
     if (bytes.byteLength > MODULE_BYTES_MAX) {
       throw new KestrelError("module-too-large", `Wasm module has ${bytes.byteLength} bytes, at most ${MODULE_BYTES_MAX} are accepted`);

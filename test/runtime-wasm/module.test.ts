@@ -30,7 +30,7 @@ const IMPORTS = `
   (import "kestrel_v1" "capture_field" (func $capture_field (param i32 i32 i32 i32) (result i32)))
   (import "kestrel_v1" "alert_emit" (func $alert_emit (param i32 i32) (result i32)))`;
 
-/** A module whose pred_eval is `body` with `$event`; texts lie in memory at 0, 256, 512 and so on, "n" at 65000; the text "n" at 65000. */
+/** A module whose pred_eval is `body` with `$event`; texts lie in memory at 0, 256, 512 and so on; the text "n" at 65000. */
 function moduleOf(body: string, texts: readonly string[] = [], extra = ""): Uint8Array {
   const data = texts.map((text, index) => `(data (i32.const ${index * 256}) "${text}")`).join("\n");
   return assemble(`(module ${IMPORTS}
@@ -142,7 +142,7 @@ describe("event_get", () => {
     expect(answer(expression, [field], event) >>> 0).toBe(0x00a9c368);
   });
 
-  test("property: any text arrives whole when it fits, cut to a prefix when not", () => {
+  test("property: each text arrives whole when it fits, cut to a prefix when not", () => {
     const body = `(local $n i32)
       (local.set $n (call $get_str (local.get $event) ${at(0, "process.name")} (i32.const 0) (i32.const 2048) (i32.const 64)))
       (drop (call $capture_field (i32.const 65000) (i32.const 1) (i32.const 2048)
