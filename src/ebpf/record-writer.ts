@@ -78,46 +78,32 @@ export class RecordWriter {
     return this.#builder.bytes;
   }
 
-  /** Writes the record of an event. Returns its length. */
+  /** Writes the record of an event. Returns its length. Fields go in the order of their ids: the builder sorts by insertion. */
   write(event: ReportedEvent, context: RecordContext): number {
     const category = CATEGORY_OF[event.kind];
     const timeNs = event.actor.timeNs + context.wallOffsetNs;
+    const id = this.#id;
+    const [type, action] = actionOf(event);
     this.#builder.begin(this.#categoryIds[category], timeNs);
-    this.#builder.date(this.#id.timestamp, timeNs);
-    this.#builder.keywords(this.#id.eventCategory, [category]);
-    this.#builder.keyword(this.#id.eventKind, "event");
-    this.#builder.keyword(this.#id.eventModule, "kestrel");
+    this.#builder.date(id.timestamp, timeNs);
+    this.#builder.keywords(id.eventCategory, [category]);
+    this.#builder.keywords(id.eventType, [type]);
+    this.#builder.keyword(id.eventKind, "event");
+    this.#builder.keyword(id.eventAction, action);
+    this.#builder.keyword(id.eventModule, "kestrel");
     this.#writeHost();
     this.#writeUser(event, context);
+    this.#writeProgram(event, context);
+    this.#writeCredentials(event, context);
     this.#writeProcess(event, context);
     this.#writeParent(context);
     this.#writeLeaders(context);
+    if (event.kind === "file") this.#writeFile(event, context);
+    if (event.kind === "connect") this.#writeConnect(event);
     this.#writeLineage(context);
-    this.#builder.keyword(this.#id.sensor, context.sensor);
-    switch (event.kind) {
-      case "exec":
-        this.#writeExec(event, context.entry.info);
-        break;
-      case "fork":
-        this.#writeAction("start", "fork");
-        this.#writeKeptArguments(context.entry.info);
-        break;
-      case "exit":
-        this.#writeExit(event, context);
-        break;
-      case "file":
-        this.#writeFile(event, context);
-        break;
-      case "connect":
-        this.#writeConnect(event);
-        break;
-    }
+    this.#builder.keyword(id.sensor, context.sensor);
+    if ((event.actor.flags & Flag.PathCut) !== 0) this.#builder.markRecordTruncated();
     return this.#builder.finish();
-  }
-
-  #writeAction(type: string, action: string): void {
-    this.#builder.keywords(this.#id.eventType, [type]);
-    this.#builder.keyword(this.#id.eventAction, action);
   }
 
   /** A field that is left out when it is empty. */
@@ -136,51 +122,89 @@ export class RecordWriter {
     this.#builder.keyword(this.#id.hostBootId, bootId);
   }
 
-  #writeUser(event: ReportedEvent, context: RecordContext): void {
-    const { uid, gid, euid, egid, suid, sgid } = event.actor;
+  #writeUser({ actor }: ReportedEvent, context: RecordContext): void {
     const id = this.#id;
-    const [userName, realName] = [context.userName(euid), context.userName(uid)];
-    const [groupName, realGroup] = [context.groupName(egid), context.groupName(gid)];
-    for (const field of [id.userId, id.userEffectiveId, id.processUserId]) this.#builder.keyword(field, String(euid));
-    for (const field of [id.userName, id.userEffectiveName, id.processUserName]) this.#text(field, userName);
-    for (const field of [id.userRealId, id.processRealUserId]) this.#builder.keyword(field, String(uid));
-    for (const field of [id.userRealName, id.processRealUserName]) this.#text(field, realName);
-    for (const field of [id.groupId, id.processGroupId]) this.#builder.keyword(field, String(egid));
-    for (const field of [id.groupName, id.processGroupName]) this.#text(field, groupName);
-    for (const field of [id.groupRealId, id.processRealGroupId]) this.#builder.keyword(field, String(gid));
-    for (const field of [id.groupRealName, id.processRealGroupName]) this.#text(field, realGroup);
-    this.#builder.keyword(id.processSavedUserId, String(suid));
-    this.#builder.keyword(id.processSavedGroupId, String(sgid));
+    const userName = context.userName(actor.euid);
+    this.#builder.keyword(id.userId, String(actor.euid));
+    this.#text(id.userName, userName);
+    this.#builder.keyword(id.userEffectiveId, String(actor.euid));
+    this.#text(id.userEffectiveName, userName);
+    this.#builder.keyword(id.userRealId, String(actor.uid));
+    this.#text(id.userRealName, context.userName(actor.uid));
+    this.#builder.keyword(id.groupId, String(actor.egid));
+    this.#text(id.groupName, context.groupName(actor.egid));
+    this.#builder.keyword(id.groupRealId, String(actor.gid));
+    this.#text(id.groupRealName, context.groupName(actor.gid));
   }
 
-  #writeProcess(event: ReportedEvent, context: RecordContext): void {
+  #writeProgram(event: ReportedEvent, context: RecordContext): void {
     const { actor } = event;
     const { info } = context.entry;
     const id = this.#id;
+    // An exec's own record has all its arguments; later ones have what the table kept.
+    const whole = event.kind === "exec" ? splitArguments(event.args) : undefined;
     this.#text(id.processName, info.name);
     this.#text(id.processExecutable, info.executable);
+    this.#text(id.processCommandLine, whole?.args.join(" ") ?? info.commandLine);
+    this.#builder.keywords(id.processArgs, whole?.args ?? info.args);
+    this.#builder.i64Number(id.processArgsCount, whole?.count ?? info.argsCount);
     this.#builder.i64Number(id.processPid, actor.pid);
     this.#builder.keyword(id.processEntityId, info.entityId);
     this.#text(id.processCwd, info.workingDirectory);
     this.#builder.date(id.processStart, BigInt(info.startNs) + context.startOffsetNs);
     this.#builder.bool(id.processInteractive, actor.ttyMajor !== 0);
-    if (actor.ttyMajor !== 0) {
-      this.#builder.i64Number(id.ttyMajor, actor.ttyMajor);
-      this.#builder.i64Number(id.ttyMinor, actor.ttyMinor);
-    }
+  }
+
+  #writeCredentials({ actor }: ReportedEvent, context: RecordContext): void {
+    const id = this.#id;
+    this.#builder.keyword(id.processUserId, String(actor.euid));
+    this.#text(id.processUserName, context.userName(actor.euid));
+    this.#builder.keyword(id.processGroupId, String(actor.egid));
+    this.#text(id.processGroupName, context.groupName(actor.egid));
+    this.#builder.keyword(id.processRealUserId, String(actor.uid));
+    this.#text(id.processRealUserName, context.userName(actor.uid));
+    this.#builder.keyword(id.processRealGroupId, String(actor.gid));
+    this.#text(id.processRealGroupName, context.groupName(actor.gid));
+    this.#builder.keyword(id.processSavedUserId, String(actor.suid));
+    this.#builder.keyword(id.processSavedGroupId, String(actor.sgid));
+    if (actor.ttyMajor === 0) return;
+    this.#builder.i64Number(id.ttyMajor, actor.ttyMajor);
+    this.#builder.i64Number(id.ttyMinor, actor.ttyMinor);
+  }
+
+  #writeProcess(event: ReportedEvent, context: RecordContext): void {
+    const { actor } = event;
+    const { info, ancestors } = context.entry;
+    const id = this.#id;
     this.#builder.i64Number(id.processPgid, actor.pgid);
     this.#builder.i64Number(id.processVpid, actor.vpid);
+    if (event.kind === "exit") this.#writeExit(event, context);
     this.#builder.i64Number(id.processSessionId, actor.sid);
     if (actor.loginUid !== AUDIT_UNSET) this.#builder.u64Number(id.processLoginUid, actor.loginUid);
     this.#builder.i64Number(id.processPpid, actor.ppid);
     this.#builder.i64Number(id.processTgid, actor.pid);
     this.#builder.i64Number(id.threadId, actor.tid);
     this.#text(id.threadName, actor.comm);
-    if (info.deleted) this.#builder.bool(id.executableDeleted, true);
-    if (info.memfd) this.#builder.bool(id.memfd, true);
+    this.#builder.keywords(
+      id.extAncestry,
+      ancestors.map((ancestor) => ancestor.entityId),
+    );
+    if (event.kind === "exec" && event.args.byteLength < event.argsSize) {
+      this.#builder.bool(id.argsTruncated, true);
+      this.#builder.markRecordTruncated();
+    }
+    this.#builder.bool(id.executableDeleted, info.deleted);
+    this.#builder.bool(id.memfd, info.memfd);
     this.#text(id.script, info.script);
     this.#text(id.cgroupPath, context.cgroupPath);
     this.#builder.u64(id.cgroupId, actor.cgroupId);
+  }
+
+  #writeExit(event: ExitEvent, context: RecordContext): void {
+    // As a shell tells it: 128 and the signal for a process that was killed.
+    this.#builder.i64Number(this.#id.exitCode, event.signal === 0 ? event.exitCode : 128 + event.signal);
+    if (event.signal !== 0) this.#builder.i64Number(this.#id.exitSignal, event.signal);
+    this.#builder.date(this.#id.processEnd, event.actor.timeNs + context.wallOffsetNs);
   }
 
   #writeParent(context: RecordContext): void {
@@ -235,54 +259,8 @@ export class RecordWriter {
     }
   }
 
-  #writeLineage(context: RecordContext): void {
-    const { ancestors } = context.entry;
-    const entityIds = ancestors.map((ancestor) => ancestor.entityId);
-    this.#builder.keywords(this.#id.extAncestry, entityIds);
-    const lines = ancestors.map(({ pid, name, executable }) => `${pid}\t${name.replaceAll("\t", " ")}\t${executable}`);
-    this.#builder.keywords(this.#id.kestrelAncestry, lines);
-  }
-
-  #writeExec(event: ExecEvent, info: ProcessInfo): void {
-    const id = this.#id;
-    const { args, count } = splitArguments(event.args);
-    this.#writeAction("start", "exec");
-    this.#text(id.processCommandLine, args.join(" "));
-    this.#builder.keywords(id.processArgs, args);
-    this.#builder.i64Number(id.processArgsCount, count);
-    if (event.args.byteLength < event.argsSize) {
-      this.#builder.bool(id.argsTruncated, true);
-      this.#builder.markRecordTruncated();
-    }
-    if ((event.actor.flags & Flag.PathCut) !== 0) this.#builder.markRecordTruncated();
-    if (!info.deleted) this.#builder.bool(id.executableDeleted, false);
-    if (!info.memfd) this.#builder.bool(id.memfd, false);
-  }
-
-  /** For events other than exec: the arguments the table kept. */
-  #writeKeptArguments(info: ProcessInfo): void {
-    this.#text(this.#id.processCommandLine, info.commandLine);
-    this.#builder.keywords(this.#id.processArgs, info.args);
-    this.#builder.i64Number(this.#id.processArgsCount, info.argsCount);
-  }
-
-  #writeExit(event: ExitEvent, context: RecordContext): void {
-    this.#writeAction("end", "end");
-    this.#writeKeptArguments(context.entry.info);
-    // As a shell tells it: 128 and the signal for a process that was killed.
-    this.#builder.i64Number(this.#id.exitCode, event.signal === 0 ? event.exitCode : 128 + event.signal);
-    if (event.signal !== 0) this.#builder.i64Number(this.#id.exitSignal, event.signal);
-    this.#builder.date(this.#id.processEnd, event.actor.timeNs + context.wallOffsetNs);
-  }
-
   #writeFile(event: FileEvent, context: RecordContext): void {
     const id = this.#id;
-    const { flags } = event.actor;
-    if ((flags & Flag.Created) !== 0) this.#writeAction("creation", "creation");
-    else if ((flags & Flag.Watched) !== 0) this.#writeAction("access", "open");
-    else this.#writeAction("change", "modification");
-    if ((flags & Flag.PathCut) !== 0) this.#builder.markRecordTruncated();
-    this.#writeKeptArguments(context.entry.info);
     const slash = event.path.lastIndexOf("/");
     const name = event.path.slice(slash + 1);
     const dot = name.lastIndexOf(".");
@@ -303,7 +281,6 @@ export class RecordWriter {
 
   #writeConnect(event: ConnectEvent): void {
     const id = this.#id;
-    this.#writeAction("start", "connection_attempted");
     const destination = unmapped(event.destination);
     const source = unmapped(event.source);
     if (source.some((byte) => byte !== 0)) this.#builder.ipBytes(id.sourceIp, source, 0, source.byteLength === 4 ? 4 : 16);
@@ -311,9 +288,34 @@ export class RecordWriter {
     this.#builder.ipBytes(id.destinationIp, destination, 0, destination.byteLength === 4 ? 4 : 16);
     this.#builder.i64Number(id.destinationPort, event.destinationPort);
     this.#text(id.networkTransport, TRANSPORTS.get(event.protocol));
-    this.#builder.keyword(id.networkIanaNumber, String(event.protocol));
     this.#builder.keyword(id.networkDirection, "egress");
     this.#builder.keyword(id.networkType, destination.byteLength === 4 ? "ipv4" : "ipv6");
+    this.#builder.keyword(id.networkIanaNumber, String(event.protocol));
+  }
+
+  #writeLineage(context: RecordContext): void {
+    const { ancestors } = context.entry;
+    if (ancestors.length === 0) return;
+    this.#builder.beginKeywords(this.#id.kestrelAncestry);
+    for (const { pid, name, executable } of ancestors) this.#builder.pushKeyword(`${pid}\t${name.replaceAll("\t", " ")}\t${executable}`);
+    this.#builder.endKeywords();
+  }
+}
+
+/** `event.type` and `event.action` as the public rules test them. */
+function actionOf(event: ReportedEvent): readonly [type: string, action: string] {
+  switch (event.kind) {
+    case "exec":
+      return ["start", "exec"];
+    case "fork":
+      return ["start", "fork"];
+    case "exit":
+      return ["end", "end"];
+    case "connect":
+      return ["start", "connection_attempted"];
+    case "file":
+      if ((event.actor.flags & Flag.Created) !== 0) return ["creation", "creation"];
+      return (event.actor.flags & Flag.Watched) !== 0 ? ["access", "open"] : ["change", "modification"];
   }
 }
 
