@@ -125,7 +125,7 @@ export class Agent implements AgentPort {
   }
 
   validateRule(text: RuleText): RuleCheck {
-    const { entry, diagnostics } = this.#check(undefined, text);
+    const { entry, diagnostics } = this.#check(null, text);
     return { ok: isOk(entry, diagnostics), ...(entry.rule === null ? {} : { id: entry.rule.id }), diagnostics };
   }
 
@@ -138,7 +138,7 @@ export class Agent implements AgentPort {
     return { ok: true, id, diagnostics };
   }
 
-  #check(id: string | undefined, text: RuleText): { readonly entry: BookEntry; readonly diagnostics: readonly Diagnostic[] } {
+  #check(id: string | null, text: RuleText): { readonly entry: BookEntry; readonly diagnostics: readonly Diagnostic[] } {
     const entry = uploadedEntry(id, text, this.#parts.registry);
     const more = entry.rule === null ? [] : checkUserRule(entry.rule, this.#parts.registry);
     return { entry, diagnostics: [...entry.diagnostics, ...more] };

@@ -41,10 +41,11 @@ export function uploadedEntries(store: Store, registry: SchemaRegistry): BookEnt
   return store.rules().map(({ id, format, text }) => uploadedEntry(id, { format: wireFormat(format as RuleFormat), text }, registry));
 }
 
-/** One uploaded text as an entry; broken texts and texts of another id are entries with findings. */
-export function uploadedEntry(id: string, { format, text }: RuleText, registry: SchemaRegistry): BookEntry {
-  const { entries } = parseRuleText(text, { file: `${id}.${format}`, format, registry });
+/** One uploaded text as an entry; broken texts and texts of another id are entries with findings. Without an id the rule's own counts. */
+export function uploadedEntry(wanted: string | null, { format, text }: RuleText, registry: SchemaRegistry): BookEntry {
+  const { entries } = parseRuleText(text, { file: `${wanted ?? "rule"}.${format}`, format, registry });
   const [entry] = entries;
+  const id = wanted ?? entry?.id ?? "";
   const base = { id, origin: "api" as const, format, text };
   if (entry === undefined) return { ...base, rule: null, diagnostics: [finding("no-rule", "The text holds no rule")] };
   if (entries.length > 1) {

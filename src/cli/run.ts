@@ -1,5 +1,5 @@
 // kestrel run: the live agent. Sensors → bus → rules → terminal, store, API; ends cleanly on SIGTERM and SIGINT.
-import { loadOrCreateToken, type RunningServer, type SensorStatus, startServer } from "#api";
+import { type AlertReader, loadOrCreateToken, type RunningServer, type SensorStatus, startServer } from "#api";
 import { createLog, KestrelError, type Log, type RecordSink, ReplaySource, type Source, SystemClock } from "#core";
 import { EbpfSource } from "#ebpf";
 import { Engine } from "#engine";
@@ -13,7 +13,7 @@ import { RecordingSink } from "./recording-sink.ts";
 import { type BookEntry, builtinEntries, fileEntries, uploadedEntries } from "./rule-book.ts";
 import { registryFrom } from "./schema-file.ts";
 import { stopSignal } from "./stop-signal.ts";
-import { StoredAlerts } from "./stored-alerts.ts";
+import { alertReader } from "./stored-alerts.ts";
 import { TerminalSink } from "./terminal-sink.ts";
 
 const DEFAULT_LISTEN = "127.0.0.1:8490";
@@ -55,12 +55,12 @@ async function start(args: Arguments): Promise<Running> {
   const clock = new SystemClock();
   const data = openDataDirectory(args.text("data") ?? defaultDataPath());
   const store = openStore(data, log);
-  const alerts = new StoredAlerts(store, new StoreSink(store));
+  const storeSink = new StoreSink(store);
   const engine = new Engine({
     registry,
     clock,
     log,
-    sinks: [alerts, new TerminalSink(args.has("json"))],
+    sinks: [storeSink, new TerminalSink(args.has("json"))],
     partitions: args.number("partitions", 1, { least: 1, most: PARTITIONS_MAX }),
     backend: backendOf(args),
     whenFull: "drop",
@@ -85,7 +85,7 @@ async function start(args: Arguments): Promise<Running> {
   const recordPath = args.text("record");
   const recording = recordPath === undefined ? undefined : new RecordingSink(recordPath, { registry, next: engine.input, log });
   const watching = await startWatching(source, recording ?? engine.input, { registry, log });
-  const server = serve(args, { agent, alerts, clock, log, data });
+  const server = serve(args, { agent, alerts: alertReader(store, storeSink), clock, log, data });
   return {
     log,
     armed,
@@ -96,7 +96,6 @@ async function start(args: Arguments): Promise<Running> {
       await engine.close();
       recording?.close();
       await server.stop();
-      alerts.close();
       store.close();
     },
   };
@@ -170,7 +169,7 @@ function serve(
   args: Arguments,
   parts: {
     readonly agent: Agent;
-    readonly alerts: StoredAlerts;
+    readonly alerts: AlertReader;
     readonly clock: SystemClock;
     readonly log: Log;
     readonly data: DataDirectory;
