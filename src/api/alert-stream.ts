@@ -7,13 +7,13 @@ import type { AlertReader, StoredAlert } from "./ports.ts";
 /** Media type of a stream. */
 export const STREAM_MEDIA_TYPE = "text/event-stream";
 /** Most clients at a time. */
-export const STREAM_CLIENTS_MAX = 64;
+const STREAM_CLIENTS_MAX = 64;
 /** Most alerts waiting for one client. */
-export const STREAM_QUEUE_MAX = 1024;
+const STREAM_QUEUE_MAX = 1024;
 /** Most characters waiting for one client; a single larger alert still passes. */
-export const STREAM_QUEUE_CHARS_MAX: number = 8 << 20;
+const STREAM_QUEUE_CHARS_MAX: number = 8 << 20;
 /** A comment is sent after this time without an alert, so that both sides notice a dead connection. */
-export const HEARTBEAT_MS = 15_000;
+const HEARTBEAT_MS = 15_000;
 /** A client that takes nothing for this many heartbeats is disconnected. */
 const STALLED_BEATS_MAX = 4;
 /** Alerts read from the store at a time while catching up. */
@@ -187,7 +187,6 @@ class StreamClient {
     }
     let text = "";
     for (const alert of alerts) {
-      if (alert.position <= this.#position) continue;
       this.#position = alert.position;
       this.#events.sent();
       text += `event: alert\nid: ${alert.position}\ndata: ${alert.json}\n\n`;

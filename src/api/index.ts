@@ -2,7 +2,6 @@
 export { type Api, type ApiOptions, createApi } from "./app.ts";
 export { type Contract, contract } from "./contract.ts";
 export { isLoopback, type ListenAddress, parseListen } from "./listen.ts";
-export { buildOpenApi } from "./openapi.ts";
 export type {
   AgentPort,
   AgentStatus,

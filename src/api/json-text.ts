@@ -1,4 +1,4 @@
-// Wire JSON: exact 64-bit integers, and texts that are JSON already (stored alerts), which are sent as they are instead of being read and printed again.
+// Wire JSON. Stored alerts are JSON texts already and are sent as they are: not read and printed again, and their 64-bit integers stay exact.
 import type { WireAlert } from "./wire.ts";
 
 /** A text that is one line of JSON. */
@@ -13,7 +13,6 @@ export function alertFromText(text: string): WireAlert {
 
 /** Prints a body. Members that are `undefined` are left out. */
 export function printJson(value: unknown): string {
-  if (typeof value === "bigint") return value.toString();
   if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
   if (value instanceof JsonText) return value.text;
   if (Array.isArray(value)) return `[${value.map(printJson).join(",")}]`;

@@ -5,9 +5,6 @@ import type { Diagnostic, Severity } from "#schema";
 /** Text forms a rule can be sent in. `eql` is a query with `// key: value` lines before it. */
 export type RuleFormat = "yaml" | "json" | "eql" | "toml";
 
-/** Every {@link RuleFormat}. */
-export const RULE_FORMATS: readonly RuleFormat[] = ["yaml", "json", "eql", "toml"];
-
 /** Where a rule stands: `armed` rules see events; the others say why not. */
 export type RuleState = "armed" | "disabled" | "quarantined" | "invalid";
 

@@ -108,11 +108,9 @@ export interface WireStatus {
 }
 
 /** Most characters of one rule text. */
-export const RULE_TEXT_MAX: number = 1 << 20;
+const RULE_TEXT_MAX: number = 1 << 20;
 /** Longest rule id. */
-export const RULE_ID_MAX = 200;
-/** Most alerts of one page. */
-export const ALERT_PAGE_MAX = 1000;
+const RULE_ID_MAX = 200;
 
 /** Media types of a body that is a rule's text as it is, and the form that text is in. */
 export const RULE_MEDIA_TYPES: Readonly<Record<string, WireRuleFormat>> = {
