@@ -40,6 +40,8 @@ export interface DecodeProblem {
   readonly message: string;
 }
 
+const INPUT_BYTES_KEPT: number = 256 << 10;
+
 /** Longest line that is decoded. */
 export const LINE_BYTES_MAX: number = 8 << 20;
 
@@ -63,7 +65,7 @@ export class JsonDecoder {
   /** Line number, modulo 2³², in which a slot was set last: a second value in one line is kept beside the first. */
   readonly #setInLine: Uint32Array;
   #line = 0;
-  #input: Uint8Array = new Uint8Array(64 << 10);
+  readonly #input = new Uint8Array(INPUT_BYTES_KEPT);
   readonly #encoder = new TextEncoder();
   #category = CATEGORY_NONE;
   #timeKnown = false;
@@ -97,16 +99,19 @@ export class JsonDecoder {
   /** Decodes a line of text. The record's bytes in `builder`, or why there is none. */
   decode(line: string): number | DecodeProblem {
     if (line.length > LINE_BYTES_MAX) return tooLong(line.length);
-    if (this.#input.length < line.length * 3) this.#input = new Uint8Array(line.length * 3);
-    const { written } = this.#encoder.encodeInto(line, this.#input);
-    return this.#decode(this.#input, 0, written);
+    // A rare long line does not leave its buffer behind.
+    const input = line.length * 3 > INPUT_BYTES_KEPT ? new Uint8Array(line.length * 3) : this.#input;
+    const { written } = this.#encoder.encodeInto(line, input);
+    return this.#decode(input, 0, written);
   }
 
   /** Decodes a line of bytes; broken UTF-8 becomes U+FFFD. */
   decodeBytes(bytes: Uint8Array, from: number, to: number): number | DecodeProblem {
     if (to - from > LINE_BYTES_MAX) return tooLong(to - from);
+    const timeUnknown = this.#timeUnknownCount;
     const result = this.#decode(bytes, from, to);
     if (this.#scanner.high < 0x80 || isUtf8(bytes.subarray(from, to))) return result;
+    this.#timeUnknownCount = timeUnknown;
     return this.decode(repairUtf8(bytes, from, to - from));
   }
 

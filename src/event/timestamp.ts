@@ -2,12 +2,14 @@
 import { type DateWords, millisToWords, secondsToWords } from "./date.ts";
 
 /**
- * Unit of a numeric timestamp. `100ns` are Windows file times, counted from 1601. `auto` goes by the number: with a fraction, seconds;
- * else what fits a date as milliseconds, then microseconds, then `100ns`, then nanoseconds.
+ * Unit of a numeric timestamp. `100ns` are Windows file times, counted from 1601. `auto` goes by the number: with a fraction, and from
+ * 10⁹ to 9·10⁹ (the years 2001 to 2262), seconds; else what fits a date as milliseconds, then microseconds, `100ns`, nanoseconds.
  */
 export type TimestampUnit = "auto" | "s" | "ms" | "us" | "100ns" | "ns";
 
 // Largest counts that still are dates within 64-bit nanoseconds.
+const SECONDS_MIN = 1_000_000_000;
+const SECONDS_MAX = 9_223_372_035;
 const MILLIS_MAX = 9_223_372_036_854;
 const MICROS_MAX = 9_223_372_036_854_000;
 const FILETIME_MAX = 1_000_000_000_000_000_000n;
@@ -24,7 +26,7 @@ export function numberToWords(value: number, unit: TimestampUnit, out: DateWords
     return secondsToWords(seconds, Math.min(999_999_999, Math.round((value / perSecond - seconds) * 1e9)), out);
   }
   const size = Math.abs(value);
-  if (unit === "s") return secondsToWords(value, 0, out);
+  if (unit === "s" || (unit === "auto" && value >= SECONDS_MIN && value <= SECONDS_MAX)) return secondsToWords(value, 0, out);
   if (unit === "ms" || (unit === "auto" && size <= MILLIS_MAX)) return size <= MILLIS_MAX && millisToWords(value, out);
   if (unit === "us" || (unit === "auto" && size <= MICROS_MAX)) {
     const seconds = Math.floor(value / 1e6);

@@ -1,6 +1,9 @@
-// Figures of the event room: building a record, decoding and encoding JSON, `.klog` writing and reading. Fixed input; run with
-// `bun test/bench/event.bench.ts`.
-import { encodeJson, JsonDecoder, RecordBuilder, RecordView } from "#event";
+// Figures of the event room: building a record, decoding and encoding JSON, reading lines, `.klog` writing and reading. Fixed input; alone
+// with `bun test/bench/event.bench.ts`.
+import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { encodeJson, JsonDecoder, KlogReader, KlogWriter, RecordBuilder, RecordView, readLineChunks } from "#event";
 import { SchemaRegistry } from "#schema";
 
 const registry = new SchemaRegistry();
@@ -23,15 +26,25 @@ const EVENT = {
 const LINE = JSON.stringify(EVENT);
 const BYTES = new TextEncoder().encode(LINE);
 
-/** One measurement: the best of several rounds, in nanoseconds a turn. */
-export function measure(name: string, turns: number, run: (turn: number) => void): { readonly name: string; readonly ns: number } {
+/** One figure. */
+export interface Figure {
+  readonly name: string;
+  readonly value: number;
+  readonly unit: string;
+}
+
+const ROUNDS = 7;
+const FILE_EVENTS = 50_000;
+
+// The best of several rounds, in nanoseconds a turn.
+function measure(name: string, turns: number, run: (turn: number) => void): Figure {
   let best = Number.POSITIVE_INFINITY;
-  for (let round = 0; round < 7; round++) {
+  for (let round = 0; round < ROUNDS; round++) {
     const start = Bun.nanoseconds();
     for (let turn = 0; turn < turns; turn++) run(turn);
     best = Math.min(best, (Bun.nanoseconds() - start) / turns);
   }
-  return { name, ns: best };
+  return { name, value: Math.round(best), unit: "ns" };
 }
 
 const builder = new RecordBuilder();
@@ -66,17 +79,63 @@ function build(turn: number): void {
 
 const decoder = new JsonDecoder(registry);
 const view = new RecordView();
-const results = [
-  measure("build a record of 10 fields", 50_000, build),
-  measure(`JSON.parse alone, ${BYTES.length} bytes`, 20_000, () => JSON.parse(LINE)),
-  measure("decode a line of text", 20_000, () => decoder.decode(LINE)),
-  measure("decode a line of bytes", 20_000, () => decoder.decodeBytes(BYTES, 0, BYTES.length)),
-];
-const size = decoder.decode(LINE) as number;
-const record = decoder.builder.bytes.slice(0, size);
-results.push(measure(`encode a record of ${size} bytes`, 10_000, () => encodeJson(view.reset(record, 0), registry)));
-results.push(measure("read one string by id", 50_000, () => view.string(ids.commandLine)));
 
-for (const { name, ns } of results) {
-  console.log(`${name.padEnd(40)} ${ns.toFixed(0).padStart(7)} ns ${(1e9 / ns).toFixed(0).padStart(9)}/s`);
+function inMemory(): Figure[] {
+  const size = decoder.decode(LINE) as number;
+  const record = decoder.builder.bytes.slice(0, size);
+  return [
+    measure("build a record of 10 fields", 50_000, build),
+    measure(`JSON.parse alone, ${BYTES.length} bytes`, 20_000, () => JSON.parse(LINE)),
+    measure(`decode ${BYTES.length} bytes of JSON to a record`, 20_000, () => decoder.decodeBytes(BYTES, 0, BYTES.length)),
+    measure("decode the same from text", 20_000, () => decoder.decode(LINE)),
+    measure(`encode a record of ${size} bytes`, 10_000, () => encodeJson(view.reset(record, 0), registry)),
+    measure("read one string by id", 50_000, () => view.string(ids.commandLine)),
+  ];
+}
+
+const perSecond = (count: number, startNs: number): number => Math.round((count * 1e9) / (Bun.nanoseconds() - startNs));
+
+async function throughFiles(directory: string): Promise<Figure[]> {
+  const figures: Figure[] = [];
+  const lines = join(directory, "events.jsonl");
+  writeFileSync(lines, `${LINE}\n`.repeat(FILE_EVENTS));
+  let start = Bun.nanoseconds();
+  for await (const { bytes, from, to, numbers } of readLineChunks(lines)) {
+    for (let index = 0; index < numbers.length; index++) decoder.decodeBytes(bytes, from[index]!, to[index]!);
+  }
+  const events = perSecond(FILE_EVENTS, start);
+  figures.push({ name: "JSON lines of a file to records", value: events, unit: "events/s" });
+  figures.push({ name: "the same in bytes", value: Math.round((events * (BYTES.length + 1)) / 1e6), unit: "MB/s" });
+  for (const compress of [true, false]) {
+    const kind = compress ? "compressed" : "plain";
+    const path = join(directory, `${kind}.klog`);
+    const size = decoder.decode(LINE) as number;
+    const writer = KlogWriter.open(path, registry, { compress });
+    start = Bun.nanoseconds();
+    for (let count = 0; count < FILE_EVENTS; count++) writer.append(decoder.builder.bytes, 0, size);
+    writer.close();
+    figures.push({ name: `.klog write, ${kind}`, value: perSecond(FILE_EVENTS, start), unit: "events/s" });
+    figures.push({ name: `.klog size of an event, ${kind}`, value: Math.round(statSync(path).size / FILE_EVENTS), unit: "bytes" });
+    const reader = KlogReader.open(path, registry);
+    start = Bun.nanoseconds();
+    let count = 0;
+    for (let block = reader.next(); block !== undefined; block = reader.next()) count += block.count;
+    reader.close();
+    figures.push({ name: `.klog read and check, ${kind}`, value: perSecond(count, start), unit: "events/s" });
+  }
+  return figures;
+}
+
+/** Measures everything here. */
+export async function eventFigures(): Promise<readonly Figure[]> {
+  const directory = mkdtempSync(join(tmpdir(), "kestrel-bench-"));
+  try {
+    return [...inMemory(), ...(await throughFiles(directory))];
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+if (import.meta.main) {
+  for (const { name, value, unit } of await eventFigures()) console.log(`${name.padEnd(44)} ${String(value).padStart(10)} ${unit}`);
 }

@@ -218,6 +218,8 @@ const TIMES: readonly (readonly [value: string, unit: "auto" | "s" | "ms" | "us"
   [`"2300-01-01T00:00:00Z"`, "auto", undefined],
   [`1714557600123`, "auto", 1_714_557_600_123_000_000n],
   [`"1714557600123"`, "auto", 1_714_557_600_123_000_000n],
+  [`1714557600`, "auto", 1_714_557_600_000_000_000n],
+  [`999999999`, "auto", 999_999_999_000_000n],
   [`1714557600.25`, "auto", 1_714_557_600_250_000_000n],
   [`1714557600123456`, "auto", 1_714_557_600_123_456_000n],
   [`1714557600123456789`, "auto", 1_714_557_600_123_456_789n],
@@ -283,6 +285,18 @@ const BAD: readonly (readonly [line: string, message: RegExp])[] = [
 
 for (const [line, message] of BAD) test(`no event: ${line}`, () => expect(problemOf(line)).toMatch(message));
 
+test("megabytes of digits are read in linear time", () => {
+  const digits = "9".repeat(3 << 20);
+  for (const line of [
+    `{"process":{"pid":${digits}}}`,
+    `{"dns":{"answers":[{"ttl":${digits}}]},"event":{"category":[${digits}]}}`,
+    `{"@timestamp":${digits}}`,
+  ]) {
+    encodeJson(decode(line), registry);
+  }
+  encodeJson(decode(`{"odd":${"9".repeat(200_000)}}`), registry);
+});
+
 test("depth bombs and giant lines are answers", () => {
   expect(problemOf(`{"a":${"[".repeat(100_000)}`)).toMatch(/nesting is deeper than 128/);
   expect(problemOf(`{"a":${'{"a":'.repeat(100_000)}`)).toMatch(/nesting is deeper than 128/);
@@ -301,8 +315,10 @@ test("a line of thousands of fields and names keeps what fits and says that some
 
 test("bytes that are no UTF-8 become U+FFFD wherever they stand", () => {
   const bytes = new TextEncoder().encode('{"process":{"name":"a?b"},"odd":"c?"}').map((byte) => (byte === 0x3f ? 0xff : byte));
+  const unknown = decoder.timeUnknownCount;
   const size = decoder.decodeBytes(bytes, 0, bytes.length);
   expect(size).toBeNumber();
+  expect(decoder.timeUnknownCount).toBe(unknown + 1);
   view.reset(decoder.builder.bytes, 0);
   expect(encodeJson(view, registry)).toEqual({ process: { name: "a\ufffdb" }, odd: "c\ufffd" });
 });
