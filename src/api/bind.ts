@@ -18,7 +18,7 @@ import { printJson } from "./json-text.ts";
 import { Problem } from "./problem.ts";
 
 /** What a handler can do beside answering: header fields of the answer. */
-export interface AnswerContext {
+interface AnswerContext {
   readonly headers: Headers;
 }
 

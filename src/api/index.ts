@@ -1,7 +1,7 @@
 // Door of the API room: the HTTP server with its contract, live stream and page. Knows the agent and the store only through the ports below.
-export { type Api, type ApiOptions, createApi } from "./app.ts";
+export { type Api, createApi } from "./app.ts";
 export { type Contract, contract } from "./contract.ts";
-export { isLoopback, type ListenAddress, parseListen } from "./listen.ts";
+export { isLoopback, parseListen } from "./listen.ts";
 export type {
   AgentPort,
   AgentStatus,
@@ -9,7 +9,6 @@ export type {
   AlertReader,
   RuleCheck,
   RuleDetail,
-  RuleFormat,
   RuleOrigin,
   RuleState,
   RuleSummary,
@@ -18,4 +17,4 @@ export type {
   StoredAlert,
 } from "./ports.ts";
 export { type RunningServer, type ServerOptions, startServer } from "./server.ts";
-export { loadOrCreateToken, type TokenFile } from "./token-file.ts";
+export { loadOrCreateToken } from "./token-file.ts";

@@ -3,7 +3,7 @@ import type { MetricFamily } from "#core";
 import type { Diagnostic, Severity } from "#schema";
 
 /** Text forms a rule can be sent in. `eql` is a query with `// key: value` lines before it. */
-export type RuleFormat = "yaml" | "json" | "eql" | "toml";
+type RuleFormat = "yaml" | "json" | "eql" | "toml";
 
 /** Where a rule stands: `armed` rules see events; the others say why not. */
 export type RuleState = "armed" | "disabled" | "quarantined" | "invalid";

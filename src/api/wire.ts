@@ -10,7 +10,7 @@ export interface ErrorBody {
 }
 
 /** Severity on the wire. */
-export type WireSeverity = "low" | "medium" | "high" | "critical";
+type WireSeverity = "low" | "medium" | "high" | "critical";
 
 /** One finding of the compiler. */
 export interface WireDiagnostic {
