@@ -130,17 +130,19 @@ class MaskWriter {
     this.#words = words;
   }
 
-  #mask(holds: (predicate: number) => boolean): number {
-    const bits = new Uint32Array(this.#words);
-    for (let predicate = 0; predicate < this.#roots.length; predicate++) {
-      if (holds(predicate)) bits[predicate >>> 5] = bits[predicate >>> 5]! | (1 << (predicate & 31));
-    }
+  #mask(bits: Uint32Array): number {
     const key = bits.join();
     const known = this.#known.get(key);
     if (known !== undefined) return known;
     const address = this.#layout.pool.words(bits);
     this.#known.set(key, address);
     return address;
+  }
+
+  #bitsOf(predicates: Iterable<number>): Uint32Array {
+    const bits = new Uint32Array(this.#words);
+    for (const predicate of predicates) bits[predicate >>> 5] = bits[predicate >>> 5]! | (1 << (predicate & 31));
+    return bits;
   }
 
   /** { count, mask of category 0 and of those beyond, mask of each category }. */
@@ -152,22 +154,19 @@ class MaskWriter {
     const count = Math.max(CATEGORY_SEVERAL, ...wanted.map((id) => id ?? 0)) + 1;
     const addresses = Array.from({ length: count }, (_, id) => {
       const open = id === CATEGORY_OTHER || id === CATEGORY_SEVERAL;
-      return this.#mask((predicate) => open || wanted[predicate] === undefined || wanted[predicate] === id);
+      const predicates = [...wanted.keys()].filter((predicate) => open || wanted[predicate] === undefined || wanted[predicate] === id);
+      return this.#mask(this.#bitsOf(predicates));
     });
     return this.#layout.pool.words([count, ...addresses]);
   }
 
   guards(): { readonly address: number; readonly count: number } {
     const byTable = new Map<string, Map<number, ReadonlySet<number>>>();
+    const known = new Map<ConditionNode, Requirements>();
     for (const [predicate, root] of this.#roots.entries()) {
-      for (const part of conjuncts(root)) {
-        const member = membership(part);
-        if (member === undefined) continue;
-        const key = tableKey(member.field.fieldId, member.folded);
+      for (const [key, ids] of requirements(root, this.#layout, known)) {
         const wanted = byTable.get(key) ?? new Map<number, ReadonlySet<number>>();
-        byTable.set(key, wanted);
-        const ids = new Set(this.#layout.ids(member));
-        if (ids.size < (wanted.get(predicate)?.size ?? Number.POSITIVE_INFINITY)) wanted.set(predicate, ids);
+        byTable.set(key, wanted.set(predicate, ids));
       }
     }
     const chosen = [...byTable].sort(([, a], [, b]) => b.size - a.size).slice(0, GUARDS_MAX);
@@ -177,13 +176,54 @@ class MaskWriter {
       const table = this.#layout.facts.tables.get(key)!;
       bytesLeft -= (table.ids.size + 1) * this.#words * 4;
       if (bytesLeft < 0) break;
-      const addresses = Array.from({ length: table.ids.size + 1 }, (_, id) => {
-        return this.#mask((predicate) => wanted.get(predicate)?.has(id) ?? true);
-      });
-      guards.push(this.#layout.slot(table.fieldId), table.folded ? 1 : 0, this.#layout.pool.words(addresses), 0);
+      guards.push(this.#layout.slot(table.fieldId), table.folded ? 1 : 0, this.#masksById(table.ids.size, wanted), 0);
     }
     return { address: this.#layout.pool.words(guards), count: guards.length / 4 };
   }
+
+  /** Addresses of the masks of the ids from 0 on: who asks for nothing, and who asks for this id among others. */
+  #masksById(ids: number, wanted: ReadonlyMap<number, ReadonlySet<number>>): number {
+    const indifferent = [...this.#roots.keys()].filter((predicate) => !wanted.has(predicate));
+    const asking = Array.from({ length: ids + 1 }, (): number[] => []);
+    for (const [predicate, wantedIds] of wanted) for (const id of wantedIds) asking[id]!.push(predicate);
+    const base = this.#bitsOf(indifferent);
+    const addresses = asking.map((predicates) => {
+      const own = this.#bitsOf(predicates);
+      return this.#mask(own.map((word, index) => word | base[index]!));
+    });
+    return this.#layout.pool.words(addresses);
+  }
+}
+
+/** For a constant table the ids of which a field must have one. */
+type Requirements = ReadonlyMap<string, ReadonlySet<number>>;
+
+/**
+ * What must hold for a condition to be true. Of a conjunction every part must, of a disjunction what all parts have in common; of requirements on one
+ * table the smallest set is kept.
+ */
+function requirements(node: ConditionNode, layout: ProgramLayout, known: Map<ConditionNode, Requirements>): Requirements {
+  const done = known.get(node);
+  if (done !== undefined) return done;
+  const result = new Map<string, ReadonlySet<number>>();
+  const member = membership(node);
+  if (member !== undefined) result.set(tableKey(member.field.fieldId, member.folded), new Set(layout.ids(member)));
+  if (node.kind === "and") {
+    for (const operand of node.operands) {
+      for (const [key, ids] of requirements(operand, layout, known)) {
+        if (ids.size < (result.get(key)?.size ?? Number.POSITIVE_INFINITY)) result.set(key, ids);
+      }
+    }
+  }
+  if (node.kind === "or") {
+    const [first, ...others] = node.operands.map((operand) => requirements(operand, layout, known));
+    for (const [key, ids] of first!) {
+      const parts = others.map((other) => other.get(key));
+      if (parts.every((part) => part !== undefined)) result.set(key, new Set([...ids, ...parts.flatMap((part) => [...part!])]));
+    }
+  }
+  known.set(node, result);
+  return result;
 }
 
 /** Conditions that must all be true for this one to be true. */
