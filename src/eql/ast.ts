@@ -32,11 +32,11 @@ export interface CallExpression extends Range {
   readonly nameRange: Range;
 }
 
+/** `first` and then each term in turn, from left to right: a chain of one precedence. */
 export interface ArithmeticExpression extends Range {
   readonly kind: "arithmetic";
-  readonly operator: "+" | "-" | "*" | "/" | "%";
-  readonly left: Expression;
-  readonly right: Expression;
+  readonly first: Expression;
+  readonly rest: readonly { readonly operator: "+" | "-" | "*" | "/" | "%"; readonly operand: Expression }[];
 }
 
 export interface NegateExpression extends Range {

@@ -37,5 +37,5 @@ export function compileRuleSet(
 
 /** Findings about one query, without making code: all that compileRuleSet would find. */
 export function checkQuery(source: QuerySource, registry: SchemaRegistry): readonly Diagnostic[] {
-  return lowerQuery(source, registry, new IrBuilder()).diagnostics;
+  return lowerQuery(source, registry, new IrBuilder(), "look").diagnostics;
 }

@@ -4,8 +4,8 @@ import type { ConditionNode, IrBuilder, ValueNode } from "./ir.ts";
 import { evaluateCondition, evaluateValue, NO_EVENT } from "./reference.ts";
 
 const EMPTY = { event: NO_EVENT, variables: [] };
-/** Longest text a fold may make: folding must not turn a short query into a huge module. */
-const FOLDED_TEXT_MAX: number = 64 << 10;
+/** Most text in the operands of a fold: the evaluator is quadratic, and what it makes must not turn a short query into a huge module. */
+const FOLDED_TEXT_MAX = 1024;
 
 /** The node, or the constant it stands for. */
 export function foldValue(builder: IrBuilder, node: ValueNode): ValueNode {
@@ -30,7 +30,16 @@ export function foldValue(builder: IrBuilder, node: ValueNode): ValueNode {
 
 function foldStrict(builder: IrBuilder, node: ValueNode, operands: readonly ValueNode[]): ValueNode {
   if (operands.some((operand) => operand.kind === "null")) return builder.nullValue(node.type);
-  return operands.every((operand) => operand.kind === "const") ? constantOf(builder, node) : node;
+  return canFold(operands) ? constantOf(builder, node) : node;
+}
+
+function canFold(operands: readonly ValueNode[]): boolean {
+  let length = 0;
+  for (const operand of operands) {
+    if (operand.kind !== "const") return false;
+    if (typeof operand.value === "string") length += operand.value.length;
+  }
+  return length <= FOLDED_TEXT_MAX;
 }
 
 function foldArray(builder: IrBuilder, node: ValueNode, array: ValueNode): ValueNode {
@@ -41,7 +50,7 @@ function foldArray(builder: IrBuilder, node: ValueNode, array: ValueNode): Value
 function constantOf(builder: IrBuilder, node: ValueNode): ValueNode {
   const [value] = evaluateValue(node, EMPTY);
   if (value === undefined) return builder.nullValue(node.type);
-  return typeof value === "string" && value.length > FOLDED_TEXT_MAX ? node : builder.constant(node.type, value);
+  return builder.constant(node.type, value);
 }
 
 /** The node, or the truth it stands for. */
@@ -68,5 +77,5 @@ export function foldCondition(builder: IrBuilder, node: ConditionNode): Conditio
 
 function foldAtom(builder: IrBuilder, node: ConditionNode, operands: readonly ValueNode[]): ConditionNode {
   if (operands.some((operand) => operand.kind === "null")) return builder.truth(null);
-  return operands.every((operand) => operand.kind === "const") ? builder.truth(evaluateCondition(node, EMPTY)) : node;
+  return canFold(operands) ? builder.truth(evaluateCondition(node, EMPTY)) : node;
 }

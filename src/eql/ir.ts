@@ -25,6 +25,8 @@ interface Base {
   readonly id: number;
   /** Bit i set: the node mentions lambda variable i from outside; such a node has no value of its own. 0: closed. */
   readonly free: number;
+  /** Nodes on the longest way down to a leaf, this one included. */
+  readonly depth: number;
 }
 
 interface ValueBase extends Base {
@@ -302,10 +304,12 @@ export type ConditionNode =
 
 export type IrNode = ValueNode | ConditionNode;
 
+/** Most nodes on a way from a query's root to a leaf: what back ends may recurse over. */
+export const IR_DEPTH_MAX = 128;
 /** Most lambdas inside one another. */
 export const LAMBDA_DEPTH_MAX = 16;
 
-type Fields<N extends IrNode> = Omit<N, "id" | "free" | "kind">;
+type Fields<N extends IrNode> = Omit<N, "id" | "free" | "depth" | "kind">;
 
 /** Makes and shares nodes. One builder for one rule set. */
 export class IrBuilder {
@@ -317,124 +321,118 @@ export class IrBuilder {
   }
 
   constant(type: ValueType, value: ConstantValue): ConstNode {
-    return this.#make(`${type} ${typeof value} ${Object.is(value, -0) ? "-0" : String(value)}`, 0, (base) => {
+    return this.#make(`${type} ${typeof value} ${Object.is(value, -0) ? "-0" : String(value)}`, [], (base) => {
       return { ...base, kind: "const", type, value };
     });
   }
 
   nullValue(type: ValueType): NullNode {
-    return this.#make(`null ${type}`, 0, (base) => ({ ...base, kind: "null", type }));
+    return this.#make(`null ${type}`, [], (base) => ({ ...base, kind: "null", type }));
   }
 
   field(fields: Omit<Fields<FieldNode>, "type">): FieldNode {
     const type = elementType(fields.fieldType);
-    return this.#make(`field ${fields.fieldId}`, 0, (base) => ({ ...base, kind: "field", ...fields, type }));
+    return this.#make(`field ${fields.fieldId}`, [], (base) => ({ ...base, kind: "field", ...fields, type }));
   }
 
   element(field: FieldNode, index: number): ElementNode {
-    return this.#make(`element ${field.id} ${index}`, 0, (base) => ({ ...base, kind: "element", type: field.type, field, index }));
+    return this.#make(`element ${field.id} ${index}`, [field], (base) => ({ ...base, kind: "element", type: field.type, field, index }));
   }
 
   variable(index: number, type: ValueType): VariableNode {
-    return this.#make(`variable ${index} ${type}`, 1 << index, (base) => ({ ...base, kind: "variable", type, index }));
+    return this.#make(`variable ${index} ${type}`, [], (base) => ({ ...base, free: 1 << index, kind: "variable", type, index }));
   }
 
   arithmetic(fields: Fields<ArithmeticNode>): ArithmeticNode {
     const { type, operator, left, right } = fields;
     const key = `arithmetic ${type} ${operator} ${left.id} ${right.id}`;
-    return this.#make(key, left.free | right.free, (base) => ({ ...base, kind: "arithmetic", ...fields }));
+    return this.#make(key, [left, right], (base) => ({ ...base, kind: "arithmetic", ...fields }));
   }
 
   convert(conversion: Conversion, value: ValueNode): ConvertNode {
     const type = CONVERSION_RESULT[conversion];
-    return this.#make(`${conversion} ${value.id}`, value.free, (base) => ({ ...base, kind: "convert", type, conversion, value }));
+    return this.#make(`${conversion} ${value.id}`, [value], (base) => ({ ...base, kind: "convert", type, conversion, value }));
   }
 
   call(name: FunctionName, operands: readonly ValueNode[], folded = false): CallNode {
     const type = FUNCTION_RESULT[name];
     const key = `call ${name} ${folded} ${idsOf(operands)}`;
-    return this.#make(key, freeOf(operands), (base) => ({ ...base, kind: "call", type, name, folded, operands }));
+    return this.#make(key, operands, (base) => ({ ...base, kind: "call", type, name, folded, operands }));
   }
 
   withDefault(value: ValueNode, fallback: ValueNode): DefaultNode {
-    return this.#make(`default ${value.id} ${fallback.id}`, value.free | fallback.free, (base) => {
+    return this.#make(`default ${value.id} ${fallback.id}`, [value, fallback], (base) => {
       return { ...base, kind: "default", type: value.type, value, fallback };
     });
   }
 
   truthValue(condition: ConditionNode): TruthValueNode {
-    return this.#make(`truthValue ${condition.id}`, condition.free, (base) => ({ ...base, kind: "truthValue", type: "bool", condition }));
+    return this.#make(`truthValue ${condition.id}`, [condition], (base) => ({ ...base, kind: "truthValue", type: "bool", condition }));
   }
 
   arrayCount(array: ValueNode, index: number, body: ConditionNode): ArrayCountNode {
-    const free = array.free | (body.free & ~(1 << index));
-    return this.#make(`arrayCount ${array.id} ${index} ${body.id}`, free, (base) => {
-      return { ...base, kind: "arrayCount", type: "int", array, index, body };
+    return this.#make(`arrayCount ${array.id} ${index} ${body.id}`, [array, body], (base) => {
+      return { ...base, free: base.free & ~(1 << index), kind: "arrayCount", type: "int", array, index, body };
     });
   }
 
   truth(value: boolean | null): TruthNode {
-    return this.#make(`truth ${value}`, 0, (base) => ({ ...base, kind: "truth", value }));
+    return this.#make(`truth ${value}`, [], (base) => ({ ...base, kind: "truth", value }));
   }
 
   category(fields: Fields<CategoryNode>): CategoryNode {
-    return this.#make(`category ${fields.name}`, 0, (base) => ({ ...base, kind: "category", ...fields }));
+    return this.#make(`category ${fields.name}`, [], (base) => ({ ...base, kind: "category", ...fields }));
   }
 
   isNull(value: ValueNode): IsNullNode {
-    return this.#make(`isNull ${value.id}`, value.free, (base) => ({ ...base, kind: "isNull", value }));
+    return this.#make(`isNull ${value.id}`, [value], (base) => ({ ...base, kind: "isNull", value }));
   }
 
   compare(fields: Fields<CompareNode>): CompareNode {
     const { operator, left, right, folded } = fields;
     const key = `compare ${operator} ${folded} ${left.id} ${right.id}`;
-    return this.#make(key, left.free | right.free, (base) => ({ ...base, kind: "compare", ...fields }));
+    return this.#make(key, [left, right], (base) => ({ ...base, kind: "compare", ...fields }));
   }
 
   /** The constants' order and repeats make no difference. */
   in(value: ValueNode, constants: readonly ConstantValue[], folded = false): InNode {
     const distinct = [...new Map(constants.map((item) => [constantText(item), item]))].sort(([a], [b]) => (a < b ? -1 : 1));
     const key = `in ${folded} ${value.id} ${distinct.map(([text]) => text).join(" ")}`;
-    return this.#make(key, value.free, (base) => ({ ...base, kind: "in", value, constants: distinct.map(([, item]) => item), folded }));
+    return this.#make(key, [value], (base) => ({ ...base, kind: "in", value, constants: distinct.map(([, item]) => item), folded }));
   }
 
   like(value: ValueNode, patterns: readonly Pattern[], folded = false): LikeNode {
     const key = `like ${folded} ${value.id} ${JSON.stringify(patterns)}`;
-    return this.#make(key, value.free, (base) => ({ ...base, kind: "like", value, patterns, folded }));
+    return this.#make(key, [value], (base) => ({ ...base, kind: "like", value, patterns, folded }));
   }
 
   regex(value: ValueNode, patterns: readonly string[], options: RegexOptions): RegexNode {
     const { folded, flavour } = options;
     const key = `regex ${flavour} ${folded} ${value.id} ${JSON.stringify(patterns)}`;
-    return this.#make(key, value.free, (base) => ({ ...base, kind: "regex", value, patterns, folded, flavour }));
+    return this.#make(key, [value], (base) => ({ ...base, kind: "regex", value, patterns, folded, flavour }));
   }
 
   cidr(value: ValueNode, blocks: readonly AddressBlock[]): CidrNode {
-    return this.#make(`cidr ${value.id} ${JSON.stringify(blocks)}`, value.free, (base) => ({ ...base, kind: "cidr", value, blocks }));
+    return this.#make(`cidr ${value.id} ${JSON.stringify(blocks)}`, [value], (base) => ({ ...base, kind: "cidr", value, blocks }));
   }
 
   textTest(fields: Fields<TextTestNode>): TextTestNode {
     const { test, text, part, folded } = fields;
     const key = `textTest ${test} ${folded} ${text.id} ${part.id}`;
-    return this.#make(key, text.free | part.free, (base) => ({ ...base, kind: "textTest", ...fields }));
+    return this.#make(key, [text, part], (base) => ({ ...base, kind: "textTest", ...fields }));
   }
 
   arraySearch(array: ValueNode, index: number, body: ConditionNode): ArraySearchNode {
-    const free = array.free | (body.free & ~(1 << index));
-    return this.#make(`arraySearch ${array.id} ${index} ${body.id}`, free, (base) => ({
-      ...base,
-      kind: "arraySearch",
-      array,
-      index,
-      body,
-    }));
+    return this.#make(`arraySearch ${array.id} ${index} ${body.id}`, [array, body], (base) => {
+      return { ...base, free: base.free & ~(1 << index), kind: "arraySearch", array, index, body };
+    });
   }
 
   /** Negation; a double negation and a known truth are simplified. */
   not(operand: ConditionNode): ConditionNode {
     if (operand.kind === "not") return operand.operand;
     if (operand.kind === "truth") return this.truth(operand.value === null ? null : !operand.value);
-    return this.#make<NotNode>(`not ${operand.id}`, operand.free, (base) => ({ ...base, kind: "not", operand }));
+    return this.#make<NotNode>(`not ${operand.id}`, [operand], (base) => ({ ...base, kind: "not", operand }));
   }
 
   /** Conjunction of any number of conditions; nested ones, repeats and known truths are simplified. */
@@ -458,13 +456,19 @@ export class IrBuilder {
     if (kept.some((node) => node.kind === "truth" && node.value === !neutral)) return this.truth(!neutral);
     if (kept.length === 0) return this.truth(neutral);
     if (kept.length === 1) return kept[0]!;
-    return this.#make<AndNode | OrNode>(`${kind} ${idsOf(kept)}`, freeOf(kept), (base) => ({ ...base, kind, operands: kept }));
+    return this.#make<AndNode | OrNode>(`${kind} ${idsOf(kept)}`, kept, (base) => ({ ...base, kind, operands: kept }));
   }
 
-  #make<N extends IrNode>(key: string, free: number, create: (base: Base) => N): N {
+  #make<N extends IrNode>(key: string, operands: readonly IrNode[], create: (base: Base) => N): N {
     const known = this.#nodes.get(key);
     if (known !== undefined) return known as N;
-    const node = create({ id: this.#nodes.size, free });
+    let free = 0;
+    let depth = 1;
+    for (const operand of operands) {
+      free |= operand.free;
+      depth = Math.max(depth, operand.depth + 1);
+    }
+    const node = create({ id: this.#nodes.size, free, depth });
     this.#nodes.set(key, node);
     return node;
   }
@@ -512,10 +516,6 @@ export function elementType(fieldType: FieldType): ValueType {
 
 function idsOf(nodes: readonly IrNode[]): string {
   return nodes.map((node) => node.id).join(" ");
-}
-
-function freeOf(nodes: readonly IrNode[]): number {
-  return nodes.reduce((free, node) => free | node.free, 0);
 }
 
 /** Text of a constant in prints and keys: different for different constants, also of different types. */

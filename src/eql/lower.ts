@@ -184,11 +184,16 @@ function operandOrObject(expression: Expression, context: LowerContext): Operand
     case "field":
       return lowerField(expression, context);
     case "arithmetic": {
-      const left = lowerOperand(expression.left, context);
-      const right = lowerOperand(expression.right, context);
-      if (left === undefined || right === undefined) return undefined;
-      const result = lowerArithmetic(context, expression.operator, left, right);
-      return result === undefined ? undefined : { value: result, from, to };
+      let left = lowerOperand(expression.first, context);
+      for (const { operator, operand } of expression.rest) {
+        const right = lowerOperand(operand, context);
+        if (left === undefined || right === undefined) left = undefined;
+        else {
+          const result = lowerArithmetic(context, operator, left, right);
+          left = result === undefined ? undefined : { value: result, from, to: operand.to };
+        }
+      }
+      return left;
     }
     case "negate": {
       const operand = lowerOperand(expression.operand, context);

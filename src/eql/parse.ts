@@ -3,6 +3,7 @@
 import type { SyntaxNode } from "@lezer/common";
 import type { LRParser } from "@lezer/lr";
 import type {
+  ArithmeticExpression,
   ComparisonExpression,
   Dialect,
   EventQuery,
@@ -23,8 +24,8 @@ import { reportSyntaxErrors } from "./syntax-errors.ts";
 const STRICT: LRParser = parser.configure({ strict: true });
 /** Most methods after one value: `a:f():g()…`. */
 const METHODS_MAX = 32;
-/** Most terms of one arithmetic or comparison chain; logic has no limit, it is flat. */
-const CHAIN_MAX = 256;
+/** Most terms of one arithmetic chain; logic has no limit, it is flat. */
+const CHAIN_MAX = 64;
 
 /** Parses a query. `undefined`: the diagnostics say why. */
 export function parseQuery(text: string, dialect: Dialect, diagnostics: DiagnosticList): Query | undefined {
@@ -164,11 +165,18 @@ class AstBuilder {
   }
 
   #not(node: SyntaxNode): Expression {
-    const parts = named(node);
-    const operand = this.#expression(parts[parts.length - 1]!);
+    const { operandNode, before } = this.#prefixed(node);
+    const operand = this.#expression(operandNode);
     const once: Expression = { kind: "not", operand, ...rangeOf(node) };
     // Pairs of `not` cancel out, in three-valued logic too.
-    return (parts.length - 1) % 2 === 1 ? once : { kind: "not", operand: once, ...rangeOf(node) };
+    return before.split("not").length % 2 === 0 ? once : { kind: "not", operand: once, ...rangeOf(node) };
+  }
+
+  /** The operand of prefix operators and their text without comments: a million of them is read at once, not node by node. */
+  #prefixed(node: SyntaxNode): { readonly operandNode: SyntaxNode; readonly before: string } {
+    const operandNode = node.lastChild!;
+    const before = this.#text.slice(node.from, operandNode.from).replace(/\/\/[^\n]*|\/\*[^]*?\*\//g, " ");
+    return { operandNode, before };
   }
 
   #comparison(node: SyntaxNode): Expression {
@@ -240,19 +248,18 @@ class AstBuilder {
       this.#diagnostics.error("chain-too-long", `More than ${CHAIN_MAX} terms in one calculation`, rangeOf(node));
       return { kind: "invalid", ...rangeOf(node) };
     }
-    let left = this.#expression(parts[0]!);
+    const rest: ArithmeticExpression["rest"][number][] = [];
     for (let i = 1; i + 1 < parts.length; i += 2) {
       const operator = this.#source(parts[i]!) as "+" | "-" | "*" | "/" | "%";
-      const right = this.#expression(parts[i + 1]!);
-      left = { kind: "arithmetic", operator, left, right, from: node.from, to: right.to };
+      rest.push({ operator, operand: this.#expression(parts[i + 1]!) });
     }
-    return left;
+    return { kind: "arithmetic", first: this.#expression(parts[0]!), rest, ...rangeOf(node) };
   }
 
   #signed(node: SyntaxNode): Expression {
-    const parts = named(node);
-    const inner = this.#expression(parts[parts.length - 1]!);
-    const minuses = parts.slice(0, -1).filter((sign) => this.#source(sign) === "-").length;
+    const { operandNode, before } = this.#prefixed(node);
+    const inner = this.#expression(operandNode);
+    const minuses = before.split("-").length - 1;
     if (inner.kind === "literal" && (typeof inner.value === "bigint" || typeof inner.value === "number")) {
       if (minuses % 2 === 0) return { ...inner, ...rangeOf(node) };
       return { ...inner, value: -inner.value, text: `-${inner.text}`, ...rangeOf(node) };

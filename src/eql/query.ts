@@ -2,7 +2,7 @@
 import type { Diagnostic, SchemaRegistry } from "#schema";
 import type { Dialect, Expression, Query } from "./ast.ts";
 import { DiagnosticList } from "./diagnostics.ts";
-import type { ConditionNode, IrBuilder } from "./ir.ts";
+import { type ConditionNode, IR_DEPTH_MAX, type IrBuilder } from "./ir.ts";
 import { lowerCondition } from "./lower.ts";
 import { type LowerContext, lowerContext } from "./lower-context.ts";
 import { parseExpression, parseQuery } from "./parse.ts";
@@ -28,8 +28,16 @@ export interface LoweredQuery {
   readonly fieldIds: readonly number[];
 }
 
+/** How lowering names categories that the registry does not know: for a program they get an id, for a mere look they get none. */
+export type CategoryPolicy = "intern" | "look";
+
 /** Lowers a query with its exceptions. */
-export function lowerQuery(source: QuerySource, registry: SchemaRegistry, builder: IrBuilder): LoweredQuery {
+export function lowerQuery(
+  source: QuerySource,
+  registry: SchemaRegistry,
+  builder: IrBuilder,
+  categories: CategoryPolicy = "intern",
+): LoweredQuery {
   const text = source.text.toWellFormed();
   const diagnostics = new DiagnosticList(text);
   const fieldIds = new Set<number>();
@@ -37,19 +45,24 @@ export function lowerQuery(source: QuerySource, registry: SchemaRegistry, builde
   const context = (list: DiagnosticList) => lowerContext({ builder, registry, dialect, lenientFields, diagnostics: list, fieldIds });
   const query = parseQuery(text, source.dialect, diagnostics);
   const lists = [diagnostics];
-  const conditions: ConditionNode[] = query === undefined ? [] : lowerBody(query, context(diagnostics));
+  const conditions: ConditionNode[] = query === undefined ? [] : lowerBody(query, context(diagnostics), categories);
   for (const [i, exception] of source.exceptions.entries()) {
     const list = new DiagnosticList(exception, `In exception ${i + 1}: `);
     lists.push(list);
     const expression = parseExpression(exception.toWellFormed(), source.dialect, list);
     if (expression !== undefined) conditions.push(notTrue(builder, lowerCondition(expression, context(list))));
   }
+  const condition = builder.and(conditions);
+  if (condition.depth > IR_DEPTH_MAX) {
+    const message = `Query is nested too deeply: ${condition.depth} steps inside one another, the limit is ${IR_DEPTH_MAX}`;
+    diagnostics.error("nesting-too-deep", message, { from: 0, to: 0 });
+  }
   const found = lists.flatMap((list) => list.items);
-  const condition = found.some((item) => item.severity === "error") ? undefined : builder.and(conditions);
-  return { condition, diagnostics: found, fieldIds: [...fieldIds].sort((a, b) => a - b) };
+  const sound = found.every((item) => item.severity !== "error");
+  return { condition: sound ? condition : undefined, diagnostics: found, fieldIds: [...fieldIds].sort((a, b) => a - b) };
 }
 
-function lowerBody(query: Query, context: LowerContext): ConditionNode[] {
+function lowerBody(query: Query, context: LowerContext, categories: CategoryPolicy): ConditionNode[] {
   const { body, pipes } = query;
   const { builder, registry, diagnostics, fieldIds } = context;
   if (body.kind === "join" && context.dialect === "default") {
@@ -83,7 +96,8 @@ function lowerBody(query: Query, context: LowerContext): ConditionNode[] {
   if (body.category === undefined) return [condition];
   const fieldId = registry.idOf("event.category");
   fieldIds.add(fieldId);
-  const categoryId = registry.categories.intern(body.category);
+  const { categories: table } = registry;
+  const categoryId = categories === "intern" && !diagnostics.hasError ? table.intern(body.category) : table.idOf(body.category);
   return [builder.category({ categoryId, name: body.category, fieldId }), condition];
 }
 
@@ -109,8 +123,9 @@ export function childrenOf(expression: Expression): readonly Expression[] {
     case "negate":
       return [expression.operand];
     case "comparison":
-    case "arithmetic":
       return [expression.left, expression.right];
+    case "arithmetic":
+      return [expression.first, ...expression.rest.map((term) => term.operand)];
     case "membership":
       return [expression.left, ...expression.items];
     default:

@@ -24,6 +24,7 @@ test("a broken query does not stop the others", () => {
   expect(program.predicates).toEqual([{ ruleId: sources[0]!.id }, { ruleId: sources[2]!.id }]);
   expect(queries[0]!.fieldIds).toEqual([registry.idOf("event.category"), registry.idOf("process.pid")]);
   expect(WebAssembly.validate(program.wasm as Uint8Array<ArrayBuffer>)).toBe(true);
+  expect(program.lua).not.toBe("");
   expect(checkQuery(sources[1]!, registry)).toEqual(queries[1]!.diagnostics);
 });
 

@@ -2,7 +2,7 @@
 // those of the issue ("a clear answer within a second") with room for a slow machine; what is tested is the absence of explosions.
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { categoriesOf, createReferencePredicate, type Dialect, evaluateConstant, fieldsOf, formatDiagnostic } from "#eql";
+import { categoriesOf, compileRuleSet, createReferencePredicate, type Dialect, evaluateConstant, fieldsOf, formatDiagnostic } from "#eql";
 import { type Diagnostic, SchemaRegistry } from "#schema";
 
 const SEED = Number(process.env["KESTREL_SEED"] ?? 20251122);
@@ -81,6 +81,16 @@ describe("large and deep texts", () => {
     ["a regular expression that explodes", () => 'any where process.name regex ".*a.{500}"', "invalid-regex"],
     ["a regular expression on a constant", () => `any where "${"a".repeat(40)}" regex "(a*)*(a*)*b"`, "ok"],
     ["a fold that grows", () => `any where ${"concat(".repeat(60)}"aaaaaaaa"${', "a")'.repeat(60)} == "a"`, "ok"],
+    [
+      "calculations 190 deep",
+      () => `any where ${"(".repeat(190)}process.pid${` + 1${" + 1".repeat(30)})`.repeat(190)} == 1`,
+      "nesting-too-deep",
+    ],
+    ["a long constant search", () => `any where indexOf("${"a".repeat(400_000)}", "${"a".repeat(200_000)}b") == 1`, "ok"],
+    ["a long constant match", () => `any where match("${"a".repeat(400_000)}", "(a*)*b")`, "ok"],
+    ["a long constant pattern", () => `any where "${"a".repeat(400_000)}" like "*a*a*a*a*b"`, "ok"],
+    ["a long constant number", () => `any where number("${"9".repeat(400_000)}") == 1`, "ok"],
+    ["a long number beside a field", () => `any where process.pid == "${"9".repeat(400_000)}"`, "type-mismatch"],
     ["an open string per line", () => '"\n'.repeat(100_000), "unterminated-string"],
     ["an open comment", () => `/*${" *".repeat(500_000)}`, "unterminated-comment"],
   ];
@@ -92,6 +102,11 @@ describe("large and deep texts", () => {
       if (code === undefined) expect(found).not.toBe("ok");
       else expect(found).toBe(code);
       expect(diagnostics.length).toBeLessThanOrEqual(51);
+      if (found !== "ok") return;
+      // What was accepted can be compiled.
+      const query = { id: name, text: source, dialect: "default" as const, exceptions: [], lenientFields: false };
+      const { program } = compileRuleSet([query], registry);
+      expect(WebAssembly.validate(program.wasm as Uint8Array<ArrayBuffer>)).toBe(true);
     }, 10_000);
   }
 });
