@@ -91,6 +91,8 @@ export interface LuaFunction {
 export class LuaState implements Disposable {
   readonly #handle: Handle;
   readonly #length = new NativeBuffer(8);
+  /** Text that Lua is reading: an address alone would not keep it alive. */
+  readonly #reading: NativeBuffer[] = [];
   #held = 0;
   #errorHandler = 0;
 
@@ -125,8 +127,10 @@ export class LuaState implements Disposable {
     const source = NativeBuffer.from(typeof text === "string" ? new TextEncoder().encode(text) : text);
     const name = NativeBuffer.cstring(chunkName);
     const mode = NativeBuffer.cstring("t");
+    this.#reading.push(source, name, mode);
     const L = this.#handle.ptr;
     const status = lib().luaL_loadbufferx(L, source.ptr, source.byteLength, name.ptr, mode.ptr);
+    this.#reading.length = 0;
     if (status !== Status.Ok) throw this.#takeError(status);
     return this.#hold();
   }
@@ -240,7 +244,9 @@ export class LuaState implements Disposable {
 
   #pushBytes(bytes: Uint8Array): void {
     const copy = NativeBuffer.from(bytes);
+    this.#reading.push(copy);
     lib().lua_pushlstring(this.#handle.ptr, copy.ptr, copy.byteLength);
+    this.#reading.length = 0;
   }
 
   #read(index: number): LuaValue {

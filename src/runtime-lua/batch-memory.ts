@@ -1,5 +1,5 @@
-// Memory of one evaluator's batches: the hit words, and the batch's address for Lua. Both are explicit ArrayBuffers, which do not move; the
-// hit words are referenced here, the batch by whoever asked for its evaluation.
+// Memory of one evaluator's batches: the hit words, and the batch's address for Lua. Both are explicit ArrayBuffers, which do not move; both
+// are referenced here until the next batch, since an address alone keeps nothing alive.
 import type { RecordBatch } from "#core";
 import { luaAddress } from "#ffi/luajit";
 import { NativeBuffer } from "#ffi/memory";
@@ -18,6 +18,8 @@ const ALIGNMENT = 8;
 export class BatchMemory {
   #out = new NativeBuffer(0);
   #copy = new NativeBuffer(0);
+  /** The last batch's bytes: an address alone would not keep them. */
+  readonly #kept: [Uint8Array | undefined] = [undefined];
 
   /** Addresses of a batch and of its hit words. */
   take(batch: RecordBatch, words: number): TakenBatch {
@@ -29,6 +31,7 @@ export class BatchMemory {
 
   #address(batch: RecordBatch): number {
     if (batch.count === 0) return 0;
+    this.#kept[0] = batch.bytes;
     const first = batch.offsets[0] ?? 0;
     const address = luaAddress(batch.bytes) + first;
     if (address % ALIGNMENT === 0) return address;

@@ -171,8 +171,12 @@ function base.next(t, key)
   end
 end
 
+local PCALL_DEPTH_MAX = 32
+local depth = 0
+
 -- An exhausted budget, and a lack of memory, cannot be caught.
-local function after_pcall(ok, ...)
+local function after_pcall(outer, ok, ...)
+  depth = outer
   if not ok then
     local kind, reason = budget.fault()
     if kind then
@@ -180,14 +184,21 @@ local function after_pcall(ok, ...)
     elseif ... == "not enough memory" then
       budget.fail("memory", "not enough memory")
     end
+    -- Unwinding takes some microseconds.
+    charge(100)
   end
   return ok, ...
 end
 
-function base.pcall(f, ...)
+local function protected(f, ...)
   charge(4)
-  return after_pcall(pcall(f, ...))
+  if depth == PCALL_DEPTH_MAX then
+    error("pcall inside pcall more than " .. PCALL_DEPTH_MAX .. " deep", 0)
+  end
+  depth = depth + 1
+  return after_pcall(depth - 1, pcall(f, ...))
 end
+base.pcall = protected
 
 local function after_xpcall(handler, ok, ...)
   if ok then
@@ -197,8 +208,7 @@ local function after_xpcall(handler, ok, ...)
 end
 
 function base.xpcall(f, handler, ...)
-  charge(4)
-  return after_xpcall(handler, after_pcall(pcall(f, ...)))
+  return after_xpcall(handler, protected(f, ...))
 end
 
 function base.tostring(value)

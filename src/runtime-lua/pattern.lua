@@ -228,89 +228,116 @@ local function balance(s, i, open, close)
   return nil
 end
 
--- Matches items from `p` at position `i`; returns the position behind the match. Recursion is as deep as the pattern has quantifiers.
-local function step(c, s, i, p)
-  local ops, args, n = c.ops, c.args, #s
+local function same_text(c, s, index, i)
+  local start, stop = c.starts[index], c.stops[index]
+  if not stop then
+    -- A position has no text that could come again.
+    return nil
+  end
+  local length = stop - start
+  charge(floor(length / 16))
+  if sub(s, start, stop - 1) == sub(s, i, i + length - 1) then
+    return i + length
+  end
+  return nil
+end
+
+local function at_frontier(set, s, i)
+  local before, after = i > 1 and byte(s, i - 1) or 0, i <= #s and byte(s, i) or 0
+  return not set[before] and set[after]
+end
+
+-- The items that are not a set: position behind what they match at `i`, or nil.
+local function special(c, s, i, p)
+  local op, arg = c.ops[p], c.args[p]
+  if op == OPEN then
+    c.starts[arg] = i
+    return i
+  elseif op == CLOSE then
+    c.stops[arg] = i
+    return i
+  elseif op == POSITION then
+    c.starts[arg], c.stops[arg] = i, false
+    return i
+  elseif op == TAIL then
+    return i > #s and i or nil
+  elseif op == FRONTIER then
+    return at_frontier(arg, s, i) and i or nil
+  elseif op == BALANCE then
+    return balance(s, i, arg, c.extras[p])
+  end
+  return same_text(c, s, arg, i)
+end
+
+-- Places to come back to: the item, the position it stands at, and the least position it may give back to. An item is in the list once at
+-- most, so the list is as long as the pattern. Loops instead of recursion: LuaJIT compiles them.
+local back_item, back_at, back_least = {}, {}, {}
+
+-- The next way to go from the last place: item and position, or nil when there is none.
+local function retry(c, s, top)
+  while top > 0 do
+    local p, i = back_item[top], back_at[top]
+    local quantifier = c.extras[p]
+    if quantifier == FEW then
+      if i <= #s and c.args[p][byte(s, i)] then
+        back_at[top] = i + 1
+        return top, p + 1, i + 1
+      end
+    elseif i > back_least[top] then
+      back_at[top] = i - 1
+      return top, p + 1, i - 1
+    end
+    top = top - 1
+  end
+  return 0, nil, nil
+end
+
+-- How far the set of item `p` goes from `i`.
+local function span(c, s, i, p)
+  local set, j, n = c.args[p], i, #s
+  if c.extras[p] == MAYBE then
+    n = i < n and i or n
+  end
+  while j <= n and set[byte(s, j)] do
+    j = j + 1
+  end
+  charge(j - i)
+  return j
+end
+
+-- Matches the whole pattern at position `i`; returns the position behind the match.
+local function step(c, s, i)
+  local ops, n, p, top = c.ops, #s, 1, 0
   while true do
-    charge(1)
-    local op = ops[p]
+    -- Some 70 ns of work.
+    charge(4)
+    local op, matched = ops[p], nil
     if op == SET then
-      local set, quantifier = args[p], c.extras[p]
+      local quantifier = c.extras[p]
       if quantifier == ONE then
-        if i > n or not set[byte(s, i)] then
-          return nil
-        end
-        i = i + 1
-      elseif quantifier == MAYBE then
-        if i <= n and set[byte(s, i)] then
-          local stop = step(c, s, i + 1, p + 1)
-          if stop then
-            return stop
-          end
-        end
-      elseif quantifier == FEW then
-        while true do
-          local stop = step(c, s, i, p + 1)
-          if stop then
-            return stop
-          end
-          if i > n or not set[byte(s, i)] then
-            return nil
-          end
-          i = i + 1
-        end
+        matched = i <= n and c.args[p][byte(s, i)] and i + 1 or nil
       else
-        local j = i
-        while j <= n and set[byte(s, j)] do
-          j = j + 1
-        end
-        charge(j - i)
+        local stop = quantifier == FEW and i or span(c, s, i, p)
         local least = quantifier == PLUS and i + 1 or i
-        while j >= least do
-          local stop = step(c, s, j, p + 1)
-          if stop then
-            return stop
-          end
-          j = j - 1
+        if stop >= least then
+          top = top + 1
+          back_item[top], back_at[top], back_least[top] = p, stop, least
+          matched = stop
         end
-        return nil
       end
     elseif op == END then
       return i
-    elseif op == OPEN then
-      c.starts[args[p]] = i
-    elseif op == CLOSE then
-      c.stops[args[p]] = i
-    elseif op == POSITION then
-      c.starts[args[p]], c.stops[args[p]] = i, false
-    elseif op == TAIL then
-      if i <= n then
-        return nil
-      end
-    elseif op == FRONTIER then
-      local before, after = i > 1 and byte(s, i - 1) or 0, i <= n and byte(s, i) or 0
-      if args[p][before] or not args[p][after] then
-        return nil
-      end
-    elseif op == BALANCE then
-      i = balance(s, i, args[p], c.extras[p])
-      if not i then
-        return nil
-      end
     else
-      local start, stop = c.starts[args[p]], c.stops[args[p]]
-      if not stop then
-        -- A position has no text that could come again.
-        return nil
-      end
-      local length = stop - start
-      charge(floor(length / 16))
-      if sub(s, start, start + length - 1) ~= sub(s, i, i + length - 1) then
-        return nil
-      end
-      i = i + length
+      matched = special(c, s, i, p)
     end
-    p = p + 1
+    if matched then
+      i, p = matched, p + 1
+    else
+      top, p, i = retry(c, s, top)
+      if not p then
+        return nil
+      end
+    end
   end
 end
 
@@ -318,7 +345,7 @@ end
 local function search(c, s, from)
   local last = c.anchored and from or #s + 1
   for i = from, last do
-    local stop = step(c, s, i, 1)
+    local stop = step(c, s, i)
     if stop then
       return i, stop
     end

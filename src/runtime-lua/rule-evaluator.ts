@@ -9,10 +9,10 @@ import { type LuaFailure, Sandbox } from "./sandbox.ts";
 import { resolveScope, type Scope } from "./scope.ts";
 import { Findings, type ParsedSource, parseSource } from "./source.ts";
 
-/** Ticks of one event, about one an operation. */
-export const LUA_EVENT_TICKS = 1_000_000;
+/** Ticks of one event, about one an operation: a walk over the bytes of the longest argument fits several times. */
+export const LUA_EVENT_TICKS = 5_000_000;
 /** Ticks of loading a rule, pred_init included. */
-export const LUA_LOAD_TICKS = 10_000_000;
+export const LUA_LOAD_TICKS = 20_000_000;
 /** KiB of memory of one rule's Lua state. */
 export const LUA_MEMORY_KIB: number = 16 << 10;
 
