@@ -142,7 +142,8 @@ class JsonReader {
   }
 
   #space(): void {
-    this.at += this.#match(SPACE)?.length ?? 0;
+    // White space may go on behind the part of the file that is read: a line of a list ends in one.
+    this.at = Math.min(this.at + (this.#match(SPACE)?.length ?? 0), this.limit);
   }
 
   #match(pattern: RegExp): string | undefined {

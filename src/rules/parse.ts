@@ -164,7 +164,7 @@ function readEntry(node: MapNode, item: RuleItem, check: CheckContext, options: 
     span: findings.source.span(place.from),
     id,
     rule: findings.failed ? null : rule,
-    diagnostics: findings.diagnostics,
+    diagnostics: findings.inOrder(),
   };
 }
 

@@ -1,6 +1,6 @@
 // Which files a path means, and their bytes. Reads regular files only, under a size limit; a pipe or device never blocks the reader.
 import { closeSync, constants, type Dirent, fstatSync, openSync, readdirSync, readSync, realpathSync, statSync } from "node:fs";
-import { dirname, join, relative, sep } from "node:path";
+import { dirname, isAbsolute, join, relative, sep } from "node:path";
 import { ruleFormatOf } from "./parse.ts";
 
 const FILES_MAX = 20_000;
@@ -99,13 +99,12 @@ export function readBounded(path: string, bytesMax: number): Uint8Array | PathFa
 
 /** Where a `wasm` path leads, if that is inside the rule folder after following every symbolic link. */
 export function resolveInside(file: RuleFilePath, path: string): string | PathFailure {
+  const outside = { path, message: `"${path}" is outside the rule folder "${file.root}": keep a module beside its rule` };
+  if (isAbsolute(path)) return outside;
   try {
     const target = realpathSync(join(dirname(file.path), path));
-    const outside = relative(realpathSync(file.root), target);
-    if (outside === ".." || outside.startsWith(`..${sep}`) || path.startsWith("/")) {
-      return { path, message: `"${path}" is outside the rule folder "${file.root}": keep a module beside its rule` };
-    }
-    return target;
+    const way = relative(realpathSync(file.root), target);
+    return way === ".." || way.startsWith(`..${sep}`) ? outside : target;
   } catch (error) {
     return { path, message: `Cannot read "${path}": ${reasonOf(error)}` };
   }

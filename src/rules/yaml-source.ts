@@ -39,8 +39,8 @@ export function readYaml(text: string, base: number, findings: Findings): Source
     }
     const builder = new TreeBuilder(findings, base);
     const tree = document.contents === null ? undefined : builder.build(document.contents, 0);
-    // An empty document between two separators is no rule.
-    if (tree !== undefined && tree.kind !== "null") trees.push(tree);
+    // An empty document between two separators is no rule; one that lost a part to a finding would be another rule than was written.
+    if (tree !== undefined && tree.kind !== "null" && !builder.failed) trees.push(tree);
   }
   return trees;
 }
@@ -52,6 +52,8 @@ function yamlMessage(message: string): string {
 class TreeBuilder {
   readonly #anchors = new Map<string, { readonly tree: SourceNode; readonly size: number }>();
   readonly #open = new Set<string>();
+  /** Whether some part of the tree was refused. */
+  failed = false;
   #built = 0;
   #aliased = 0;
 
@@ -165,6 +167,7 @@ class TreeBuilder {
   }
 
   #refuse(code: string, message: string, place: Place): undefined {
+    this.failed = true;
     this.findings.error(code, message, place);
   }
 }
