@@ -38,8 +38,22 @@ export type RegexResult =
   | { readonly kind: "compiled"; readonly table: RegexTable; readonly warnings: readonly RegexIssue[] }
   | { readonly kind: "failed"; readonly error: RegexIssue };
 
+/** Rules repeat each other's patterns, and a pattern is compiled when it is checked and for each back end. */
+const COMPILED_MAX = 256;
+const compiled = new Map<string, RegexResult>();
+
 /** Compiles a pattern. Never throws; a pattern that would need too large a table is refused. */
 export function compileRegex(pattern: string, options: RegexOptions): RegexResult {
+  const key = `${options.flavour} ${options.folded} ${pattern}`;
+  const known = compiled.get(key);
+  if (known !== undefined) return known;
+  const result = compileNew(pattern, options);
+  if (compiled.size >= COMPILED_MAX) compiled.clear();
+  compiled.set(key, result);
+  return result;
+}
+
+function compileNew(pattern: string, options: RegexOptions): RegexResult {
   const parsed = parseRegex(pattern, options);
   if (parsed.kind === "failed") return parsed;
   const tooLarge = (what: string): RegexResult => {

@@ -101,6 +101,18 @@ export function unsigned(value: number): number[] {
   return bytes;
 }
 
+/** Signed LEB128 of an i32. */
+export function signed32(value: number): number[] {
+  const bytes: number[] = [];
+  let rest = value | 0;
+  while (rest < -64 || rest > 63) {
+    bytes.push((rest & 0x7f) | 0x80);
+    rest >>= 7;
+  }
+  bytes.push(rest & 0x7f);
+  return bytes;
+}
+
 /** Signed LEB128. */
 export function signed(value: bigint): number[] {
   const bytes: number[] = [];
@@ -183,7 +195,7 @@ export class FunctionBody {
 
   i32(value: number): void {
     this.#code.byte(Op.I32Const);
-    this.#code.write(signed(BigInt(value | 0)));
+    this.#code.write(signed32(value));
   }
 
   i64(value: bigint): void {

@@ -1,7 +1,7 @@
 // Links generated functions and data behind the guest library. The guest imports nothing, so its indices stay as they are: types, functions,
 // globals and data are appended; exports are replaced by the four of the ABI; the table holds the predicates.
 import { GUEST_END, GUEST_WASM_BASE64 } from "./guest.generated.ts";
-import { ByteSink, Section, signed, WasmType } from "./wasm-encode.ts";
+import { ByteSink, Section, signed32, WasmType } from "./wasm-encode.ts";
 
 /** Bytes of a Wasm page. */
 const PAGE_BYTES = 65_536;
@@ -166,7 +166,7 @@ export function link(generated: Generated): Uint8Array {
   memory.write([1, 0]);
   memory.unsigned(Math.ceil(generated.heapBase / PAGE_BYTES));
   module.section(Section.Memory, memory);
-  appended(Section.Global, [[WasmType.I32, 0, 0x41, ...signed(BigInt(generated.heapBase)), 0x0b]]);
+  appended(Section.Global, [[WasmType.I32, 0, 0x41, ...signed32(generated.heapBase), 0x0b]]);
   module.section(Section.Export, exportSection(base));
   module.section(Section.Element, elementSection(generated.predicates));
   if (base.sections.has(Section.DataCount)) {
@@ -175,15 +175,19 @@ export function link(generated: Generated): Uint8Array {
     module.section(Section.DataCount, dataCount);
   }
   appended(Section.Code, generated.functions.map(sized));
-  appended(
-    Section.Data,
-    generated.data.map((segment) => [0, 0x41, ...signed(BigInt(segment.address)), 0x0b, ...sized(segment.bytes)]),
-  );
+  appended(Section.Data, generated.data.map(dataSegment));
   return module.bytes().slice();
 }
 
 function sized(bytes: Uint8Array): Uint8Array {
   const sink = new ByteSink();
+  sink.vector(bytes);
+  return sink.bytes();
+}
+
+function dataSegment({ address, bytes }: Generated["data"][number]): Uint8Array {
+  const sink = new ByteSink();
+  sink.write([0, 0x41, ...signed32(address), 0x0b]);
   sink.vector(bytes);
   return sink.bytes();
 }
