@@ -5,6 +5,21 @@ const ROW_TEXT_MAX = 400;
 const DETAIL_TEXT_MAX = 20_000;
 /** Severities from least to most. */
 export const SEVERITIES = ["low", "medium", "high", "critical"];
+/** Fields that the details show under their own words, so a capture of them is not shown twice. */
+const FACT_FIELDS = new Set([
+  "process.command_line",
+  "process.args",
+  "process.executable",
+  "process.parent.command_line",
+  "process.working_directory",
+  "process.pid",
+  "process.entity_id",
+  "file.path",
+  "destination.ip",
+  "destination.port",
+  "user.name",
+  "user.id",
+]);
 const LIST_LINE_MAX = 72;
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Cn}\p{Zl}\p{Zp}]/gu;
 
@@ -195,10 +210,11 @@ function factsElement(alert) {
   const add = (label, value, isCode = true) => {
     if (value === undefined || value === "") return;
     const shown = value instanceof Node ? value : raw(value, DETAIL_TEXT_MAX);
-    list.append(element("dt", {}, label), element("dd", isCode ? { class: "code" } : {}, shown));
+    list.append(element("dt", {}, raw(label, 200)), element("dd", isCode ? { class: "code" } : {}, shown));
   };
   add("Command", firstField(event, "process.command_line", "process.args"));
   add("Program", firstField(event, "process.executable"));
+  add("Parent", firstField(event, "process.parent.command_line"));
   add("Folder", firstField(event, "process.working_directory"));
   add("File", firstField(event, "file.path"));
   const address = firstField(event, "destination.ip", "destination.domain");
@@ -211,7 +227,8 @@ function factsElement(alert) {
     );
     add("Started by", element("ol", { class: "lineage" }, ...lines));
   }
-  for (const [name, value] of Object.entries(alert.captures)) add(name, typeof value === "string" ? value : printExact(value));
+  for (const [name, value] of Object.entries(alert.captures))
+    if (!FACT_FIELDS.has(name)) add(name, typeof value === "string" ? value : printExact(value));
   add("Rule", alert.rule.id);
   if (alert.rule.tags.length > 0) add("Tags", element("span", { class: "tags" }, ...alert.rule.tags.map(tagElement)), false);
   add("Time", alert["@timestamp"]);
