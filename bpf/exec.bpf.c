@@ -6,7 +6,7 @@
 #define RING process_ring
 #include "path.h"
 
-/* Chunks that follow the first: together ARGS_BYTES_MAX. */
+/* Chunks of one exec, the first included. */
 #define ARGS_CHUNKS_MAX (ARGS_BYTES_MAX / ARGS_CHUNK_BYTES)
 
 static __always_inline void fill_file(struct exec_event *event, struct file *file)
@@ -41,7 +41,9 @@ static __always_inline __u32 append_args(struct record *record, unsigned long fr
 
 	if (size > ARGS_CHUNK_BYTES)
 		size = ARGS_CHUNK_BYTES;
-	if (used > RECORD_BYTES - ARGS_CHUNK_BYTES)
+	/* Checked again behind the compiler's back: it makes the limit in a 32-bit copy, whose bounds Linux 6.1 does not follow. */
+	barrier_var(size);
+	if (used > RECORD_BYTES - ARGS_CHUNK_BYTES || size > ARGS_CHUNK_BYTES)
 		return 0;
 	if (bpf_probe_read_user(record->bytes + used, size, (const void *)from)) {
 		record->head.flags |= FLAG_READ_FAILED;
@@ -51,24 +53,23 @@ static __always_inline __u32 append_args(struct record *record, unsigned long fr
 	return size;
 }
 
-/* Sends bytes [ARGS_CHUNK_BYTES, size) of the arguments in further records; the header stays that of the exec. */
-static __always_inline void send_more_args(struct record *record, unsigned long from, unsigned long size)
+/* Sends the bytes of the arguments from `offset` on in a record of their own; the header stays that of the exec. 0 to go on. */
+__noinline int send_args(__u64 from, __u64 offset, __u64 size)
 {
-	record->head.op = OP_ARGS;
-	for (__u32 i = 1; i < ARGS_CHUNKS_MAX; i++) {
-		unsigned long offset = i * ARGS_CHUNK_BYTES;
-		__u32 bytes;
+	struct record *record = scratch_record();
+	__u32 bytes;
 
-		if (offset >= size)
-			return;
-		record->used = sizeof(struct args_event);
-		record->args.offset = offset;
-		record->args.args_bytes = append_args(record, from + offset, size - offset);
-		bytes = record->used;
-		if (!record->args.args_bytes || bytes > RECORD_BYTES)
-			return;
-		send(record->bytes, bytes, OP_ARGS, 0);
-	}
+	if (!record || offset >= size)
+		return 1;
+	record->head.op = OP_ARGS;
+	record->used = sizeof(struct args_event);
+	record->args.offset = offset;
+	record->args.args_bytes = append_args(record, from + offset, size - offset);
+	bytes = record->used;
+	if (!record->args.args_bytes || bytes > RECORD_BYTES)
+		return 1;
+	send(record->bytes, bytes, OP_ARGS, 0);
+	return 0;
 }
 
 SEC("raw_tp/sched_process_exec")
@@ -100,16 +101,18 @@ int kestrel_exec(struct bpf_raw_tracepoint_args *ctx)
 		record->head.flags |= FLAG_PRIVILEGED;
 
 	record->used = sizeof(struct exec_event);
-	record->exec.path_bytes = append_path((__u64)BPF_CORE_READ(file, f_path.mnt), (__u64)BPF_CORE_READ(file, f_path.dentry));
-	record->exec.cwd_bytes = append_path((__u64)BPF_CORE_READ(task, fs, pwd.mnt), (__u64)BPF_CORE_READ(task, fs, pwd.dentry));
+	record->exec.path_bytes = append_path(record, BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry));
+	record->exec.cwd_bytes = append_path(record, BPF_CORE_READ(task, fs, pwd.mnt), BPF_CORE_READ(task, fs, pwd.dentry));
 	record->exec.filename_bytes = append_filename(record, filename);
 	record->exec.args_bytes = append_args(record, from, size);
 	bytes = record->used;
 	if (bytes > RECORD_BYTES)
 		return 0;
 	send(record->bytes, bytes, OP_EXEC, record->head.flags);
-	if (size > ARGS_CHUNK_BYTES)
-		send_more_args(record, from, size);
+	for (__u64 i = 1; i < ARGS_CHUNKS_MAX; i++) {
+		if (send_args(from, i * ARGS_CHUNK_BYTES, size))
+			break;
+	}
 	return 0;
 }
 

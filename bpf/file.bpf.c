@@ -97,7 +97,7 @@ static __always_inline void report_open(struct file *file)
 	record->file.fs_magic = magic;
 	record->file.pad = 0;
 	record->used = sizeof(struct file_event);
-	record->file.path_bytes = append_path((__u64)BPF_CORE_READ(file, f_path.mnt), (__u64)dentry);
+	record->file.path_bytes = append_path(record, BPF_CORE_READ(file, f_path.mnt), dentry);
 	bytes = record->used;
 	if (bytes > RECORD_BYTES)
 		return;

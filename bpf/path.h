@@ -8,59 +8,80 @@
 
 #include "sensor.h"
 
-/* Names and mount borders of one path. The verifier walks each step once, so this bounds load time as well as run time. */
+/* Names and mount borders of one path: bounds run time. */
 #define PATH_STEPS_MAX 96
 #define NAME_BYTES_MAX 256
 
-static __always_inline struct mount *mount_of(struct vfsmount *mnt)
+static __always_inline struct mount *mount_of(__u64 vfsmount)
 {
-	return (struct mount *)((char *)mnt - bpf_core_field_offset(struct mount, mnt));
+	return (struct mount *)(vfsmount - bpf_core_field_offset(struct mount, mnt));
+}
+
+/* Appends one name to the record. False: no room, or the name could not be read. */
+static __always_inline bool append_name(struct record *record, struct dentry *dentry)
+{
+	__u32 used = record->used;
+	long length;
+
+	if (used > record->path_limit || used > RECORD_BYTES - NAME_BYTES_MAX)
+		return false;
+	length = bpf_probe_read_kernel_str(record->bytes + used, NAME_BYTES_MAX, BPF_CORE_READ(dentry, d_name.name));
+	if (length <= 0) {
+		record->head.flags |= FLAG_READ_FAILED;
+		return false;
+	}
+	record->used = used + length;
+	return true;
 }
 
 /*
- * Appends the path to the scratch record, returns its bytes. A global function: verified once, however often it is called.
- * The arguments are kernel addresses; scalars, as older kernels take nothing else here.
+ * One step of a walk whose state is in the scratch record: 0 to go on, 1 at the root, -1 when the path must be cut. A global function, so
+ * it is verified once on its own; a loop around it costs the verifier a few instructions a round, where the same code inlined was more
+ * than Linux 6.1 would look at.
  */
-__noinline int append_path(__u64 vfsmount, __u64 start)
+__noinline int path_step(void)
 {
 	struct record *record = scratch_record();
-	struct mount *mount = mount_of((struct vfsmount *)vfsmount);
-	struct dentry *root = BPF_CORE_READ(mount, mnt.mnt_root);
-	struct dentry *dentry = (struct dentry *)start;
-	__u32 begin, limit;
+	struct dentry *dentry, *parent;
+	struct mount *mount, *below;
 
 	if (!record)
+		return -1;
+	dentry = (struct dentry *)record->walk_dentry;
+	mount = (struct mount *)record->walk_mount;
+	if (dentry == BPF_CORE_READ(mount, mnt.mnt_root)) {
+		below = BPF_CORE_READ(mount, mnt_parent);
+		if (below == mount)
+			return 1;
+		record->walk_dentry = (__u64)BPF_CORE_READ(mount, mnt_mountpoint);
+		record->walk_mount = (__u64)below;
 		return 0;
-	begin = record->used;
-	limit = begin + PATH_BYTES_MAX - NAME_BYTES_MAX;
+	}
+	if (!append_name(record, dentry))
+		return -1;
+	parent = BPF_CORE_READ(dentry, d_parent);
+	/* A file without a directory: a memory file, or one of a filesystem that is mounted nowhere. */
+	if (parent == dentry)
+		return 1;
+	record->walk_dentry = (__u64)parent;
+	return 0;
+}
+
+/* Appends the path of a kernel struct path to the scratch record. Returns its bytes. */
+static __always_inline __u16 append_path(struct record *record, struct vfsmount *vfsmount, struct dentry *dentry)
+{
+	__u32 begin = record->used;
+
+	record->walk_mount = (__u64)mount_of((__u64)vfsmount);
+	record->walk_dentry = (__u64)dentry;
+	record->path_limit = begin + PATH_BYTES_MAX - NAME_BYTES_MAX;
 	for (int i = 0; i < PATH_STEPS_MAX; i++) {
-		struct dentry *parent;
-		__u32 used = record->used;
-		long length;
+		int result = path_step();
 
-		if (dentry == root) {
-			struct mount *below = BPF_CORE_READ(mount, mnt_parent);
-
-			if (below == mount)
-				return record->used - begin;
-			dentry = BPF_CORE_READ(mount, mnt_mountpoint);
-			mount = below;
-			root = BPF_CORE_READ(mount, mnt.mnt_root);
-			continue;
-		}
-		if (used > limit || used > RECORD_BYTES - NAME_BYTES_MAX)
-			break;
-		length = bpf_probe_read_kernel_str(record->bytes + used, NAME_BYTES_MAX, BPF_CORE_READ(dentry, d_name.name));
-		if (length <= 0) {
-			record->head.flags |= FLAG_READ_FAILED;
-			break;
-		}
-		record->used = used + length;
-		parent = BPF_CORE_READ(dentry, d_parent);
-		/* A file without a directory: a memory file, or one of a filesystem that is mounted nowhere. */
-		if (parent == dentry)
+		if (result > 0)
 			return record->used - begin;
-		dentry = parent;
+		if (result < 0)
+			break;
 	}
 	record->head.flags |= FLAG_PATH_CUT;
 	return record->used - begin;

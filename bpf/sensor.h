@@ -32,8 +32,10 @@ struct {
 /* The record being built: one of the structs of event.h, then its data. A per-CPU value may have 32 KiB. */
 #define RECORD_BYTES (256 + 2 * PATH_BYTES_MAX + FILENAME_BYTES_MAX + ARGS_CHUNK_BYTES)
 struct record {
-	__u32 used; /* bytes so far; in memory on purpose: the verifier then sees one state per loop step, not one per history */
-	__u32 pad;
+	__u64 walk_mount;  /* where the walk along a path stands, see path.h */
+	__u64 walk_dentry;
+	__u32 path_limit; /* no name begins behind this byte */
+	__u32 used;	  /* bytes so far; in memory on purpose: the verifier then sees one state per loop step, not one per history */
 	union {
 		struct event_header head;
 		struct exec_event exec;

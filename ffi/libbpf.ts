@@ -30,8 +30,11 @@ const SYMBOLS = {
 
 const LIBRARY = "libbpf";
 const VERSION = "1.1";
-/** Room for the verifier's words about a refused program. A longer log makes the kernel answer ENOSPC, which the error then says. */
-const LOG_BYTES = 256 << 10;
+/**
+ * Room for the verifier's words about a refused program. It is touched only then; a log that does not fit makes kernels before 6.4 answer
+ * ENOSPC instead of the reason.
+ */
+const LOG_BYTES = 8 << 20;
 /** The end of the log is where the reason stands. */
 const LOG_TAIL_LINES = 12;
 

@@ -214,8 +214,8 @@ function fillWatchList(map: BpfMap): void {
 
 function notPermitted(refusal: Refusal): KestrelError {
   const wayOut =
-    refusal.code === "EPERM" || refusal.code === "EACCES"
-      ? "run as root, or give the binary CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN (on kernels before 5.8 CAP_SYS_ADMIN)"
-      : 'the kernel must be 5.8 or newer with CONFIG_DEBUG_INFO_BTF; "kestrel doctor" says what is there';
-  return new KestrelError("NO_BPF", `Cannot watch processes with ${refusal.attachment}: ${refusal.reason}; ${wayOut}`);
+    refusal.code === "EPERM"
+      ? "Run as root, or give the binary CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN (CAP_SYS_ADMIN on kernels that do not know these)"
+      : 'The kernel must be 5.8 or newer with CONFIG_DEBUG_INFO_BTF; "kestrel doctor" says what is there';
+  return new KestrelError("NO_BPF", `Cannot watch processes with ${refusal.attachment}. ${wayOut}. ${refusal.reason}`);
 }

@@ -34,7 +34,7 @@ test("doctor tells how each sensor is attached, or why none is", () => {
     }
     expect(report.notCovered.length).toBeGreaterThan(2);
   } else {
-    expect(report.error).toMatch(/run as root|kernel must be/);
+    expect(report.error).toMatch(/Run as root|kernel must be/);
   }
 });
 
