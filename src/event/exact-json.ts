@@ -5,7 +5,7 @@
 export type JsonValue = null | boolean | number | bigint | string | readonly JsonValue[] | { readonly [key: string]: JsonValue };
 
 /** A text that is not JSON, and why. */
-export interface JsonProblem {
+interface JsonProblem {
   readonly problem: string;
 }
 

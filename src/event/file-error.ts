@@ -1,7 +1,7 @@
 // Why a file of events cannot be read or written: an operating error with the file's name in its message.
 
 /** What went wrong, for callers that treat cases differently. */
-export type EventFileCode =
+type EventFileCode =
   | "cannot-open"
   | "cannot-read"
   | "cannot-write"

@@ -19,7 +19,7 @@ export const BLOCK_BYTES_MAX: number = 1 << 20;
 export const BLOCK_RECORDS_MAX = 8192;
 
 /** Byte offsets inside a block header. */
-export const enum BlockField {
+const enum BlockField {
   /** u32: BLOCK_MAGIC. */
   Magic = 0,
   /** u8: {@link BlockKind}. */
@@ -41,7 +41,7 @@ export const enum BlockField {
 }
 
 /** First word of a block: "KBLK". */
-export const BLOCK_MAGIC = 0x4b4c424b;
+const BLOCK_MAGIC = 0x4b4c424b;
 
 /** What a block's payload is. */
 export const enum BlockKind {

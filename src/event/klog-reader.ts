@@ -12,14 +12,14 @@ import { validateRecord } from "./validate.ts";
 import { recordSize } from "./view.ts";
 
 /** The records of one block: record i is `bytes[offsets[i], offsets[i + 1])`. They stay valid; the reader keeps no hold on them. */
-export interface RecordBlock {
+interface RecordBlock {
   readonly bytes: Uint8Array;
   readonly offsets: Uint32Array;
   readonly count: number;
 }
 
 /** One finding about a damaged place. */
-export interface KlogProblem {
+interface KlogProblem {
   /** Byte offset in the file. */
   readonly offset: number;
   readonly message: string;
@@ -33,12 +33,9 @@ export interface KlogSummary {
   readonly recordsDamaged: number;
   /** Bytes behind the last whole block: what a crash left, or what follows a damaged header. 0 until the end is reached. */
   readonly bytesLeftBehind: number;
-  /** The first findings that nobody took. */
+  /** The first findings. */
   readonly problems: readonly KlogProblem[];
 }
-
-/** What {@link readKlog} gives: the records of a block, or a place that could not be read. */
-export type KlogItem = ({ readonly kind: "records" } & RecordBlock) | ({ readonly kind: "problem" } & KlogProblem);
 
 /** Whether a file starts as a `.klog` file does. False for what cannot be opened: the reader of lines says why. */
 export async function isKlogFile(path: string): Promise<boolean> {
@@ -47,20 +44,6 @@ export async function isKlogFile(path: string): Promise<boolean> {
     return head.length === KLOG_MAGIC.length && KLOG_MAGIC.every((byte, index) => head[index] === byte);
   } catch {
     return false;
-  }
-}
-
-/** Reads a `.klog` file from start to end; problems stand where they were met. Throws {@link EventFileError} as {@link KlogReader} does. */
-export function* readKlog(path: string, registry: SchemaRegistry): Generator<KlogItem, void, void> {
-  const reader = KlogReader.open(path, registry);
-  try {
-    for (let block = reader.next(); ; block = reader.next()) {
-      for (const problem of reader.takeProblems()) yield { kind: "problem", ...problem };
-      if (block === undefined) return;
-      yield { kind: "records", ...block };
-    }
-  } finally {
-    reader.close();
   }
 }
 
@@ -156,11 +139,6 @@ export class KlogReader {
       }
     }
     return undefined;
-  }
-
-  /** The findings since the last call, and forgets them. */
-  takeProblems(): readonly KlogProblem[] {
-    return this.#problems.splice(0);
   }
 
   /** Closes the file. Twice is fine. */

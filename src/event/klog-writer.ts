@@ -17,7 +17,7 @@ import {
 import { checkFileHeader, scanBlock } from "./klog-scan.ts";
 
 /** How a `.klog` file is written. */
-export interface KlogWriterOptions {
+interface KlogWriterOptions {
   /** Compress blocks with zstd; on unless false. */
   readonly compress?: boolean;
   /** Records of a block, at most BLOCK_RECORDS_MAX. A block is written when it is full, at `flush` and at `close`. */

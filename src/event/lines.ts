@@ -23,7 +23,7 @@ export interface NumberedLine {
 }
 
 /** Name for standard input. */
-export const STDIN_NAME = "-";
+const STDIN_NAME = "-";
 
 /** Reads a file (`-`: standard input) as chunks of non-empty lines. Throws {@link EventFileError} when it cannot be read or decompressed. */
 export async function* readLineChunks(path: string, lineBytesMax: number = LINE_BYTES_MAX): AsyncGenerator<LineChunk, void, void> {
@@ -50,7 +50,7 @@ export async function* readLines(path: string, lineBytesMax: number = LINE_BYTES
 }
 
 /** The bytes of a file (`-`: standard input), decompressed when its first bytes say gzip or zstd. Throws {@link EventFileError}. */
-export async function* readBytes(path: string): AsyncGenerator<Uint8Array, void, void> {
+async function* readBytes(path: string): AsyncGenerator<Uint8Array, void, void> {
   const name = path === STDIN_NAME ? "standard input" : `"${path}"`;
   const stream = path === STDIN_NAME ? createReadStream("", { fd: 0, autoClose: false }) : createReadStream(path);
   const source = stream[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;

@@ -3,14 +3,7 @@ import { SQLiteError } from "bun:sqlite";
 import { KestrelError, messageOf } from "#core";
 
 /** What the store's {@link KestrelError}s carry as `code`. */
-export type StoreErrorCode =
-  | "store-full"
-  | "store-read-only"
-  | "store-damaged"
-  | "store-busy"
-  | "store-newer"
-  | "store-foreign"
-  | "store-failed";
+type StoreErrorCode = "store-full" | "store-read-only" | "store-damaged" | "store-busy" | "store-newer" | "store-foreign" | "store-failed";
 
 const BY_PRIMARY_CODE: Readonly<Record<number, readonly [code: StoreErrorCode, advice: string]>> = {
   5: ["store-busy", "another process holds it"],

@@ -3,7 +3,7 @@ import type { Alert, Sink } from "#core";
 import type { Store, StoredAlert } from "./store.ts";
 
 /** Hears of each new alert after it is stored. Must not throw. */
-export type StoredListener = (alert: StoredAlert) => void;
+type StoredListener = (alert: StoredAlert) => void;
 
 /** Puts alerts into a store at once: a commit without fsync is cheaper than the promise would be to keep with a queue. */
 export class StoreSink implements Sink {

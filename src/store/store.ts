@@ -21,7 +21,7 @@ export interface StoreOptions {
 }
 
 /** A store and what happened when it was opened. */
-export interface StoreOpening {
+interface StoreOpening {
   readonly store: Store;
   /** Where a damaged database was moved to; a new one is in use. */
   readonly setAside?: string;
@@ -51,7 +51,7 @@ export interface AlertQuery {
 }
 
 /** An uploaded rule. */
-export interface StoredRule {
+interface StoredRule {
   readonly id: string;
   readonly format: string;
   readonly text: string;
@@ -61,11 +61,11 @@ export interface StoredRule {
 }
 
 /** Most alerts a store keeps unless told otherwise. */
-export const ALERTS_MAX_DEFAULT = 100_000;
+const ALERTS_MAX_DEFAULT = 100_000;
 /** Most bytes of alerts a store keeps unless told otherwise. */
-export const ALERT_BYTES_MAX_DEFAULT: number = 1 << 30;
+const ALERT_BYTES_MAX_DEFAULT: number = 1 << 30;
 /** Most bytes of the file unless told otherwise: the alerts, their indexes, and room that removed alerts left. */
-export const FILE_BYTES_MAX_DEFAULT: number = 3 * ALERT_BYTES_MAX_DEFAULT;
+const FILE_BYTES_MAX_DEFAULT: number = 3 * ALERT_BYTES_MAX_DEFAULT;
 const BUSY_TIMEOUT_MS_DEFAULT = 2000;
 const LIST_MAX = 10_000;
 

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { Store } from "#store";
 
 const KILLS = 8;
+const CHILD = Bun.fileURLToPath(import.meta.resolve("./kill-child.ts"));
 
 test(`${KILLS} kills in the middle of writing lose nothing that was acknowledged`, async () => {
   const directory = mkdtempSync(join(tmpdir(), "kestrel-kill-"));
@@ -13,7 +14,7 @@ test(`${KILLS} kills in the middle of writing lose nothing that was acknowledged
   const acknowledged: string[] = [];
   try {
     for (let round = 0; round < KILLS; round++) {
-      const child = Bun.spawn([process.execPath, join(import.meta.dir, "kill-child.ts"), path, String(round * 1_000_000)], {
+      const child = Bun.spawn([process.execPath, CHILD, path, String(round * 1_000_000)], {
         stdout: "pipe",
         stderr: "inherit",
       });
