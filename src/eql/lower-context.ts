@@ -6,10 +6,11 @@ import { foldCondition, foldValue } from "./fold.ts";
 import type { ConditionNode, ConstantValue, IrBuilder, ValueNode, ValueType } from "./ir.ts";
 import type { Operand } from "./operand.ts";
 
-/** What a lambda's variable stands for: an element, or each object of a list of objects (whose fields are flattened). */
+/** What a lambda's variable stands for: an element, each object of a list of objects (whose fields are flattened), or nothing. */
 export type LambdaBinding =
   | { readonly kind: "element"; readonly index: number; readonly type: ValueType }
-  | { readonly kind: "object"; readonly prefix: string };
+  | { readonly kind: "object"; readonly prefix: string }
+  | { readonly kind: "nothing" };
 
 /** State of one lowering. */
 export interface LowerContext {

@@ -25,6 +25,12 @@ export function lowerLambda(site: CallSite, kind: "search" | "count"): CallResul
     const inside = bind(context, name, { kind: "object", prefix: array.object.name });
     return { kind: "condition", condition: lowering.condition(body, inside) };
   }
+  if (array.value.kind === "null") {
+    // The array is never there; its body is checked all the same.
+    lowering.condition(body, bind(context, name, { kind: "nothing" }));
+    if (kind === "search") return { kind: "condition", condition: context.builder.truth(null) };
+    return { kind: "value", value: context.builder.nullValue("int") };
+  }
   const index = context.lambdaDepth;
   if (index >= LAMBDA_DEPTH_MAX) return fail(context, "nesting-too-deep", `More than ${LAMBDA_DEPTH_MAX} lambdas inside one another`, call);
   const inside = bind(context, name, { kind: "element", index, type: array.value.type });

@@ -243,6 +243,7 @@ function lowerField(expression: FieldExpression, context: LowerContext): Operand
     const hint = known === "" ? "variables exist inside arraySearch and arrayCount only" : `known are ${known}`;
     return fail(context, "unknown-variable", `Unknown variable ${quoted(`$${parts[0]}`)}, ${hint}`, expression);
   }
+  if (binding?.kind === "nothing") return { value: context.builder.nullValue("string"), from, to };
   if (binding?.kind === "element") {
     if (parts.length === 1 && expression.indexes.length === 0)
       return { value: context.builder.variable(binding.index, binding.type), from, to };

@@ -175,7 +175,7 @@ class AstBuilder {
   /** The operand of prefix operators and their text without comments: a million of them is read at once, not node by node. */
   #prefixed(node: SyntaxNode): { readonly operandNode: SyntaxNode; readonly before: string } {
     const operandNode = node.lastChild!;
-    const before = this.#text.slice(node.from, operandNode.from).replace(/\/\/[^\n]*|\/\*[^]*?\*\//g, " ");
+    const before = this.#text.slice(node.from, operandNode.from).replace(/\/\/[^\n]*|\/\*[\s\S]*?\*\//g, " ");
     return { operandNode, before };
   }
 

@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { createReferencePredicate, type Dialect, evaluateConstant, type QuerySource } from "#eql";
+import { checkQuery, createReferencePredicate, type Dialect, evaluateConstant, type QuerySource } from "#eql";
 import { CATEGORY_NONE, type Diagnostic, type FieldReader, type FieldValue, type Scalar, SchemaRegistry } from "#schema";
 import { IrBuilder } from "../../src/eql/ir.ts";
 import { printIr } from "../../src/eql/ir-print.ts";
@@ -49,6 +49,23 @@ describe("values", () => {
       test(`${name}: ${line}`, () => {
         const result = evaluateConstant(expression, name as Dialect);
         expect(result.ok ? shown(result.value) : messages(result.diagnostics)).toBe(expected);
+      });
+    }
+  }
+});
+
+// Whether a name is known or a construct supported plays no part here: the whole language parses.
+describe("syntax", () => {
+  const registry = new SchemaRegistry();
+  for (const { name, lines } of sectionsOf("syntax.txt")) {
+    for (const line of lines.filter((text) => text !== "")) {
+      test(`${name}: ${line}`, () => {
+        const query = { ...source(line, name as Dialect), lenientFields: true };
+        const errors = checkQuery(query, registry).filter((item) => item.severity === "error");
+        expect(errors.filter((item) => item.code !== "not-yet")).toEqual([]);
+        expect(errors.length).toBeLessThanOrEqual(1);
+        const isEventQuery = !/^(sequence|sample|join)\b|\|| of \[/.test(line);
+        expect(errors.length === 0).toBe(isEventQuery);
       });
     }
   }
