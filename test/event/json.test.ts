@@ -190,6 +190,8 @@ test("what a field can match is in it, although the text is kept beside it", () 
 test("the last of several values of one field counts", () => {
   expect(decode(`{"process":{"name":"a","name":"b"},"process.name":"c"}`).string(registry.idOf("process.name"))).toBe("c");
   expect(encode(`{"process":{"name":"a"},"process.name":"c"}`)).toEqual({ process: { name: "c" } });
+  expect(encode(`{"process":{"pid":"12"},"process.pid":13}`)).toEqual({ process: { pid: 13 } });
+  expect(encode(`{"process":{"pid":13},"process.pid":"12"}`)).toEqual({ process: { pid: "12" } });
 });
 
 test("an event that fits its fields keeps nothing beside them", () => {

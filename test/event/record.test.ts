@@ -98,6 +98,59 @@ test("no flipped bytes let a view read outside the record", () => {
   expect(accepted).toBeGreaterThan(0);
 });
 
+// Words of a record of three fields (1: keyword, 2: list of two numbers, 3: bool), changed; the shape is made to fit again.
+const DAMAGES: readonly (readonly [name: string, change: (words: Uint32Array) => void, problem: RegExp])[] = [
+  ["size", (words) => words.fill(12, 0, 1), /record size 12 is impossible/],
+  ["size beyond the bytes", (words) => words.fill(4096, 0, 1), /record of 4096 bytes is cut off/],
+  ["field count", (words) => words.fill(900 << 16, 1, 2), /900 fields do not fit/],
+  ["equal ids", (words) => words.fill(words[8]!, 10, 11), /not ascending at entry 1/],
+  ["type", (words) => words.fill(1 | (9 << 16), 8, 9), /field 1: unknown type 9/],
+  ["flags", (words) => words.fill(1 | (8 << 24), 8, 9), /field 1: unknown flags 8/],
+  ["offset in the header", (words) => words.fill(8, 9, 10), /field 1: value offset 8 is outside/],
+  ["offset behind the record", (words) => words.fill(1 << 20, 9, 10), /field 1: value offset 1048576 is outside/],
+  ["crooked offset", (words) => words.fill(words[9]! + 4, 9, 10), /field 1: value offset \d+ is outside/],
+  ["string length", (words) => words.fill(5000, words[9]! / 4, words[9]! / 4 + 1), /field 1: string of 5000 bytes/],
+  ["list length", (words) => words.fill(5000, words[11]! / 4, words[11]! / 4 + 1), /field 2: list of 5000/],
+  ["empty list", (words) => words.fill(0, words[11]! / 4, words[11]! / 4 + 1), /field 2: list of 0/],
+  ["element offset", (words) => words.fill(0, words[11]! / 4 + 1, words[11]! / 4 + 2), /field 2: value offset 0 is outside/],
+  ["boolean", (words) => words.fill(7, 13, 14), /field 3: boolean is 7/],
+];
+
+for (const [name, change, problem] of DAMAGES) {
+  test(`no record: ${name}`, () => {
+    builder.begin(1, 0n);
+    builder.keyword(1, "text");
+    builder.value(2, "i64", [1n, 2n]);
+    builder.bool(3, true);
+    const bytes = builder.bytes.slice(0, builder.finish());
+    const words = new Uint32Array(bytes.buffer);
+    change(words);
+    let shape = 0x811c9dc5;
+    for (const head of [words[8]!, words[10]!, words[12]!]) shape = Math.imul(shape ^ head, 0x01000193);
+    words[2] = shape;
+    expect(validateRecord(bytes, 0, bytes.length)).toMatch(problem);
+  });
+}
+
+test("no record: one string shared by many elements, a shape of other fields, a crooked start", () => {
+  builder.begin(1, 0n);
+  builder.keywords(1, ["x".repeat(1000), "a", "b", "c"]);
+  const bytes = builder.bytes.slice(0, builder.finish());
+  const words = new Uint32Array(bytes.buffer);
+  const list = words[9]! / 4;
+  words.fill(words[list + 1]!, list + 2, list + 5);
+  expect(validateRecord(bytes, 0, bytes.length)).toMatch(/field 1: strings overlap/);
+  words[2]! ^= 1;
+  words.fill(words[list + 1]!, list + 2, list + 3);
+  expect(validateRecord(bytes, 4, bytes.length)).toMatch(/not a multiple of 8/);
+  expect(validateRecord(bytes, 0, 8)).toMatch(/header is cut off/);
+  builder.begin(1, 0n);
+  builder.bool(1, true);
+  const small = builder.bytes.slice(0, builder.finish());
+  small[8]! ^= 1;
+  expect(validateRecord(small, 0, small.length)).toMatch(/shape hash/);
+});
+
 test("random bytes are no record", () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 400 }), (bytes) => {
