@@ -39,7 +39,7 @@ export interface ArithmeticExpression extends Range {
   readonly rest: readonly { readonly operator: "+" | "-" | "*" | "/" | "%"; readonly operand: Expression }[];
 }
 
-export interface NegateExpression extends Range {
+interface NegateExpression extends Range {
   readonly kind: "negate";
   readonly operand: Expression;
 }
@@ -61,25 +61,25 @@ export interface MembershipExpression extends Range {
   readonly items: readonly Expression[];
 }
 
-export interface NotExpression extends Range {
+interface NotExpression extends Range {
   readonly kind: "not";
   readonly operand: Expression;
 }
 
-export interface LogicExpression extends Range {
+interface LogicExpression extends Range {
   readonly kind: "and" | "or";
   readonly operands: readonly Expression[];
 }
 
 /** Endpoint's `child of […]`, `descendant of […]`, `event of […]`. */
-export interface LineageExpression extends Range {
+interface LineageExpression extends Range {
   readonly kind: "lineage";
   readonly relation: string;
   readonly query: EventQuery;
 }
 
 /** Stands where something was wrong and has been reported. */
-export interface InvalidExpression extends Range {
+interface InvalidExpression extends Range {
   readonly kind: "invalid";
 }
 

@@ -8,7 +8,7 @@ export interface Range {
 }
 
 /** Most findings about one text. */
-export const DIAGNOSTICS_MAX = 50;
+const DIAGNOSTICS_MAX = 50;
 const QUOTED_MAX = 60;
 const EXCERPT_COLUMNS_MAX = 120;
 
@@ -72,7 +72,7 @@ export function quoted(value: string): string {
 }
 
 /** A text without control characters, bidirectional marks and lone surrogates: safe to print on a terminal. */
-export function escapeControls(text: string): string {
+function escapeControls(text: string): string {
   return text
     .toWellFormed()
     .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => `\\u{${character.codePointAt(0)!.toString(16).padStart(2, "0")}}`);

@@ -56,11 +56,14 @@ class FieldCollector {
   expression(expression: Expression, usage: FieldUsage, prefixes: Prefixes): void {
     switch (expression.kind) {
       case "field":
-        return this.#field(expression, usage, prefixes);
+        this.#field(expression, usage, prefixes);
+        break;
       case "lineage":
-        return this.event(expression.query);
+        this.event(expression.query);
+        break;
       case "call":
-        return this.#call(expression.name.toLowerCase(), expression.operands, prefixes);
+        this.#call(expression.name.toLowerCase(), expression.operands, prefixes);
+        break;
       default:
         for (const child of childrenOf(expression)) this.expression(child, usageInside(expression, child), prefixes);
     }

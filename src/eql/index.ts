@@ -2,10 +2,9 @@
 export type { Dialect } from "./ast.ts";
 export { type CompiledQuery, checkQuery, compileRuleSet } from "./compile.ts";
 export { type ConstantResult, evaluateConstant } from "./constant.ts";
-export { escapeControls, formatDiagnostic } from "./diagnostics.ts";
+export { formatDiagnostic } from "./diagnostics.ts";
 export { categoriesOf, type FieldUsage, fieldsOf, type NamedField } from "./fields.ts";
 export { globMatch } from "./glob.ts";
-export type { ConstantValue } from "./ir.ts";
 export type { QuerySource } from "./query.ts";
 export { createReferencePredicate, type ReferencePredicate } from "./reference-predicate.ts";
 export {

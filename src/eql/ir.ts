@@ -496,7 +496,7 @@ const FUNCTION_RESULT: Readonly<Record<FunctionName, ValueType>> = {
 };
 
 /** Type of the elements of a field. */
-export function elementType(fieldType: FieldType): ValueType {
+function elementType(fieldType: FieldType): ValueType {
   switch (fieldType) {
     case "keyword":
     case "keyword[]":

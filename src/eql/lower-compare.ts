@@ -50,7 +50,7 @@ export function lowerPresence(context: LowerContext, operand: Operand): Conditio
 }
 
 /** `left == right` in the context's dialect. */
-export function lowerEquality(context: LowerContext, left: Operand, right: Operand): ConditionNode | undefined {
+function lowerEquality(context: LowerContext, left: Operand, right: Operand): ConditionNode | undefined {
   const endgame = context.dialect === "endgame";
   if (endgame) {
     for (const [subject, pattern] of [

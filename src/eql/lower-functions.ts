@@ -311,7 +311,7 @@ function lowerCidr(site: CallSite): CallResult {
 }
 
 /** Texts of arguments that must be string literals. `undefined`: reported. */
-export function stringLiterals(context: LowerContext, expressions: readonly Expression[], what: string): readonly string[] | undefined {
+function stringLiterals(context: LowerContext, expressions: readonly Expression[], what: string): readonly string[] | undefined {
   const texts: string[] = [];
   let sound = true;
   for (const expression of expressions) {

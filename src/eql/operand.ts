@@ -1,5 +1,5 @@
 // A value in the middle of lowering: its node, and what it was written as, which decides how it may be compared.
-import type { FieldDefinition, FieldType } from "#schema";
+import type { FieldDefinition } from "#schema";
 import type { LiteralExpression } from "./ast.ts";
 import { quoted, type Range } from "./diagnostics.ts";
 import type { ValueNode } from "./ir.ts";
@@ -16,7 +16,7 @@ export interface Operand extends Range {
 }
 
 /** A name that is no field, but the beginning of fields' names. */
-export interface ObjectPath {
+interface ObjectPath {
   readonly name: string;
   readonly fields: readonly FieldDefinition[];
 }
@@ -45,11 +45,6 @@ const TYPE_WORDS: Readonly<Record<ValueNode["type"], string>> = {
 /** Whether the literal null itself was written. */
 export function isNullLiteral(operand: Operand): boolean {
   return operand.literal !== undefined && operand.literal.value === null;
-}
-
-/** Declared type of the field an operand is, if it is one. */
-export function fieldTypeOf(operand: Operand): FieldType | undefined {
-  return operand.field?.type;
 }
 
 /** Whether the operand counts, in arithmetic and order. */

@@ -4,9 +4,9 @@
 import { type DiagnosticList, quoted } from "./diagnostics.ts";
 
 /** Most UTF-16 units of one query. */
-export const QUERY_LENGTH_MAX: number = 1 << 20;
+const QUERY_LENGTH_MAX: number = 1 << 20;
 /** Most brackets inside one another. */
-export const NESTING_MAX = 200;
+const NESTING_MAX = 200;
 const LEXICAL_ERRORS_MAX = 10;
 const PUNCTUATION = new Set("$.,=!<>+-*%:~?|/@_ \t\n\r\f\u{a0}\u{feff}");
 

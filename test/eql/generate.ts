@@ -71,7 +71,7 @@ const GLOBS = ["*", "a*", "*b", "*B*", "?", "a?*", "/bin/*", "*\\x*", "Ã©", "*ğŸ
 const BLOCKS = ["10.0.0.0/8", "127.0.0.1", "192.168.0.0/24", "::/0", "fe80::/10", "0.0.0.0/0", "10.0.0.1/32"];
 
 /** An EQL string literal that both dialects read. */
-export function quote(text: string): string {
+function quote(text: string): string {
   return `"${text.replace(/[\\"\n\r\t]/g, (character) => ({ "\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t" })[character]!)}"`;
 }
 
