@@ -7,7 +7,7 @@ local type, error, tostring, tonumber, select, next = type, error, tostring, ton
 local rawget, rawset, setmetatable, getmetatable, pcall, unpack = rawget, rawset, setmetatable, getmetatable, pcall, unpack
 local floor, sqrt, frexp, concat = math.floor, math.sqrt, math.frexp, table.concat
 local byte, sub, rep, format, lower, upper, reverse = string.byte, string.sub, string.rep, string.format, string.lower, string.upper, string.reverse
-local char = string.char
+local char, find = string.char, string.find
 local bitlib = require("bit")
 
 local function bad(index, name, expected, value)
@@ -29,6 +29,27 @@ local function number(value, index, name)
     bad(index, name, "number", value)
   end
   return converted
+end
+
+-- A whole number for a C function: what C does with a double outside its integers differs between machines.
+local INDEX_MAX = 2147483647
+local function index(value, at, name)
+  value = number(value, at, name)
+  if value ~= value then
+    return 0
+  end
+  value = floor(value)
+  return value > INDEX_MAX and INDEX_MAX or value < -INDEX_MAX and -INDEX_MAX or value
+end
+
+-- A number that has the same bits on every machine: bit operations and %d leave larger ones open.
+local BITS_MAX = 2251799813685248 -- 2^51
+local function integer(value, at, name)
+  value = number(value, at, name)
+  if not (value >= -BITS_MAX and value <= BITS_MAX) then
+    error("bad argument #" .. at .. " to '" .. name .. "' (number from -2^51 to 2^51 expected)", 0)
+  end
+  return value
 end
 
 local function tbl(value, index, name)
@@ -225,17 +246,17 @@ function base.tonumber(value, radix)
   if radix == nil then
     return tonumber(value)
   end
-  return tonumber(value, number(radix, 2, "tonumber"))
+  return tonumber(value, index(radix, 2, "tonumber"))
 end
 
 function base.select(n, ...)
   charge(4 + floor(select("#", ...) / 4))
-  return select(n == "#" and n or number(n, 1, "select"), ...)
+  return select(n == "#" and n or index(n, 1, "select"), ...)
 end
 
 function base.unpack(t, first, last)
   tbl(t, 1, "unpack")
-  first, last = number(first or 1, 2, "unpack"), number(last or #t, 3, "unpack")
+  first, last = index(first or 1, 2, "unpack"), index(last or #t, 3, "unpack")
   if not (last - first < ARGUMENTS_MAX) then
     error("unpack of more than " .. ARGUMENTS_MAX .. " values", 0)
   end
@@ -284,24 +305,22 @@ end
 
 function str.sub(s, first, last)
   s = text(s, 1, "sub")
-  first, last = number(first or 1, 2, "sub"), number(last or -1, 3, "sub")
+  first, last = index(first or 1, 2, "sub"), index(last or -1, 3, "sub")
   local from, to = first < 0 and first + #s + 1 or first, last < 0 and last + #s + 1 or last
-  if to > #s then
-    to = #s
-  end
+  from, to = from < 1 and 1 or from, to > #s and #s or to
   if to > from then
     room(to - from)
   end
-  return sub(s, first, last)
+  return sub(s, from, to)
 end
 
 function str.byte(s, first, last)
   s = text(s, 1, "byte")
-  first = number(first or 1, 2, "byte")
+  first = index(first or 1, 2, "byte")
   if last == nil then
     return byte(s, first)
   end
-  last = number(last, 3, "byte")
+  last = index(last, 3, "byte")
   local from, to = first < 0 and first + #s + 1 or first, last < 0 and last + #s + 1 or last
   from, to = from < 1 and 1 or from, to > #s and #s or to
   if to - from >= ARGUMENTS_MAX then
@@ -314,16 +333,16 @@ function str.char(...)
   local codes, count = { ... }, select("#", ...)
   charge(2 + count)
   for i = 1, count do
-    codes[i] = number(codes[i], i, "char")
+    codes[i] = index(codes[i], i, "char")
   end
   return char(unpack(codes, 1, count))
 end
 
 function str.rep(s, count, separator)
-  s, count = text(s, 1, "rep"), number(count, 2, "rep")
+  s, count = text(s, 1, "rep"), index(count, 2, "rep")
   local gap = separator == nil and "" or text(separator, 3, "rep")
   if count >= 1 then
-    room(floor(count) * (#s + #gap))
+    room(count * (#s + #gap))
     charge(floor(count / 8))
   end
   return rep(s, count, gap)
@@ -353,26 +372,27 @@ function str.format(template, ...)
   template = text(template, 1, "format")
   charge(floor(#template / 8) + 8)
   local count, args, bytes = select("#", ...), { ... }, #template
-  local at, index = 1, 0
+  local at, given = 1, 0
   while true do
-    at = string.find(template, "%", at, true)
+    at = find(template, "%", at, true)
     if not at then
       break
     end
-    local _, stop, conversion = string.find(template, "^[-+ #0]*%d*%.?%d*(.?)", at + 1)
+    local _, stop, conversion = find(template, "^[-+ #0]*%d*%.?%d*(.?)", at + 1)
     if conversion ~= "%" then
-      if not string.find(conversion, "^[diouxXcsqeEfgGaA]") then
+      if not find(conversion, "^[diouxXcsqeEfgGaA]") then
         error("invalid option '%" .. conversion .. "' to 'format'", 0)
       end
-      index = index + 1
-      if index > count then
-        bad(index + 1, "format", "value", nil)
+      given = given + 1
+      if given > count then
+        bad(given + 1, "format", "value", nil)
       end
       if conversion == "s" or conversion == "q" then
-        args[index] = plain_text(args[index])
-        bytes = bytes + 4 * #args[index]
+        args[given] = plain_text(args[given])
+        bytes = bytes + 4 * #args[given]
       else
-        args[index] = number(args[index], index + 1, "format")
+        local check = find(conversion, "[eEfgGaA]") and number or integer
+        args[given] = check(args[given], given + 1, "format")
       end
       bytes = bytes + CONVERSION_BYTES
       charge(4)
@@ -397,7 +417,7 @@ function tab.insert(t, ...)
     return
   end
   local at, value = ...
-  at = floor(number(at, 2, "insert"))
+  at = index(at, 2, "insert")
   if count ~= 2 or at < 1 or at > length + 1 then
     error("bad argument #2 to 'insert' (position " .. plain_text(at) .. " is not from 1 to " .. length + 1 .. ")", 0)
   end
@@ -414,7 +434,7 @@ function tab.remove(t, at)
   if length == 0 then
     return nil
   end
-  at = at == nil and length or floor(number(at, 2, "remove"))
+  at = at == nil and length or index(at, 2, "remove")
   if at < 1 or at > length then
     return nil
   end
@@ -430,7 +450,7 @@ end
 function tab.concat(t, separator, first, last)
   tbl(t, 1, "concat")
   local gap = separator == nil and "" or text(separator, 2, "concat")
-  first, last = number(first or 1, 3, "concat"), number(last or #t, 4, "concat")
+  first, last = index(first or 1, 3, "concat"), index(last or #t, 4, "concat")
   local bytes = 0
   for i = first, last do
     charge(1)
@@ -531,27 +551,27 @@ for _, name in ipairs({ "band", "bor", "bxor" }) do
   local native = bitlib[name]
   local function fold(a, b, ...)
     if b == nil then
-      return native(number(a, 1, name))
+      return native(integer(a, 1, name))
     end
     charge(1)
-    return fold(native(number(a, 1, name), number(b, 2, name)), ...)
+    return fold(native(integer(a, 1, name), integer(b, 2, name)), ...)
   end
   bits[name] = fold
 end
 for _, name in ipairs({ "lshift", "rshift", "arshift", "rol", "ror" }) do
   local native = bitlib[name]
   bits[name] = function(a, b)
-    return native(number(a, 1, name), number(b, 2, name))
+    return native(integer(a, 1, name), integer(b, 2, name))
   end
 end
 for _, name in ipairs({ "bnot", "tobit", "bswap" }) do
   local native = bitlib[name]
   bits[name] = function(a)
-    return native(number(a, 1, name))
+    return native(integer(a, 1, name))
   end
 end
 function bits.tohex(a, digits)
-  return bitlib.tohex(number(a, 1, "tohex"), number(digits or 8, 2, "tohex"))
+  return bitlib.tohex(integer(a, 1, "tohex"), index(digits or 8, 2, "tohex"))
 end
 
 base.string, base.table, base.math, base.bit = str, tab, num, bits

@@ -2,7 +2,7 @@
 -- A pattern is compiled once to parallel arrays of items; there is no alternation, so every full match passes every item in order.
 local budget = ...
 local charge, room = budget.charge, budget.room
-local byte, sub, native_find, concat = string.byte, string.sub, string.find, table.concat
+local byte, sub, lower, native_find, concat = string.byte, string.sub, string.lower, string.find, table.concat
 local type, error, floor, tostring = type, error, math.floor, tostring
 
 local END, SET, OPEN, CLOSE, POSITION, BALANCE, FRONTIER, BACK, TAIL = 1, 2, 3, 4, 5, 6, 7, 8, 9
@@ -28,16 +28,27 @@ local function new_set(pairs_of_bytes, negate)
   return set
 end
 
-local class_sets = {}
-for name, ranges in pairs(CLASSES) do
-  class_sets[name] = new_set(ranges, false)
-  class_sets[name:upper()] = new_set(ranges, true)
+-- Made when first asked for: a set is 2 KB, and most rules ask for few.
+local class_sets, char_sets, any_set = {}, {}, nil
+
+local function class_set(name)
+  local ranges = CLASSES[lower(name)]
+  if ranges and not class_sets[name] then
+    class_sets[name] = new_set(ranges, not CLASSES[name])
+  end
+  return class_sets[name]
 end
-local any_set = new_set("\0\255", false)
-local char_sets = {}
-for c = 0, 255 do
-  local char = string.char(c)
-  char_sets[char] = new_set(char .. char, false)
+
+local function char_set(char)
+  if not char_sets[char] then
+    char_sets[char] = new_set(char .. char, false)
+  end
+  return char_sets[char]
+end
+
+local function dot_set()
+  any_set = any_set or new_set("\0\255", false)
+  return any_set
 end
 
 local function malformed(what)
@@ -48,10 +59,7 @@ local function escaped_set(char)
   if char == "" then
     malformed("ends with '%'")
   end
-  if class_sets[char] then
-    return class_sets[char]
-  end
-  return char_sets[char]
+  return class_set(char) or char_set(char)
 end
 
 -- A [set] that starts behind its bracket; returns the set and the position behind the closing bracket.
@@ -181,7 +189,7 @@ local function compile(p)
       add(c, TAIL)
       at = at + 1
     else
-      at = add_set(c, p, char == "." and any_set or char_sets[char], at + 1)
+      at = add_set(c, p, char == "." and dot_set() or char_set(char), at + 1)
     end
   end
   if #c.open > 0 then

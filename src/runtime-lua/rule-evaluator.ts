@@ -1,7 +1,7 @@
 // Evaluator of one user's Lua rule: text → tree → rewritten Lua → a sandboxed state that takes whole batches. Everything wrong with the text is
 // a diagnostic; everything wrong while it runs is a RuleFault. A rule keeps nothing between events, so partitions and batches do not matter.
 import { type Emission, type Evaluator, KestrelError, type RecordBatch, RuleFault } from "#core";
-import type { Diagnostic, SchemaRegistry } from "#schema";
+import type { CategoryTable, Diagnostic, SchemaRegistry } from "#schema";
 import { BatchMemory } from "./batch-memory.ts";
 import { addExpressions, type RegexCompiler } from "./regex-table.ts";
 import { rewrite } from "./rewrite.ts";
@@ -46,7 +46,7 @@ export function createLuaRuleEvaluator(source: string, registry: SchemaRegistry,
   });
   try {
     if (loadRule({ findings, parsed, registry, sandbox, compileRegex: options.compileRegex })) {
-      return { evaluator: new LuaRuleEvaluator(sandbox), diagnostics: findings.items };
+      return { evaluator: new LuaRuleEvaluator(sandbox, registry.categories), diagnostics: findings.items };
     }
   } catch (error) {
     sandbox.close();
@@ -81,7 +81,6 @@ function loadRule(input: LoadInput): boolean {
     const field = input.registry.byName(readable(name));
     if (field !== undefined) sandbox.field(field.name, field.id, field.type === "keyword[]");
   }
-  for (const name of input.registry.categories.names()) sandbox.category(input.registry.categories.idOf(name), name);
   if (!addExpressions(prepared.scope.patterns, input)) return false;
   const failure = sandbox.load(prepared.text, short);
   if (failure === undefined) return true;
@@ -124,12 +123,15 @@ function capitalized(text: string): string {
 class LuaRuleEvaluator implements Evaluator {
   readonly predicateCount = 1;
   readonly #sandbox: Sandbox;
+  readonly #categories: CategoryTable;
   readonly #memory = new BatchMemory();
+  #categoryCount = 0;
   #fault: RuleFault | undefined;
   #closed = false;
 
-  constructor(sandbox: Sandbox) {
+  constructor(sandbox: Sandbox, categories: CategoryTable) {
     this.#sandbox = sandbox;
+    this.#categories = categories;
   }
 
   evaluate(batch: RecordBatch): Uint32Array {
@@ -137,10 +139,18 @@ class LuaRuleEvaluator implements Evaluator {
     if (this.#fault !== undefined) throw this.#fault;
     const { batchAddress, outAddress, hits } = this.#memory.take(batch, 1);
     if (batch.count === 0) return hits;
+    this.#learnCategories();
     const result = this.#sandbox.run(batchAddress, batch.count, outAddress);
     if (typeof result === "number") return hits;
     this.#fault = faultOf(result);
     throw this.#fault;
+  }
+
+  /** Logs bring new categories while the rule is in use. */
+  #learnCategories(): void {
+    const names = this.#categories.names();
+    for (const name of names.slice(this.#categoryCount)) this.#sandbox.category(this.#categories.idOf(name), name);
+    this.#categoryCount = names.length;
   }
 
   emission(recordIndex: number): Emission | undefined {

@@ -145,6 +145,14 @@ describe("whole rules", () => {
     expect(emission?.messages).toEqual(["m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8"]);
   });
 
+  test("categories that a log brings later", () => {
+    const { evaluator } = createLuaRuleEvaluator(`return event:category() == "brand-new"`, registry);
+    expect([...evaluator!.evaluate(batchOf([EVENT]))]).toEqual([0]);
+    registry.categories.intern("brand-new");
+    expect([...evaluator!.evaluate(batchOf([{ category: "brand-new" }, EVENT]))]).toEqual([1, 0]);
+    evaluator!.close();
+  });
+
   test("an empty batch", () => expect(evaluate("return true", [])).toEqual([]));
 
   test("a batch that begins at an odd address", () => {

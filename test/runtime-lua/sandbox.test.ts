@@ -58,6 +58,9 @@ describe("ways around", () => {
     ["next with a key", "return next({ 1, 2 }, 1)", "use pairs"],
     ["powers that differ between machines", "return 2 ^ 0.3 > 1", "other powers differ"],
     ["an unknown field made of parts", `return event["process" .. ".nam"]`, "Unknown field 'process.nam'"],
+    ["bits of numbers too large for them", "return bit.bor(1e300, 0) == 0", "number from -2^51 to 2^51"],
+    ["whole numbers too large for %d", `return string.format("%d", 1e300) == ""`, "number from -2^51 to 2^51"],
+    ["positions outside all texts", `return ("abc"):sub(-math.huge, math.huge) == "abc" and ("abc"):sub(0 / 0) == "abc"`, "hits 1,1,1"],
     ["a text metatable by index", `return ("x").y == nil`, "hits 1,1,1"],
   ] as const) {
     test(name, () => {
