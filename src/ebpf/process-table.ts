@@ -7,7 +7,9 @@ export const ANCESTORS_MAX = 20;
 /** Most processes in the table. The oldest dead go first, then the oldest. */
 export const PROCESSES_MAX = 65_536;
 /** How long a dead process stays, in nanoseconds of boot time. */
-export const DEAD_KEPT_NS = 30_000_000_000;
+export const DEAD_KEPT_NS = 5_000_000_000;
+/** Most dead processes kept: a storm of short ones must not fill memory. */
+export const DEAD_MAX = 4096;
 /** Bytes of arguments kept for a process, to show with its children. The event of its own exec has them all. */
 export const ARGS_KEPT_BYTES = 4096;
 
@@ -136,6 +138,7 @@ export class ProcessTable {
     if (entry.endNs !== 0) return;
     entry.endNs = Math.max(1, timeNs);
     this.#dead.push(entry);
+    if (this.#dead.length > DEAD_MAX) this.#forget(this.#dead.shift()!);
   }
 
   /** Drops processes that died long before `nowNs`. Returns how many. */

@@ -128,15 +128,25 @@ export class EbpfSource implements Source {
       cgroupRoot: this.#cgroupRoot,
     });
     this.#sink = sink;
-    this.#lastStatuses = this.#sensors.statuses;
-    this.#sensorNames = new Map(this.#sensors.statuses.map(({ sensor, attachment }) => [sensor, attachment ?? "off"]));
-    this.#processRing = ringOf(this.#sensors, "process_ring", processRingBytes);
-    this.#activityRing = ringOf(this.#sensors, "activity_ring", activityRingBytes);
-    const counters = this.#sensors.map("counters");
-    if (counters !== undefined) this.#counters = new CounterReader(counters);
+    try {
+      this.#openRings(this.#sensors, { processRingBytes, activityRingBytes });
+    } catch (error) {
+      this.#sensors.close();
+      this.#sensors = undefined;
+      throw error;
+    }
     // Attached first, primed second: what starts in between is in the ring and merely comes as already known.
     primeTable(this.#table);
     this.#schedule(0);
+  }
+
+  #openRings(sensors: LoadedSensors, sizes: { readonly processRingBytes: number; readonly activityRingBytes: number }): void {
+    this.#lastStatuses = sensors.statuses;
+    this.#sensorNames = new Map(sensors.statuses.map(({ sensor, attachment }) => [sensor, attachment ?? "off"]));
+    this.#processRing = ringOf(sensors, "process_ring", sizes.processRingBytes);
+    this.#activityRing = ringOf(sensors, "activity_ring", sizes.activityRingBytes);
+    const counters = sensors.map("counters");
+    if (counters !== undefined) this.#counters = new CounterReader(counters);
   }
 
   /** Detaches, then pushes what the rings hold, so that afterwards every produced record is read or dropped. Twice is fine. */

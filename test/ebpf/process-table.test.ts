@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import type { WholeEvent } from "../../src/ebpf/exec-joiner.ts";
 import { decode } from "../../src/ebpf/kernel-event.ts";
-import { ANCESTORS_MAX, ARGS_KEPT_BYTES, DEAD_KEPT_NS, type ProcessFacts, ProcessTable } from "../../src/ebpf/process-table.ts";
+import { ANCESTORS_MAX, ARGS_KEPT_BYTES, DEAD_KEPT_NS, DEAD_MAX, type ProcessFacts, ProcessTable } from "../../src/ebpf/process-table.ts";
 import { ProcessTracker } from "../../src/ebpf/process-tracker.ts";
 import { Flag } from "../../src/ebpf/wire.ts";
 import { execRecord, exitRecord, fileRecord, forkRecord } from "./kernel-record.ts";
@@ -122,6 +122,14 @@ describe("bounds", () => {
     expect([1, 2, 3, 4].map((pid) => table.current(pid) !== undefined)).toEqual([true, false, true, true]);
     table.add({ pid: 5, startNs: 1 }, undefined);
     expect(table.size).toBe(3);
+  });
+
+  test("a storm of short processes leaves a bounded number of dead", () => {
+    const table = new ProcessTable("boot");
+    for (let pid = 1; pid <= DEAD_MAX + 100; pid++) table.end(table.add({ pid, startNs: pid }, undefined), pid);
+    expect(table.size).toBe(DEAD_MAX);
+    expect(table.current(100)).toBeUndefined();
+    expect(table.current(101)).toBeDefined();
   });
 
   test("the end of an old process does not take the new one under its pid away", () => {
