@@ -15,7 +15,7 @@ import { RecordBuilder } from "./builder.ts";
 import { type DateWords, parseDateBytes } from "./date.ts";
 import { parseJson } from "./exact-json.ts";
 import { ExtraWriter } from "./extra-writer.ts";
-import { extendHash, FieldTable, NameRole, PATH_BYTES_MAX, PATH_HASH_START } from "./field-table.ts";
+import { extendHash, FieldTable, NameRole, PATH_BYTES_MAX, PATH_HASH_PRIME, PATH_HASH_START } from "./field-table.ts";
 import { canonicalIp } from "./ip.ts";
 import { EXTRA_FIELD, TIEBREAKER_FIELD } from "./json-encoder.ts";
 import { JSON_DEPTH_MAX, JsonScanner } from "./json-scanner.ts";
@@ -164,11 +164,10 @@ export class JsonDecoder {
     for (;;) {
       if (at >= scanner.end || src[at] !== 0x22) return scanner.unexpected(at, "a key");
       const keyFrom = at;
-      const keyTo = scanner.string(at + 1) + 1;
-      if (keyTo === 0) return -1;
       this.#pathLength = pathLength;
       this.#hash = hash;
-      this.#extendPath(keyFrom + 1, keyTo - 1);
+      const keyTo = this.#key(at + 1);
+      if (keyTo < 0) return -1;
       at = scanner.space(keyTo);
       if (at >= scanner.end || src[at] !== 0x3a) return scanner.unexpected(at, '":"');
       at = this.#member(scanner.space(at + 1), keyFrom, keyTo, depth);
@@ -178,6 +177,31 @@ export class JsonDecoder {
       if (at >= scanner.end || src[at] !== 0x2c) return scanner.unexpected(at, '"," or "}"');
       at = scanner.space(at + 1);
     }
+  }
+
+  // Reads a key and appends it to the path in one pass. Position behind its closing quote.
+  #key(from: number): number {
+    const scanner = this.#scanner;
+    const { src, end } = scanner;
+    const path = this.#path;
+    let length = this.#pathLength;
+    let hash = this.#hash;
+    for (let at = from; at < end && length < PATH_BYTES_MAX; at++) {
+      const byte = src[at]!;
+      if (byte === 0x22) {
+        this.#pathLength = length;
+        this.#hash = hash;
+        return at + 1;
+      }
+      // Escapes, other alphabets and what no string may hold take the slower way.
+      if (byte === 0x5c || byte < 0x20 || byte >= 0x80) break;
+      path[length++] = byte;
+      hash = Math.imul(hash ^ byte, PATH_HASH_PRIME);
+    }
+    const close = scanner.string(from);
+    if (close < 0) return -1;
+    this.#extendPath(from, close);
+    return close + 1;
   }
 
   // Appends a key to the path. A path too long for the table gets a length that nothing has.

@@ -1,7 +1,7 @@
 // The store: exact alerts back, filters, paging that stays put, limits, rules, settings, and every way a database can be unusable.
 import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Alert, KestrelError, MockClock } from "#core";
@@ -292,6 +292,19 @@ test("a place that cannot be written is an error with a code", () => {
   writeFileSync(file, "");
   expect(codeOf(() => Store.open(join(file, "kestrel.db")))).toMatch(/^store-failed: Cannot open ".*kestrel\.db": .*(ENOTDIR|EEXIST)/);
   expect(codeOf(() => Store.open(dir.path))).toMatch(/^store-failed: Cannot open ".*": .*EISDIR/);
+});
+
+const isRoot = process.getuid?.() === 0;
+if (isRoot) console.log("skipped: a read-only database (root writes to any file)");
+test.skipIf(isRoot)("a read-only database is an error with a code", () => {
+  using dir = temp();
+  openStore(dir.database).close();
+  chmodSync(dir.database, 0o400);
+  expect(codeOf(() => Store.open(dir.database))).toMatch(/^store-failed: Cannot open ".*": .*EACCES/);
+  chmodSync(dir.database, 0o600);
+  chmodSync(join(dir.path, "data"), 0o500);
+  expect(codeOf(() => Store.open(dir.database).store.insertAlerts([alertOf(1)]))).toMatch(/^store-(read-only|failed): /);
+  chmodSync(join(dir.path, "data"), 0o700);
 });
 
 test("closing twice is fine, using it afterwards is an error", () => {
