@@ -7,13 +7,6 @@ export { categoriesOf, type FieldUsage, fieldsOf, type NamedField } from "./fiel
 export { globMatch } from "./glob.ts";
 export type { QuerySource } from "./query.ts";
 export { createReferencePredicate, type ReferencePredicate } from "./reference-predicate.ts";
-export {
-  compileRegex,
-  type RegexFlavour,
-  type RegexIssue,
-  type RegexOptions,
-  type RegexResult,
-  type RegexTable,
-  regexMatches,
-} from "./regex.ts";
+export { compileRegex, type RegexResult, type RegexTable, regexMatches } from "./regex.ts";
+export type { RegexFlavour, RegexIssue, RegexOptions } from "./regex-parse.ts";
 export { nearestName } from "./suggest.ts";

@@ -27,7 +27,7 @@ const METHODS_MAX = 32;
 /** Most terms of one arithmetic chain; logic has no limit, it is flat. */
 const CHAIN_MAX = 64;
 
-/** Parses a query. `undefined`: the diagnostics say why. */
+/** Parses a query. `undefined`: the diagnostics say why. A query can come with errors too: its sound parts are worth checking. */
 export function parseQuery(text: string, dialect: Dialect, diagnostics: DiagnosticList): Query | undefined {
   scan(text, diagnostics);
   if (diagnostics.hasError) return undefined;
@@ -40,8 +40,7 @@ export function parseQuery(text: string, dialect: Dialect, diagnostics: Diagnost
     reportSyntaxErrors(text, parser, diagnostics);
     return undefined;
   }
-  const query = new AstBuilder(text, dialect, diagnostics).query(tree);
-  return diagnostics.hasError ? undefined : query;
+  return new AstBuilder(text, dialect, diagnostics).query(tree);
 }
 
 /** Parses a bare condition or value. */
@@ -102,10 +101,10 @@ class AstBuilder {
     if (name.name === "String") value = stringValue(text, name.from, this.#context());
     else if (name.name === "RawString") value = rawStringValue(text);
     else value = nameParts(text).join(".");
-    const any = value === "any" && name.name === "Name";
+    const matchesAll = value === "any" && name.name === "Name";
     return {
       kind: "event",
-      category: any ? undefined : value,
+      category: matchesAll ? undefined : value,
       condition: this.#expression(condition!),
       bare: false,
       ...rangeOf(node),

@@ -1,5 +1,5 @@
 // The reference meaning of a regular expression: a tree, and for each node the set of positions where a match that starts at a position can
-// end. Sets instead of backtracking: any pattern takes polynomial time. Slow and simple; the back ends compile to automata instead.
+// end. Sets instead of backtracking, so every pattern takes polynomial time. Slow and simple; the back ends compile to automata instead.
 import { foldingEquivalents } from "./case-folding.ts";
 import type { RegexOptions } from "./regex-parse.ts";
 
