@@ -38,6 +38,11 @@ export class WasmRunner {
     );
   }
 
+  /** The predicate being evaluated; after a trap, the one that trapped. */
+  get current(): number {
+    return this.#current.value as number;
+  }
+
   /** Copies records behind the heap base; answers where hit words go. */
   place(records: readonly Uint8Array[]): { readonly batch: number; readonly out: number } {
     const size = records.reduce((sum, record) => sum + record.length, 0);
