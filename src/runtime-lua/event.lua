@@ -65,7 +65,8 @@ local function entry_of(name)
   end
   local field = fields[name]
   if not field then
-    error("Unknown field '" .. tostring(name) .. "' (field names must be written as text in the rule)", 0)
+    local shown = type(name) == "string" and sub(name, 1, 60) or type(name)
+    error("Unknown field '" .. shown .. "' (field names must be written as text in the rule)", 0)
   end
   charge(4)
   return find(field.id), field

@@ -299,7 +299,12 @@ class Walk implements Scope {
     const args = node.type === "CallExpression" ? node.arguments : [node.type === "TableCallExpression" ? node.arguments : node.argument];
     this.#cost += 2;
     const first = args[0];
-    if (node.base.type === "MemberExpression" && isEvent(node.base.base) && FIELD_METHODS.has(node.base.identifier.name)) {
+    if (
+      node.base.type === "MemberExpression" &&
+      node.base.indexer === ":" &&
+      isEvent(node.base.base) &&
+      FIELD_METHODS.has(node.base.identifier.name)
+    ) {
       if (first !== undefined) this.#checkField(first);
     } else if (node.base.type === "Identifier" && this.#lookup(node.base.name) === undefined) {
       if (first !== undefined && FIELD_FUNCTIONS.has(node.base.name)) this.#checkField(first);
