@@ -94,7 +94,7 @@ export class KlogWriter {
     return this.#end;
   }
 
-  /** Takes one record; a full block is written first. Throws {@link EventFileError} when writing failed: the block's records are lost. */
+  /** Takes one record; a full block is written first. Throws {@link EventFileError} when that failed: the block is lost, this record not taken. */
   append(bytes: Uint8Array, offset: number, length: number): void {
     if (this.#closed) throw new EventFileError("cannot-write", `Cannot write "${this.#path}": it is closed`);
     if (this.#blockBytes + length > BLOCK_BYTES_MAX || this.#blockCount === this.#blockRecords) this.flush();

@@ -33,7 +33,7 @@ export const RECORD_HEADER_BYTES = 32;
 export const enum RecordFlag {
   /** Some string of this record was cut at a limit; the entry carries EntryFlag.Truncated. */
   Truncated = 1,
-  /** The source had no usable time; the header's time is the time of reading. */
+  /** The event had no usable time; the header's time is that of the event before it in its source. */
   TimeUnknown = 2,
 }
 

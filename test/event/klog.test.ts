@@ -227,18 +227,25 @@ test("a closed writer takes nothing, closing twice is fine", () => {
   expect(codeOf(() => append(writer, new JsonDecoder(registry), EVENTS[0]))).toMatch(/^cannot-write: .*it is closed/);
 });
 
-test("a full disk loses the block, says so, and the file stays readable", () => {
+test("a disk that fills up loses blocks, counts them, and the file stays readable", async () => {
   using dir = tempDir();
-  const registry = new SchemaRegistry();
-  let writer: KlogWriter;
-  try {
-    writer = KlogWriter.open("/dev/full", registry);
-  } catch (error) {
-    // The header is the first write; that it fails is the point.
-    expect(error).toBeInstanceOf(EventFileError);
-    expect((error as EventFileError).message).toMatch(/Cannot write "\/dev\/full": .*ENOSPC|EINVAL/);
-    return;
-  }
-  writer.close();
-  expect.unreachable(`/dev/full took a header in ${dir.path}`);
+  const path = dir.file("a.klog");
+  const script = Bun.fileURLToPath(import.meta.resolve("./full-disk-child.ts"));
+  // A file size limit stands for the full disk: 16 KiB, its signal ignored, so that the write fails half-way.
+  const child = Bun.spawn(["bash", "-c", 'trap "" XFSZ; ulimit -f 16; exec "$0" "$@"', process.execPath, script, path], {
+    stdout: "pipe",
+    stderr: "inherit",
+  });
+  const counted = JSON.parse(await child.stdout.text()) as { written: number; lost: number; size: number; failures: string[] };
+  expect(counted.failures[0]).toMatch(/^cannot-write: Cannot write ".*a\.klog": .*EFBIG/);
+  expect(counted.written + counted.lost).toBe(300);
+  expect(counted.written).toBeGreaterThan(10);
+  const { events, summary } = readEvents(path);
+  expect(events.length).toBe(counted.written);
+  expect(summary.bytesLeftBehind).toBe(0);
+  expect(statSync(path).size).toBe(counted.size);
+});
+
+test("a device that takes nothing is an error with its name", () => {
+  expect(codeOf(() => KlogWriter.open("/dev/full", new SchemaRegistry()))).toMatch(/^cannot-write: Cannot write "\/dev\/full": .*ENOSPC/);
 });
