@@ -10,5 +10,6 @@ printf 'build: dist/kestrel\n' >&2
 mkdir -p dist
 version=$(git describe --always --dirty 2>/dev/null || echo unknown)
 node_modules/.bin/bun build --compile --minify-syntax --minify-whitespace --define "KESTREL_COMMIT=\"$version\"" \
-  src/cli/main.ts src/engine/partition-worker.ts --outfile dist/kestrel.tmp >/dev/null
+  --define "KESTREL_BUILD_ID=\"$version-$(date +%s)\"" \
+  src/cli/main.ts src/cli/book-worker.ts src/engine/compile-worker.ts src/engine/partition-worker.ts --outfile dist/kestrel.tmp >/dev/null
 mv dist/kestrel.tmp dist/kestrel

@@ -81,7 +81,7 @@ export interface AgentPort {
   rules(): readonly RuleSummary[];
   rule(id: string): RuleDetail | undefined;
   /** Compiles without saving. */
-  validateRule(rule: RuleText): RuleCheck;
+  validateRule(rule: RuleText): Promise<RuleCheck>;
   /** Compiles, saves and arms. Called only with an `id` that is free or whose rule has origin `api`, never two at a time. */
   putRule(id: string, rule: RuleText): Promise<RuleCheck>;
   /** Disarms and removes a rule of origin `api`. */

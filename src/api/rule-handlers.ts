@@ -29,7 +29,7 @@ export function ruleHandlers(agent: AgentPort): Handlers<Contract["rules"]> {
         if (before !== undefined && before.origin !== "api") return notOurs(before);
         if (!matches(conditions["if-match"], before) || (conditions["if-none-match"] === "*" && before !== undefined))
           return changed(params.id, before);
-        const check = agent.validateRule(body);
+        const check = await agent.validateRule(body);
         if (check.ok && check.id !== params.id) {
           const own = check.id === undefined ? "no id" : `the id ${JSON.stringify(check.id)}`;
           return problem(422, "id-mismatch", `The rule text has ${own}, but the address says ${JSON.stringify(params.id)}`);
@@ -54,8 +54,8 @@ export function ruleHandlers(agent: AgentPort): Handlers<Contract["rules"]> {
         return { status: 204, body: undefined };
       }),
 
-    validate: ({ body }) => {
-      const check = agent.validateRule(body);
+    validate: async ({ body }) => {
+      const check = await agent.validateRule(body);
       return { status: 200, body: { ok: check.ok, id: check.id ?? null, diagnostics: toWireDiagnostics(check.diagnostics) } };
     },
   };

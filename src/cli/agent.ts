@@ -2,10 +2,10 @@
 import { hostname } from "node:os";
 import type { AgentPort, AgentStatus, RuleCheck, RuleDetail, RuleState, RuleSummary, RuleText, SensorStatus } from "#api";
 import { type Clock, KestrelError, type LossCounts, type MetricFamily, metric, metricBy } from "#core";
-import { type ArmResult, checkUserRule, type Engine } from "#engine";
+import { type ArmResult, type CompiledRules, checkUserRule, type Engine } from "#engine";
 import type { Diagnostic, SchemaRegistry } from "#schema";
 import type { Store } from "#store";
-import { type BookEntry, uploadedEntry } from "./rule-book.ts";
+import { type BookEntry, enabledRules, uploadedEntry } from "./rule-book.ts";
 import { VERSION } from "./version.ts";
 
 /** What the agent is made of. */
@@ -39,10 +39,9 @@ export class Agent implements AgentPort {
     this.#startedNs = parts.clock.nowNs();
   }
 
-  /** Compiles and swaps in all rules of the book. */
-  async arm(): Promise<ArmResult> {
-    const rules = [...this.#entries.values()].flatMap((entry) => entry.rule ?? []);
-    const result = await this.#parts.engine.arm(rules);
+  /** Swaps in all rules of the book; `compiled` is their program when there is one already. */
+  async arm(compiled?: CompiledRules): Promise<ArmResult> {
+    const result = await this.#parts.engine.arm(enabledRules([...this.#entries.values()]), compiled);
     this.#problems = new Map(result.problems.map((problem) => [problem.ruleId, problem.diagnostics]));
     this.#state = "armed";
     return result;
@@ -124,13 +123,13 @@ export class Agent implements AgentPort {
     return reason === undefined ? { state: "armed", stateReason: "" } : { state: "quarantined", stateReason: reason };
   }
 
-  validateRule(text: RuleText): RuleCheck {
-    const { entry, diagnostics } = this.#check(null, text);
+  async validateRule(text: RuleText): Promise<RuleCheck> {
+    const { entry, diagnostics } = await this.#check(null, text);
     return { ok: isOk(entry, diagnostics), ...(entry.rule === null ? {} : { id: entry.rule.id }), diagnostics };
   }
 
   async putRule(id: string, text: RuleText): Promise<RuleCheck> {
-    const { entry, diagnostics } = this.#check(id, text);
+    const { entry, diagnostics } = await this.#check(id, text);
     if (!isOk(entry, diagnostics)) return { ok: false, diagnostics };
     this.#parts.store.putRule({ id, format: text.format, text: text.text });
     this.#entries.set(id, entry);
@@ -138,9 +137,9 @@ export class Agent implements AgentPort {
     return { ok: true, id, diagnostics };
   }
 
-  #check(id: string | null, text: RuleText): { readonly entry: BookEntry; readonly diagnostics: readonly Diagnostic[] } {
-    const entry = uploadedEntry(id, text, this.#parts.registry);
-    const more = entry.rule === null ? [] : checkUserRule(entry.rule, this.#parts.registry);
+  async #check(id: string | null, text: RuleText): Promise<{ readonly entry: BookEntry; readonly diagnostics: readonly Diagnostic[] }> {
+    const entry = await uploadedEntry(id, text, this.#parts.registry);
+    const more = entry.rule === null ? [] : await checkUserRule(entry.rule, this.#parts.registry);
     return { entry, diagnostics: [...entry.diagnostics, ...more] };
   }
 

@@ -1,7 +1,7 @@
 // Flags that say how event logs are to be read, shared by replay and query.
 import { KestrelError, type ReplayOptions } from "#core";
-import type { Backend } from "#engine";
 import type { TimestampUnit } from "#event";
+import type { Backend } from "#schema";
 import type { Arguments, FlagKind } from "./arguments.ts";
 
 /** Flags of {@link logOptionsOf} and {@link backendOf}. */

@@ -23,14 +23,15 @@ export async function query(argv: readonly string[]): Promise<number> {
   using files = await rereadable(paths);
   const names = fieldsOf(text, dialect).map((field) => field.name);
   await inferFields(idField === undefined ? names : [...names, idField], files.paths, registry);
+  const backend = backendOf(args);
   const source: QuerySource = { id: "query", text, dialect, exceptions: [], lenientFields: dialect === "endgame" };
-  const { program, queries } = compileRuleSet([source], registry);
+  const { program, queries } = compileRuleSet([source], registry, [backend]);
   const diagnostics = queries[0]?.diagnostics ?? [];
   for (const diagnostic of diagnostics) {
     if (diagnostic.severity === "error" || dialect !== "endgame") console.error(formatDiagnostic(text, diagnostic, { file: "query" }));
   }
   if (queries[0]?.ok !== true) return EXIT.usage;
-  const evaluator = createRuleSetEvaluatorFor(backendOf(args), program);
+  const evaluator = await createRuleSetEvaluatorFor(backend, program);
   try {
     await printMatches({
       args,

@@ -1,10 +1,10 @@
 // kestrel replay: rules over recorded events. Alerts in order on standard output, totals on standard error.
 import { type Alert, createLog, encodeAlert, type Log, ReplaySource, type Sink, SystemClock, stringifyJson } from "#core";
-import { Engine } from "#engine";
+import { compileHere, Engine } from "#engine";
 import { type Arguments, EXIT, parseArguments, usageError } from "./arguments.ts";
 import { backendOf, LOG_FLAGS, logOptionsOf } from "./log-input.ts";
 import { LineWriter } from "./output.ts";
-import { builtinEntries, fileEntries } from "./rule-book.ts";
+import { enabledRules, loadBook } from "./rule-book.ts";
 import { registryFrom } from "./schema-file.ts";
 import { alertText } from "./terminal.ts";
 
@@ -19,14 +19,16 @@ export async function replay(argv: readonly string[]): Promise<number> {
   const log = createLog("info", (line) => process.stderr.write(`${line}\n`));
   const registry = registryFrom(args.text("schema"));
   const paths = args.texts("rules");
-  const book = paths.length === 0 ? { entries: builtinEntries(registry), findings: [] } : await fileEntries(paths, registry);
-  for (const finding of book.findings) log.write("warn", finding);
-  const rules = book.entries.flatMap((entry) => entry.rule ?? []);
+  const request = { paths, uploaded: [], extraFields: registry.extraFields(), backend: backendOf(args), cacheDirectory: undefined };
+  const { entries, findings, compiled } = await loadBook(request);
+  for (const name of compiled.categories) registry.categories.intern(name);
+  for (const finding of findings) log.write("warn", finding);
+  const rules = enabledRules(entries);
   if (rules.length === 0) throw usageError(`No rule loads from ${paths.join(", ")}`);
 
   const writer = new LineWriter();
   const engine = createEngine(args, { registry, log, sink: new LineSink(writer, args.has("json")) });
-  const { armed, problems } = await engine.arm(rules);
+  const { armed, problems } = await engine.arm(rules, compiled);
   for (const { ruleId, diagnostics } of problems)
     log.write("warn", `rule "${ruleId}" is left out: ${diagnostics[0]?.message ?? "it does not compile"}`);
   let problemCount = 0;
@@ -63,6 +65,7 @@ function createEngine(
     sinks: [sink],
     partitions: args.number("partitions", 1, { least: 1, most: PARTITIONS_MAX }),
     backend: backendOf(args),
+    compile: compileHere,
     whenFull: "block",
     flushMs: 0,
     cacheDirectory: undefined,

@@ -1,9 +1,14 @@
-// The rules of a running agent by id: built in, from files, or uploaded. Knows texts and findings; what is armed is the engine's affair.
+// The rules an agent or a replay starts with: built in, from files, uploaded; parsed and compiled. What was made of the same texts by the same
+// build is kept in the cache folder, so that a restart neither parses nor compiles.
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { deserialize, serialize } from "node:v8";
 import type { RuleDetail, RuleOrigin, RuleText } from "#api";
-import { loadRules, parseRuleText, type Rule, type RuleEntry, type RuleFormat } from "#rules";
-import type { Diagnostic, SchemaRegistry } from "#schema";
-import type { Store } from "#store";
+import { type CompiledRules, compileHere } from "#engine";
+import type { Rule, RuleEntry, RuleFormat } from "#rules";
+import { type Backend, type Diagnostic, type ExtraField, SchemaRegistry } from "#schema";
 import { BUILTIN_RULES } from "./builtin-rules.generated.ts";
+import { BUILD_ID } from "./version.ts";
 
 /** One rule with where it came from. `rule` is null when its text has errors. */
 export interface BookEntry {
@@ -15,58 +20,155 @@ export interface BookEntry {
   readonly diagnostics: readonly Diagnostic[];
 }
 
+/** What to load. */
+export interface BookRequest {
+  /** Rule files, folders, globs; the built-in rules when empty. */
+  readonly paths: readonly string[];
+  readonly uploaded: readonly { readonly id: string; readonly format: string; readonly text: string }[];
+  readonly extraFields: readonly ExtraField[];
+  readonly backend: Backend;
+  /** Where books are kept; none are without it. */
+  readonly cacheDirectory: string | undefined;
+}
+
+/** Loaded rules. */
+export interface Book {
+  readonly entries: readonly BookEntry[];
+  /** What is wrong with files, a line each. */
+  readonly findings: readonly string[];
+  /** Program of the enabled rules of `entries`, in their order. */
+  readonly compiled: CompiledRules;
+}
+
+/** Rules of a book that are to be armed, in the order of its program. */
+export function enabledRules(entries: readonly BookEntry[]): readonly Rule[] {
+  return entries.flatMap((entry) => (entry.rule?.enabled === true ? entry.rule : []));
+}
+
+/** Loads a book, from the cache when nothing changed. */
+export async function loadBook(request: BookRequest): Promise<Book> {
+  const key = await keyOf(request);
+  const cached = readCached(request.cacheDirectory, key);
+  if (cached !== undefined) return cached;
+  const registry = new SchemaRegistry();
+  for (const field of request.extraFields) registry.add(field);
+  const own =
+    request.paths.length === 0 ? { entries: await builtinEntries(registry), findings: [] } : await fileEntries(request.paths, registry);
+  const taken = new Set(own.entries.map((entry) => entry.id));
+  const findings = [...own.findings];
+  const uploaded: BookEntry[] = [];
+  for (const { id, format, text } of request.uploaded) {
+    if (taken.has(id)) findings.push(`The uploaded rule "${id}" is left out: a rule with its id came with the start`);
+    else uploaded.push(await uploadedEntry(id, { format: wireFormat(format as RuleFormat), text }, registry));
+  }
+  const entries = [...own.entries, ...uploaded].map(withoutTests);
+  const book = { entries, findings, compiled: await compileHere(enabledRules(entries), registry, request.backend) };
+  writeCached(request.cacheDirectory, key, book);
+  return book;
+}
+
 /** The built-in rules, parsed. */
-export function builtinEntries(registry: SchemaRegistry): BookEntry[] {
+export async function builtinEntries(registry: SchemaRegistry): Promise<BookEntry[]> {
+  const { parseRuleText } = await import("#rules");
   return BUILTIN_RULES.flatMap(({ file, text }) =>
-    bookEntries(parseRuleText(text, { file, format: "yaml", registry }).entries, { origin: "built-in", format: "yaml", text }),
+    bookEntries(parseRuleText(text, { file, format: "yaml", registry }).entries, () => ({ origin: "built-in", format: "yaml", text })),
   );
 }
 
-/** The rules of files and folders, with the findings of the broken ones. */
-export async function fileEntries(
+async function fileEntries(
   paths: readonly string[],
   registry: SchemaRegistry,
 ): Promise<{ entries: BookEntry[]; findings: readonly string[] }> {
+  const { loadRules, ruleToYaml } = await import("#rules");
   const loaded = await loadRules(paths, { registry });
+  const from = ({ rule }: RuleEntry): Pick<BookEntry, "origin" | "format" | "text"> => ({
+    origin: "file",
+    format: "yaml",
+    text: rule === null ? "" : ruleToYaml(rule),
+  });
   return {
-    entries: loaded.entries.flatMap((entry) =>
-      bookEntries([entry], { origin: "file", format: wireFormat(entry.rule?.source.format), text: "" }),
+    entries: bookEntries(loaded.entries, from),
+    findings: loaded.problems.map(
+      ({ file, diagnostic: { span, severity, message } }) => `${file}:${span.line}:${span.column}: ${severity}: ${message}`,
     ),
-    findings: loaded.problems.map((problem) => `${problem.file}:${problem.diagnostic.span.line}: ${problem.diagnostic.message}`),
   };
 }
 
-/** The uploaded rules of the store. */
-export function uploadedEntries(store: Store, registry: SchemaRegistry): BookEntry[] {
-  return store.rules().map(({ id, format, text }) => uploadedEntry(id, { format: wireFormat(format as RuleFormat), text }, registry));
-}
-
 /** One uploaded text as an entry; broken texts and texts of another id are entries with findings. Without an id the rule's own counts. */
-export function uploadedEntry(wanted: string | null, { format, text }: RuleText, registry: SchemaRegistry): BookEntry {
+export async function uploadedEntry(wanted: string | null, { format, text }: RuleText, registry: SchemaRegistry): Promise<BookEntry> {
+  const { parseRuleText } = await import("#rules");
   const { entries } = parseRuleText(text, { file: `${wanted ?? "rule"}.${format}`, format, registry });
   const [entry] = entries;
   const id = wanted ?? entry?.id ?? "";
-  const base = { id, origin: "api" as const, format, text };
-  if (entry === undefined) return { ...base, rule: null, diagnostics: [finding("no-rule", "The text holds no rule")] };
-  if (entries.length > 1) {
-    return { ...base, rule: null, diagnostics: [finding("several-rules", `The text holds ${entries.length} rules, send one at a time`)] };
-  }
-  if (entry.id !== null && entry.id !== id) {
-    return { ...base, rule: null, diagnostics: [finding("other-id", `The rule's id is "${entry.id}", but it was sent as "${id}"`)] };
-  }
-  return { ...base, rule: entry.rule, diagnostics: entry.diagnostics };
+  const broken = (code: string, message: string): BookEntry => {
+    const span = { from: 0, to: 0, line: 1, column: 1 };
+    return { id, origin: "api", format, text, rule: null, diagnostics: [{ severity: "error", code, message, span }] };
+  };
+  if (entry === undefined) return broken("no-rule", "The text holds no rule");
+  if (entries.length > 1) return broken("several-rules", `The text holds ${entries.length} rules, send one at a time`);
+  if (entry.id !== null && entry.id !== id) return broken("other-id", `The rule's id is "${entry.id}", but it was sent as "${id}"`);
+  return { id, origin: "api", format, text, rule: entry.rule, diagnostics: entry.diagnostics };
 }
 
-function bookEntries(entries: readonly RuleEntry[], from: Pick<BookEntry, "origin" | "format" | "text">): BookEntry[] {
+function bookEntries(
+  entries: readonly RuleEntry[],
+  from: (entry: RuleEntry) => Pick<BookEntry, "origin" | "format" | "text">,
+): BookEntry[] {
   return entries.flatMap((entry) =>
-    entry.id === null ? [] : [{ id: entry.id, rule: entry.rule, diagnostics: entry.diagnostics, ...from }],
+    entry.id === null ? [] : [{ id: entry.id, rule: entry.rule, diagnostics: entry.diagnostics, ...from(entry) }],
   );
 }
 
-function wireFormat(format: RuleFormat | undefined): RuleDetail["format"] {
-  return format === undefined || format === "jsonl" ? "yaml" : format;
+// Test events are most of a rule file; a running agent has no use for them.
+function withoutTests(entry: BookEntry): BookEntry {
+  return entry.rule === null ? entry : { ...entry, rule: { ...entry.rule, tests: { match: [], noMatch: [] } } };
 }
 
-function finding(code: string, message: string): Diagnostic {
-  return { severity: "error", code, message, span: { from: 0, to: 0, line: 1, column: 1 } };
+function wireFormat(format: RuleFormat): RuleDetail["format"] {
+  return format === "jsonl" ? "yaml" : format;
+}
+
+/** Hash of everything a book is made of; undefined when that cannot be told. */
+async function keyOf({ paths, uploaded, extraFields, backend }: BookRequest): Promise<string | undefined> {
+  if (BUILD_ID === undefined) return undefined;
+  const hash = new Bun.CryptoHasher("sha256").update(JSON.stringify([BUILD_ID, backend, extraFields, paths, uploaded]));
+  if (paths.length > 0) {
+    const { ruleFilePaths } = await import("#rules");
+    for (const file of ruleFilePaths(paths)) hash.update(`\0${file}\0`).update(readFileSync(file));
+  }
+  return hash.digest("hex");
+}
+
+function pathOf(directory: string, key: string): string {
+  return join(directory, `rules-${key}.book`);
+}
+
+function digestOf(bytes: Uint8Array): Buffer {
+  return new Bun.CryptoHasher("sha256").update(bytes).digest() as Buffer;
+}
+
+function readCached(directory: string | undefined, key: string | undefined): Book | undefined {
+  if (directory === undefined || key === undefined) return undefined;
+  try {
+    const bytes = readFileSync(pathOf(directory, key));
+    const payload = bytes.subarray(32);
+    return digestOf(payload).equals(bytes.subarray(0, 32)) ? (deserialize(payload) as Book) : undefined;
+  } catch {
+    // Missing or unreadable: the book is made anew.
+    return undefined;
+  }
+}
+
+function writeCached(directory: string | undefined, key: string | undefined, book: Book): void {
+  // A module file may change without its rule file: such books are made at every start.
+  if (directory === undefined || key === undefined || book.entries.some((entry) => entry.rule?.body.kind === "wasm")) return;
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    const payload = serialize(book);
+    const path = pathOf(directory, key);
+    writeFileSync(`${path}.tmp`, Buffer.concat([digestOf(payload), payload]), { mode: 0o600 });
+    renameSync(`${path}.tmp`, path);
+  } catch {
+    // A cache that cannot be written costs the next start some time and nothing else.
+  }
 }

@@ -29,7 +29,7 @@ export async function rules(argv: readonly string[]): Promise<number> {
 }
 
 async function rulesOf(paths: readonly string[], registry: SchemaRegistry): Promise<readonly Rule[]> {
-  if (paths.length === 0) return builtinEntries(registry).flatMap((entry) => entry.rule ?? []);
+  if (paths.length === 0) return (await builtinEntries(registry)).flatMap((entry) => entry.rule ?? []);
   return (await loadRules(paths, { registry })).rules;
 }
 

@@ -2,15 +2,15 @@
 import { type AlertReader, loadOrCreateToken, type RunningServer, type SensorStatus, startServer } from "#api";
 import { createLog, KestrelError, type Log, type RecordSink, ReplaySource, type Source, SystemClock } from "#core";
 import { EbpfSource } from "#ebpf";
-import { Engine } from "#engine";
+import { compileInWorker, Engine } from "#engine";
 import { Store, StoreSink } from "#store";
 import { Agent } from "./agent.ts";
 import { type Arguments, EXIT, parseArguments, usageError } from "./arguments.ts";
+import { loadBookInWorker } from "./book-loader.ts";
 import { BUILTIN_RECORDING } from "./builtin-rules.generated.ts";
 import { type DataDirectory, defaultDataPath, openDataDirectory } from "./data-directory.ts";
 import { backendOf } from "./log-input.ts";
 import { RecordingSink } from "./recording-sink.ts";
-import { type BookEntry, builtinEntries, fileEntries, uploadedEntries } from "./rule-book.ts";
 import { registryFrom } from "./schema-file.ts";
 import { stopSignal } from "./stop-signal.ts";
 import { alertReader } from "./stored-alerts.ts";
@@ -56,13 +56,26 @@ async function start(args: Arguments): Promise<Running> {
   const data = openDataDirectory(args.text("data") ?? defaultDataPath());
   const store = openStore(data, log);
   const storeSink = new StoreSink(store);
+  const backend = backendOf(args);
+  const book = await loadBookInWorker(
+    {
+      paths: args.texts("rules"),
+      uploaded: store.rules().map(({ id, format, text }) => ({ id, format, text })),
+      extraFields: registry.extraFields(),
+      backend,
+      cacheDirectory: data.cache,
+    },
+    registry,
+  );
+  for (const finding of book.findings) log.write("warn", finding);
   const engine = new Engine({
     registry,
     clock,
     log,
     sinks: [storeSink, new TerminalSink(args.has("json"))],
     partitions: args.number("partitions", 1, { least: 1, most: PARTITIONS_MAX }),
-    backend: backendOf(args),
+    backend,
+    compile: compileInWorker,
     whenFull: "drop",
     flushMs: FLUSH_MS,
     cacheDirectory: data.cache,
@@ -74,12 +87,12 @@ async function start(args: Arguments): Promise<Running> {
     clock,
     engine,
     store,
-    entries: await entriesOf(args, { registry, store, log }),
+    entries: book.entries,
     produced: () => (source.statuses().length > 0 ? source.produced : engine.counters().offered),
     sensorLosses: () => source.losses(),
     sensors: () => sensorStatus(source),
   });
-  const { armed, problems } = await agent.arm();
+  const { armed, problems } = await agent.arm(book.compiled);
   for (const { ruleId, diagnostics } of problems)
     log.write("warn", "rule left out", { rule: ruleId, reason: diagnostics[0]?.message ?? "" });
   const recordPath = args.text("record");
@@ -105,22 +118,6 @@ function openStore(data: DataDirectory, log: Log): Store {
   const { store, setAside } = Store.open(data.database);
   if (setAside !== undefined) log.write("error", "the database was damaged and set aside; a new one is in use", { file: setAside });
   return store;
-}
-
-async function entriesOf(
-  args: Arguments,
-  { registry, store, log }: { readonly registry: ReturnType<typeof registryFrom>; readonly store: Store; readonly log: Log },
-): Promise<readonly BookEntry[]> {
-  const paths = args.texts("rules");
-  const book = paths.length === 0 ? { entries: builtinEntries(registry), findings: [] } : await fileEntries(paths, registry);
-  for (const finding of book.findings) log.write("warn", finding);
-  const taken = new Set(book.entries.map((entry) => entry.id));
-  const uploaded = uploadedEntries(store, registry).filter((entry) => {
-    if (!taken.has(entry.id)) return true;
-    log.write("warn", "uploaded rule left out: a rule with its id came with the start", { rule: entry.id });
-    return false;
-  });
-  return [...book.entries, ...uploaded];
 }
 
 /** Starts the sensors, or where the kernel or the user's rights refuse them, says so and replays the built-in recording. */

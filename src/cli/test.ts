@@ -35,7 +35,7 @@ export async function test(argv: readonly string[]): Promise<number> {
 }
 
 async function rulesToTest(args: Arguments, registry: SchemaRegistry): Promise<{ rules: readonly Rule[]; findings: readonly string[] }> {
-  if (args.positionals.length === 0) return { rules: builtinEntries(registry).flatMap((entry) => entry.rule ?? []), findings: [] };
+  if (args.positionals.length === 0) return { rules: (await builtinEntries(registry)).flatMap((entry) => entry.rule ?? []), findings: [] };
   const { rules, problems } = await loadRules(args.positionals, { registry });
   const errors = problems.filter((problem) => problem.diagnostic.severity === "error");
   return {

@@ -24,8 +24,8 @@ export interface BusOptions<Result> {
   readonly flushMs: number;
   /** Batches in all; at least partitions + 1. */
   readonly batchCount: number;
-  /** Gets every batch with its result, in order, before the batch is used again. */
-  readonly consume: (batch: RecordBatch, result: Result) => void;
+  /** Gets every batch with its result, in order, before the batch is used again; the next one waits for a promise it gives back. */
+  readonly consume: (batch: RecordBatch, result: Result) => void | Promise<void>;
 }
 
 /** Counters of a bus. */
@@ -73,6 +73,7 @@ export class EventBus<Result> implements RecordSink {
   #waiters: (() => void)[] = [];
   #cancelFlush: Cancel | undefined;
   #failure: unknown;
+  #consuming = false;
 
   constructor(options: BusOptions<Result>) {
     assert(options.partitions.length > 0, "a bus has a partition");
@@ -167,13 +168,35 @@ export class EventBus<Result> implements RecordSink {
 
   #settle(entry: InFlight<Result>, value: Result): void {
     entry.result = { value };
-    for (let head = this.#inFlight[0]; head?.result !== undefined; head = this.#inFlight[0]) {
-      this.#options.consume(head.batch, head.result.value);
-      this.#inFlight.shift();
-      this.#evaluated += head.batch.count;
-      this.#free.push(head.batch);
-      this.#wake();
+    this.#consumeReady();
+  }
+
+  #consumeReady(): void {
+    while (!this.#consuming) {
+      const head = this.#inFlight[0];
+      if (head?.result === undefined) return;
+      const done = this.#options.consume(head.batch, head.result.value);
+      if (done === undefined) {
+        this.#finish(head);
+        continue;
+      }
+      this.#consuming = true;
+      done.then(
+        () => {
+          this.#consuming = false;
+          this.#finish(head);
+          this.#consumeReady();
+        },
+        (error: unknown) => this.#fail(error),
+      );
     }
+  }
+
+  #finish(head: InFlight<Result>): void {
+    this.#inFlight.shift();
+    this.#evaluated += head.batch.count;
+    this.#free.push(head.batch);
+    this.#wake();
   }
 
   // A partition that fails for other reasons than a rule (a lost worker, a bug) ends the bus: nothing may pass unevaluated.

@@ -1,15 +1,6 @@
 // Recorded events as a source: JSON lines (plain, gzip, zstd, standard input) or `.klog` files, one after another, in file order.
 // Waits when the sink is full, so nothing is lost; what is no event is counted and reported by place.
-import {
-  isKlogFile,
-  JsonDecoder,
-  type JsonDecoderOptions,
-  KlogReader,
-  type LineChunk,
-  readLineChunks,
-  recordSize,
-  splitLines,
-} from "#event";
+import { isKlogFile, JsonDecoder, type JsonDecoderOptions, KlogReader, type LineChunk, readLineChunks, recordSize } from "#event";
 import type { SchemaRegistry } from "#schema";
 import type { LossCounts, RecordSink, Source } from "./ports.ts";
 

@@ -1,5 +1,5 @@
 // Says of rules on disk whether they would run, without running them: their text, their EQL, and whether Lua and Wasm bodies load.
-import { loadRules, type Rule } from "#rules";
+import type { Rule } from "#rules";
 import type { Diagnostic, SchemaRegistry } from "#schema";
 import { createUserRule } from "./evaluators.ts";
 
@@ -29,24 +29,27 @@ export interface CheckOptions {
 
 /** Checks every rule of files, folders and globs. */
 export async function checkRules(paths: readonly string[], options: CheckOptions): Promise<readonly CheckedRule[]> {
+  const { loadRules } = await import("#rules");
   const { entries, problems } = await loadRules(paths, options);
   const excerpts = new Map(problems.map((problem) => [problem.diagnostic, problem.excerpt]));
-  return entries.map((entry) => {
-    const diagnostics = [...entry.diagnostics, ...(entry.rule === null ? [] : checkUserRule(entry.rule, options.registry))];
-    return {
+  const checked: CheckedRule[] = [];
+  for (const entry of entries) {
+    const diagnostics = [...entry.diagnostics, ...(entry.rule === null ? [] : await checkUserRule(entry.rule, options.registry))];
+    checked.push({
       file: entry.file,
-      line: entry.line,
+      line: entry.span.line,
       id: entry.id,
       ok: entry.rule !== null && diagnostics.every((diagnostic) => diagnostic.severity !== "error"),
       findings: diagnostics.map((diagnostic) => ({ diagnostic, excerpt: excerpts.get(diagnostic) ?? "" })),
-    };
-  });
+    });
+  }
+  return checked;
 }
 
 /** What is wrong with a Lua or Wasm body: it is loaded once and thrown away. An EQL rule was checked with its text. */
-export function checkUserRule(rule: Rule, registry: SchemaRegistry): readonly Diagnostic[] {
+export async function checkUserRule(rule: Rule, registry: SchemaRegistry): Promise<readonly Diagnostic[]> {
   if (rule.body.kind === "eql") return [];
-  const { evaluator, diagnostics } = createUserRule(rule, registry);
+  const { evaluator, diagnostics } = await createUserRule(rule, registry, undefined);
   evaluator?.close();
   return diagnostics;
 }

@@ -5,6 +5,7 @@ import {
   type Alert,
   type BusCounters,
   type Clock,
+  type Evaluator,
   EventBus,
   type FullPolicy,
   type Log,
@@ -14,12 +15,12 @@ import {
   RuleFault,
   type Sink,
 } from "#core";
-import { compileRuleSet, type QuerySource } from "#eql";
 import { RecordView } from "#event";
 import type { Rule } from "#rules";
-import { type Diagnostic, hitWords, type SchemaRegistry } from "#schema";
+import { type Backend, type Diagnostic, hitWords, type SchemaRegistry } from "#schema";
 import { AlertBuilder } from "./alert-builder.ts";
-import { type Backend, createUserRule, ruleSetFactory } from "./evaluators.ts";
+import type { CompiledRules, RuleCompiler } from "./compile.ts";
+import { createUserRule, ruleSetFactory } from "./evaluators.ts";
 import { type ArmablePartition, type ArmedSet, type BatchResult, InlinePartition, WorkerPartition } from "./partition.ts";
 import { RuleState } from "./rule-state.ts";
 
@@ -32,6 +33,7 @@ export interface EngineOptions {
   /** Threads that evaluate; 1 evaluates in the calling thread. */
   readonly partitions: number;
   readonly backend: Backend;
+  readonly compile: RuleCompiler;
   readonly whenFull: FullPolicy;
   /** Longest wait of a record for its batch to fill, ms; 0 for files. */
   readonly flushMs: number;
@@ -56,7 +58,7 @@ export interface ArmResult {
 /** A rule written in Lua or Wasm, evaluated in order in the engine's thread, since it may keep state of its own. */
 interface UserRule {
   readonly rule: Rule;
-  readonly evaluator: ReturnType<typeof createUserRule>["evaluator"] & object;
+  readonly evaluator: Evaluator;
 }
 
 /** Hits of one evaluator over a batch. */
@@ -106,23 +108,30 @@ export class Engine {
     return this.#bus;
   }
 
-  /** Compiles the enabled rules and swaps them in at a batch border. A rule that does not compile is reported and left out. */
-  async arm(rules: readonly Rule[]): Promise<ArmResult> {
+  /**
+   * Compiles the enabled rules and swaps them in at a batch border. A rule that does not compile is reported and left out.
+   * `compiled` spares the compilation: it is what a {@link RuleCompiler} made of exactly the enabled rules, in order.
+   */
+  async arm(rules: readonly Rule[], compiled?: CompiledRules): Promise<ArmResult> {
     const problems: RuleProblem[] = [];
     const enabled = rules.filter((rule) => rule.enabled).map((rule) => this.#knownAs(rule));
     const states = new Map(enabled.map((rule) => [rule.id, this.#stateOf(rule)]));
     const runnable = enabled.filter((rule) => states.get(rule.id)?.quarantineReason === undefined);
-    const set = this.#compile(runnable, problems);
-    const userRules = this.#createUserRules(runnable, problems);
+    const set = armedSet(runnable, compiled ?? (await this.#compile(runnable)), problems);
+    const userRules = await this.#createUserRules(runnable, problems);
+    const swaps = await Promise.all(this.#partitions.map((partition) => partition.prepare(set)));
     await this.#bus.drain();
-    // From here to the first await nothing else runs, so no record sees half of the change.
-    const arming = this.#partitions.map((partition) => partition.arm(set));
+    // From here on nothing else runs, so no record sees half of the change.
+    for (const swap of swaps) swap();
     for (const user of this.#userRules) user.evaluator.close();
     this.#userRules = userRules;
     const failed = new Set(problems.map((problem) => problem.ruleId));
     this.#states = new Map([...states].filter(([id]) => !failed.has(id)));
-    await Promise.all(arming);
     return { armed: runnable.length - failed.size, problems };
+  }
+
+  #compile(rules: readonly Rule[]): Promise<CompiledRules> {
+    return this.#options.compile(rules, this.#options.registry, this.#options.backend);
   }
 
   // An unchanged rule keeps its counters, its throttle and its quarantine, so that uploading one rule does not reset the others.
@@ -136,37 +145,44 @@ export class Engine {
     return known?.rule === rule ? known : new RuleState(rule, this.#options.registry);
   }
 
-  // A Lua or Wasm rule with exceptions gets a predicate too: "no exception holds".
-  #compile(rules: readonly Rule[], problems: RuleProblem[]): ArmedSet {
-    const inSet = rules.filter((rule) => rule.body.kind === "eql" || rule.exceptions.length > 0);
-    const { program, queries } = compileRuleSet(inSet.map(querySource), this.#options.registry);
-    const byPredicate: Rule[] = [];
-    const gates = new Map<string, number>();
-    queries.forEach((query, index) => {
-      const rule = inSet[index] as Rule;
-      if (!query.ok) {
-        problems.push({ ruleId: rule.id, diagnostics: query.diagnostics });
-        return;
-      }
-      byPredicate[query.predicate] = rule;
-      if (rule.body.kind !== "eql") gates.set(rule.id, query.predicate);
-    });
-    return { program, rules: byPredicate, gates };
-  }
-
-  #createUserRules(rules: readonly Rule[], problems: RuleProblem[]): UserRule[] {
+  async #createUserRules(rules: readonly Rule[], problems: RuleProblem[]): Promise<UserRule[]> {
     const created: UserRule[] = [];
     for (const rule of rules) {
       if (rule.body.kind === "eql" || problems.some((problem) => problem.ruleId === rule.id)) continue;
-      const { evaluator, diagnostics } = createUserRule(rule, this.#options.registry);
+      const { evaluator, diagnostics } = await createUserRule(rule, this.#options.registry, this.#options.cacheDirectory);
       if (evaluator === undefined) problems.push({ ruleId: rule.id, diagnostics });
       else created.push({ rule, evaluator });
     }
     return created;
   }
 
-  #consume(batch: RecordBatch, result: BatchResult): void {
-    const { hits, set } = this.#settle(batch, result);
+  #consume(batch: RecordBatch, result: BatchResult): void | Promise<void> {
+    if (result.kind === "fault") return this.#consumeFault(batch, result);
+    this.#raise(batch, result);
+  }
+
+  // Rare: a rule of the set failed. It is quarantined, the set compiled without it and the batch evaluated again; later batches wait for it.
+  async #consumeFault(batch: RecordBatch, first: Extract<BatchResult, { kind: "fault" }>): Promise<void> {
+    let result: BatchResult = first;
+    while (result.kind === "fault") {
+      const rule = result.set.rules[result.fault.predicate];
+      if (rule === undefined) throw result.fault;
+      this.#quarantine(rule, batch, result.fault);
+      await this.#armWithoutQuarantined();
+      result = this.#retry.evaluate(batch);
+    }
+    this.#raise(batch, result);
+  }
+
+  // Batches that a worker still evaluates with the old set are cleaned by #raiseHits; the workers get the smaller set for what follows.
+  async #armWithoutQuarantined(): Promise<void> {
+    const running = [...this.#states.values()].filter((state) => state.quarantineReason === undefined).map((state) => state.rule);
+    const set = armedSet(running, await this.#compile(running), []);
+    const partitions = new Set([this.#retry, ...this.#partitions]);
+    for (const swap of await Promise.all([...partitions].map((partition) => partition.prepare(set)))) swap();
+  }
+
+  #raise(batch: RecordBatch, { hits, set }: Extract<BatchResult, { kind: "hits" }>): void {
     const words = hitWords(set.program.predicates.length);
     const lists: HitList[] = [{ words, bits: hits, ruleOf: (predicate) => set.rules[predicate] as Rule, user: undefined }];
     for (const user of [...this.#userRules]) {
@@ -178,33 +194,6 @@ export class Engine {
     for (let record = 0; record < batch.count; record++) {
       for (const list of lists) this.#raiseHits(batch, record, list);
     }
-  }
-
-  /** Hits of the batch by rules that did not fail; failing ones are quarantined on the way. */
-  #settle(batch: RecordBatch, first: BatchResult): Extract<BatchResult, { kind: "hits" }> {
-    let result = first;
-    while (result.kind === "fault") {
-      const rule = result.set.rules[result.fault.predicate];
-      if (rule === undefined) throw result.fault;
-      this.#quarantine(rule, batch, result.fault);
-      this.#armWithoutQuarantined();
-      result = this.#retry.evaluate(batch);
-    }
-    return result;
-  }
-
-  // Batches that a worker still evaluates with the old set are cleaned by #raiseHits; the workers get the smaller set for what follows.
-  #armWithoutQuarantined(): void {
-    const set = this.#compile(this.#runningRules(), []);
-    this.#retry.armNow(set);
-    for (const partition of this.#partitions) {
-      // A worker that is lost shows at its next batch.
-      if (partition !== this.#retry) partition.arm(set).catch(() => undefined);
-    }
-  }
-
-  #runningRules(): readonly Rule[] {
-    return [...this.#states.values()].filter((state) => state.quarantineReason === undefined).map((state) => state.rule);
   }
 
   #evaluateUserRule(user: UserRule, batch: RecordBatch): Uint32Array | undefined {
@@ -296,10 +285,19 @@ export class Engine {
   }
 }
 
-function querySource(rule: Rule): QuerySource {
-  const { body, id, exceptions } = rule;
-  const eql = body.kind === "eql" ? { text: body.query, dialect: body.dialect } : { text: "any where true", dialect: "default" as const };
-  return { id, ...eql, exceptions, lenientFields: false };
+// A Lua or Wasm rule with exceptions has a predicate too: "no exception holds".
+function armedSet(rules: readonly Rule[], compiled: CompiledRules, problems: RuleProblem[]): ArmedSet {
+  const byPredicate: Rule[] = [];
+  const gates = new Map<string, number>();
+  rules.forEach((rule, index) => {
+    const predicate = compiled.predicates[index] as number;
+    const diagnostics = compiled.diagnostics[index] as readonly Diagnostic[];
+    if (diagnostics.some((diagnostic) => diagnostic.severity === "error")) problems.push({ ruleId: rule.id, diagnostics });
+    if (predicate < 0) return;
+    byPredicate[predicate] = rule;
+    if (rule.body.kind !== "eql") gates.set(rule.id, predicate);
+  });
+  return { program: compiled.program, rules: byPredicate, gates };
 }
 
 /** Bits of a one-predicate evaluator, kept only where the rule set's predicate `gate` holds too. */

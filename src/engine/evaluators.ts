@@ -1,14 +1,9 @@
 // Makes evaluators: of compiled rule sets on either back end, and of users' Lua and Wasm rules. One Wasm engine per thread and cache folder.
 import { type Evaluator, KestrelError, messageOf } from "#core";
 import type { Rule } from "#rules";
-import { createLuaRuleEvaluator, createLuaRuleSetEvaluator } from "#runtime-lua";
 import { createModuleEvaluator, createRuleSetEvaluator, WasmRuntime } from "#runtime-wasm";
-import type { Diagnostic, RuleSetProgram, SchemaRegistry } from "#schema";
-import { compileUserRegex, createMatchers } from "./matchers.ts";
+import type { Backend, Diagnostic, RuleSetProgram, SchemaRegistry } from "#schema";
 import type { RuleSetEvaluatorFactory } from "./partition.ts";
-
-/** Which back end runs compiled rule sets; both give the same hits. */
-export type Backend = "wasm" | "lua";
 
 const runtimes = new Map<string, WasmRuntime>();
 
@@ -24,12 +19,12 @@ function runtimeOf(cacheDirectory: string | undefined): WasmRuntime {
 
 /** Factory of evaluators of compiled rule sets. */
 export function ruleSetFactory(backend: Backend, cacheDirectory: string | undefined): RuleSetEvaluatorFactory {
-  if (backend === "lua") return (program) => createLuaRuleSetEvaluator(program);
-  return (program) => createRuleSetEvaluator(program, { runtime: runtimeOf(cacheDirectory) });
+  if (backend === "lua") return async (program) => (await import("#runtime-lua")).createLuaRuleSetEvaluator(program);
+  return async (program) => createRuleSetEvaluator(program, { runtime: runtimeOf(cacheDirectory) });
 }
 
 /** Evaluator of one compiled program, for a caller that needs no engine. */
-export function createRuleSetEvaluatorFor(backend: Backend, program: RuleSetProgram): Evaluator {
+export function createRuleSetEvaluatorFor(backend: Backend, program: RuleSetProgram): Promise<Evaluator> {
   return ruleSetFactory(backend, undefined)(program);
 }
 
@@ -39,22 +34,29 @@ export interface UserRuleResult {
   readonly diagnostics: readonly Diagnostic[];
 }
 
-/** Loads the body of a Lua or Wasm rule. */
-export function createUserRule(rule: Rule, registry: SchemaRegistry): UserRuleResult {
+/** Loads the body of a Lua or Wasm rule. What only such rules need, LuaJIT and the regex compiler, is loaded with the first of them. */
+export async function createUserRule(
+  rule: Pick<Rule, "id" | "body">,
+  registry: SchemaRegistry,
+  cacheDirectory: string | undefined,
+): Promise<UserRuleResult> {
   const { body } = rule;
   switch (body.kind) {
-    case "lua":
-      return createLuaRuleEvaluator(body.source, registry, { compileRegex: compileUserRegex });
-    case "wasm":
+    case "lua": {
+      const { createLuaRuleEvaluator } = await import("#runtime-lua");
+      const matching = body.source.includes("re_match") ? { compileRegex: (await import("./matchers.ts")).compileUserRegex } : {};
+      return createLuaRuleEvaluator(body.source, registry, matching);
+    }
+    case "wasm": {
+      const { createMatchers } = await import("./matchers.ts");
       try {
-        return {
-          evaluator: createModuleEvaluator(body.bytes, registry, { runtime: runtimeOf(undefined), matchers: createMatchers() }),
-          diagnostics: [],
-        };
+        const options = { runtime: runtimeOf(cacheDirectory), matchers: createMatchers() };
+        return { evaluator: createModuleEvaluator(body.bytes, registry, options), diagnostics: [] };
       } catch (error) {
         if (!(error instanceof KestrelError)) throw error;
         return { evaluator: undefined, diagnostics: [moduleFinding(error)] };
       }
+    }
     case "eql":
       throw new KestrelError("not-a-user-rule", `Rule "${rule.id}" is an EQL rule`);
   }

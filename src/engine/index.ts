@@ -1,6 +1,7 @@
 // Door of the engine room: arms rules, evaluates records, raises alerts, tests rules. Knows no sensor and no socket.
 export { type CheckedRule, type CheckOptions, checkRules, checkUserRule, type Finding } from "./check-rules.ts";
+export { type CompilableRule, type CompiledRules, compileHere, compileInWorker, type RuleCompiler } from "./compile.ts";
 export { type ArmResult, Engine, type EngineOptions, type RuleProblem } from "./engine.ts";
-export { type Backend, createRuleSetEvaluatorFor } from "./evaluators.ts";
+export { createRuleSetEvaluatorFor } from "./evaluators.ts";
 export { RuleState } from "./rule-state.ts";
 export { type RuleTestReport, type RuleTestResult, runRuleTests } from "./rule-tests.ts";

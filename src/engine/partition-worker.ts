@@ -1,25 +1,31 @@
-// Thread of one partition: arms programs and evaluates batches that lie in shared memory. Entry point of a worker; see partition.ts.
+// Thread of one partition: prepares programs and evaluates batches that lie in shared memory. Entry point of a worker; see partition.ts.
 import { messageOf } from "#core";
 import { ruleSetFactory } from "./evaluators.ts";
-import { type ArmedSet, InlinePartition, type WorkerReply, type WorkerRequest } from "./partition.ts";
+import { InlinePartition, type WorkerReply, type WorkerRequest } from "./partition.ts";
 
 declare const self: Worker;
 
 let partition: InlinePartition | undefined;
+const prepared = new Map<number, () => void>();
 
-function answer(request: WorkerRequest): WorkerReply {
+async function prepare(request: Extract<WorkerRequest, { kind: "prepare" }>): Promise<WorkerReply> {
+  const { id, program, backend, cacheDirectory } = request;
+  partition ??= new InlinePartition(ruleSetFactory(backend, cacheDirectory));
+  prepared.set(id, await partition.prepare({ program, rules: [], gates: new Map() }));
+  return { kind: "done", id };
+}
+
+function answer(request: Exclude<WorkerRequest, { kind: "prepare" }>): WorkerReply {
   const { id } = request;
   switch (request.kind) {
-    case "arm": {
-      partition ??= new InlinePartition(ruleSetFactory(request.backend, request.cacheDirectory));
-      const set: ArmedSet = { program: request.program, rules: [], gates: new Map() };
-      partition.armNow(set);
+    case "commit":
+      prepared.get(request.prepared)?.();
+      prepared.delete(request.prepared);
       return { kind: "done", id };
-    }
     case "evaluate": {
       if (partition === undefined) return { kind: "error", id, message: "The worker got a batch before a rule set" };
       const result = partition.evaluate(request.batch);
-      if (result.kind === "hits") return { kind: "hits", id, hits: result.hits.slice() };
+      if (result.kind === "hits") return { kind: "hits", id, hits: result.hits };
       const { kind, predicate, message } = result.fault;
       return { kind: "fault", id, fault: { faultKind: kind, predicate, message } };
     }
@@ -29,12 +35,13 @@ function answer(request: WorkerRequest): WorkerReply {
   }
 }
 
-self.onmessage = (event: MessageEvent<WorkerRequest>) => {
+self.onmessage = async ({ data }: MessageEvent<WorkerRequest>) => {
   let reply: WorkerReply;
   try {
-    reply = answer(event.data);
+    // Only preparing takes time; everything else is answered in the order of the messages.
+    reply = data.kind === "prepare" ? await prepare(data) : answer(data);
   } catch (error) {
-    reply = { kind: "error", id: event.data.id, message: messageOf(error) };
+    reply = { kind: "error", id: data.id, message: messageOf(error) };
   }
   postMessage(reply);
 };

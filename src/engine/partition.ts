@@ -2,7 +2,7 @@
 // A partition computes hit bits and nothing else; a rule's failure is a result, anything else that goes wrong ends the bus.
 import { type Evaluator, KestrelError, type Partition, type RecordBatch, RuleFault } from "#core";
 import type { Rule } from "#rules";
-import type { RuleSetProgram } from "#schema";
+import type { Backend, RuleSetProgram } from "#schema";
 
 /** A compiled rule set with the rule of each predicate. Immutable; a reload makes another. */
 export interface ArmedSet {
@@ -20,13 +20,13 @@ export type BatchResult =
 
 /** A partition that can be given another rule set. */
 export interface ArmablePartition extends Partition<BatchResult> {
-  /** Swaps the rule set; batches sent afterwards see the new one. Resolves when it is armed. */
-  arm(set: ArmedSet): Promise<void>;
+  /** Makes a rule set ready. The function it gives swaps it in: batches sent afterwards see the new set. */
+  prepare(set: ArmedSet): Promise<() => void>;
   close(): Promise<void>;
 }
 
 /** Makes the evaluator of a program: chosen by back end. */
-export type RuleSetEvaluatorFactory = (program: RuleSetProgram) => Evaluator;
+export type RuleSetEvaluatorFactory = (program: RuleSetProgram) => Promise<Evaluator>;
 
 /** Evaluates in the calling thread. */
 export class InlinePartition implements ArmablePartition {
@@ -37,23 +37,20 @@ export class InlinePartition implements ArmablePartition {
     this.#create = create;
   }
 
-  async arm(set: ArmedSet): Promise<void> {
-    this.armNow(set);
+  async prepare(set: ArmedSet): Promise<() => void> {
+    const evaluator = await this.#create(set.program);
+    return () => {
+      this.#armed?.evaluator.close();
+      this.#armed = { set, evaluator };
+    };
   }
 
-  /** Like {@link arm}, at once: for the retry of a batch whose rule failed. */
-  armNow(set: ArmedSet): void {
-    const evaluator = this.#create(set.program);
-    this.#armed?.evaluator.close();
-    this.#armed = { set, evaluator };
-  }
-
-  /** The hits are valid until the next call. */
   evaluate(batch: RecordBatch): BatchResult {
     if (this.#armed === undefined) throw new KestrelError("not-armed", "No rule set is armed");
     const { set, evaluator } = this.#armed;
     try {
-      return { kind: "hits", hits: evaluator.evaluate(batch), set };
+      // A copy: the batch may have to wait for one before it whose rule failed.
+      return { kind: "hits", hits: evaluator.evaluate(batch).slice(), set };
     } catch (error) {
       if (error instanceof RuleFault) return { kind: "fault", fault: error, set };
       throw error;
@@ -69,12 +66,13 @@ export class InlinePartition implements ArmablePartition {
 /** What the main thread tells a partition worker. */
 export type WorkerRequest =
   | {
-      readonly kind: "arm";
+      readonly kind: "prepare";
       readonly id: number;
       readonly program: RuleSetProgram;
-      readonly backend: "wasm" | "lua";
+      readonly backend: Backend;
       readonly cacheDirectory: string | undefined;
     }
+  | { readonly kind: "commit"; readonly id: number; readonly prepared: number }
   | { readonly kind: "evaluate"; readonly id: number; readonly batch: RecordBatch }
   | { readonly kind: "close"; readonly id: number };
 
@@ -93,11 +91,11 @@ export type WorkerReply =
 export class WorkerPartition implements ArmablePartition {
   readonly #worker: Worker;
   readonly #waiting = new Map<number, { readonly resolve: (reply: WorkerReply) => void; readonly reject: (error: unknown) => void }>();
-  readonly #settings: { readonly backend: "wasm" | "lua"; readonly cacheDirectory: string | undefined };
+  readonly #settings: { readonly backend: Backend; readonly cacheDirectory: string | undefined };
   #nextId = 0;
   #set: ArmedSet | undefined;
 
-  constructor(settings: { readonly backend: "wasm" | "lua"; readonly cacheDirectory: string | undefined }) {
+  constructor(settings: { readonly backend: Backend; readonly cacheDirectory: string | undefined }) {
     this.#settings = settings;
     this.#worker = new Worker(new URL("./partition-worker.ts", import.meta.url).href);
     this.#worker.onmessage = (event: MessageEvent<WorkerReply>) => {
@@ -119,10 +117,15 @@ export class WorkerPartition implements ArmablePartition {
     });
   }
 
-  async arm(set: ArmedSet): Promise<void> {
-    this.#set = set;
-    const reply = await this.#ask({ kind: "arm", id: this.#nextId++, program: set.program, ...this.#settings });
+  async prepare(set: ArmedSet): Promise<() => void> {
+    const prepared = this.#nextId++;
+    const reply = await this.#ask({ kind: "prepare", id: prepared, program: set.program, ...this.#settings });
     if (reply.kind === "error") throw new KestrelError("partition-lost", reply.message);
+    return () => {
+      // Messages keep their order, so the swap is done before the next batch; a lost worker shows there.
+      this.#set = set;
+      this.#ask({ kind: "commit", id: this.#nextId++, prepared }).catch(() => undefined);
+    };
   }
 
   async evaluate(batch: RecordBatch): Promise<BatchResult> {

@@ -1,10 +1,10 @@
 // Runs the tests that rules carry: each case's events go through the real engine with all rules armed, throttles off.
 import { createLog, type Json, messageOf, SystemClock, stringifyJson } from "#core";
 import { JsonDecoder } from "#event";
-import { type Rule, type RuleTestCase, ruleTestCases } from "#rules";
-import type { SchemaRegistry } from "#schema";
+import type { Rule, RuleTestCase } from "#rules";
+import type { Backend, SchemaRegistry } from "#schema";
+import { compileHere } from "./compile.ts";
 import { Engine, type RuleProblem } from "./engine.ts";
-import type { Backend } from "./evaluators.ts";
 
 /** One case with its outcome. */
 export interface RuleTestResult {
@@ -25,6 +25,7 @@ export interface RuleTestReport {
 
 /** Runs every test of the rules. Disabled rules are tested too. */
 export async function runRuleTests(rules: readonly Rule[], registry: SchemaRegistry, backend: Backend): Promise<RuleTestReport> {
+  const { ruleTestCases } = await import("#rules");
   const engine = new Engine({
     registry,
     clock: new SystemClock(),
@@ -32,6 +33,7 @@ export async function runRuleTests(rules: readonly Rule[], registry: SchemaRegis
     sinks: [],
     partitions: 1,
     backend,
+    compile: compileHere,
     whenFull: "block",
     flushMs: 0,
     cacheDirectory: undefined,

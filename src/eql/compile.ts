@@ -1,6 +1,6 @@
 // A rule set to one program: every query lowered into one shared IR, then each back end once. A query with errors takes no part in the
 // program and does not stop the others.
-import type { Diagnostic, PredicateInfo, RuleSetProgram, SchemaRegistry } from "#schema";
+import type { Backend, Diagnostic, PredicateInfo, RuleSetProgram, SchemaRegistry } from "#schema";
 import { type ConditionNode, IrBuilder } from "./ir.ts";
 import { emitLua } from "./lua.ts";
 import { lowerQuery, type QuerySource } from "./query.ts";
@@ -18,10 +18,13 @@ export interface CompiledQuery {
   readonly fieldIds: readonly number[];
 }
 
-/** Compiles queries into one program. `queries[i]` tells of `sources[i]`. Never throws. */
+const BOTH: readonly Backend[] = ["wasm", "lua"];
+
+/** Compiles queries into one program for some back ends. `queries[i]` tells of `sources[i]`. Never throws. */
 export function compileRuleSet(
   sources: readonly QuerySource[],
   registry: SchemaRegistry,
+  backends: readonly Backend[] = BOTH,
 ): { readonly program: RuleSetProgram; readonly queries: readonly CompiledQuery[] } {
   const builder = new IrBuilder();
   const roots: ConditionNode[] = [];
@@ -32,7 +35,9 @@ export function compileRuleSet(
     predicates.push({ ruleId: source.id });
     return { id: source.id, ok: true, diagnostics, predicate: roots.push(condition) - 1, fieldIds };
   });
-  return { program: { wasm: emitWasm(roots), lua: emitLua(roots), predicates }, queries };
+  const wasm = backends.includes("wasm") ? emitWasm(roots) : new Uint8Array(0);
+  const lua = backends.includes("lua") ? emitLua(roots) : "";
+  return { program: { wasm, lua, predicates }, queries };
 }
 
 /** Findings about one query, without making code: all that compileRuleSet would find. */

@@ -1,14 +1,12 @@
 // Door of the rules room: rule files and texts in, validated rules out. The only room beside cli that reads files.
+export { ruleFilePaths } from "./rule-files.ts";
 export { type LoadedRules, loadRules, type RuleFileInfo } from "./load.ts";
 export { type ParsedRules, parseRuleText, type RuleReadOptions, type RuleTextOptions, ruleFormatOf } from "./parse.ts";
 export {
   type Dialect,
   type EventJson,
   RULE_FILE_BYTES_MAX,
-  RULE_NESTING_MAX,
-  RULE_TEXT_LENGTH_MAX,
   RULE_WASM_BYTES_MAX,
-  RULES_PER_FILE_MAX,
   type Rule,
   type RuleAction,
   type RuleBody,

@@ -128,3 +128,11 @@ function reasonOf(error: unknown): string {
   const reasons: Record<string, string> = { ENOENT: "no such file", EACCES: "permission denied", ELOOP: "too many symbolic links" };
   return reasons[code ?? ""] ?? code ?? (error instanceof Error ? error.message : String(error));
 }
+
+/** Paths of the rule files that files, folders and globs name, in the order they load; what cannot be read is left out. */
+export function ruleFilePaths(paths: readonly string[]): readonly string[] {
+  return paths.flatMap((path) => {
+    const found = findRuleFiles(path);
+    return Array.isArray(found) ? (found as readonly RuleFilePath[]).map((file) => file.path) : [];
+  });
+}

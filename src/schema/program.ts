@@ -36,10 +36,15 @@ export interface PredicateInfo {
  * over the same memory layout, addresses as Lua numbers.
  */
 export interface RuleSetProgram {
+  /** Empty when the program was compiled for Lua only. */
   readonly wasm: Uint8Array;
+  /** Empty when the program was compiled for Wasm only. */
   readonly lua: string;
   readonly predicates: readonly PredicateInfo[];
 }
+
+/** Which back end runs a compiled rule set; both give the same hits. */
+export type Backend = "wasm" | "lua";
 
 /** u32 words of hit bits for each record. */
 export function hitWords(predicateCount: number): number {

@@ -163,14 +163,14 @@ export class MemoryAgent implements AgentPort {
     return this.held.get(id);
   }
 
-  validateRule({ text }: { readonly text: string }): RuleCheck {
+  async validateRule({ text }: { readonly text: string }): Promise<RuleCheck> {
     const id = /^id: (\S+)/.exec(text)?.[1];
     const diagnostics = text.includes("bad") ? [BAD] : [];
     return { ok: diagnostics.length === 0, diagnostics, ...(id === undefined ? {} : { id }) };
   }
 
   async putRule(id: string, rule: { readonly format: RuleDetail["format"]; readonly text: string }): Promise<RuleCheck> {
-    const check = this.validateRule(rule);
+    const check = await this.validateRule(rule);
     await Promise.resolve();
     if (check.ok) this.hold({ id, ...rule });
     return check;

@@ -38,7 +38,9 @@ test("results are consumed in order of arrival, whatever order partitions finish
           whenFull: "block",
           flushMs: 0,
           batchCount: choices.length + partitionCount + 1,
-          consume: (_batch, times) => seen.push(...times),
+          consume: (_batch, times) => {
+            seen.push(...times);
+          },
         });
         choices.forEach((_, index) => {
           expect(bus.push(record(index), 0, record(index).length)).toBe(true);
@@ -89,7 +91,9 @@ test("a batch that does not fill is sent when its time is up", () => {
     whenFull: "drop",
     flushMs: 20,
     batchCount: 2,
-    consume: (_batch, times) => seen.push(...times),
+    consume: (_batch, times) => {
+      seen.push(...times);
+    },
   });
   bus.push(record(7), 0, record(7).length);
   clock.advance(19);

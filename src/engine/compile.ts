@@ -1,0 +1,82 @@
+// Rules to a program: the conditions of EQL rules, and the exceptions of Lua and Wasm rules as predicates beside them.
+// Runs in the caller's thread; compile-worker.ts runs it in another, so that a running agent neither pauses nor keeps the compiler in memory.
+import type { Rule } from "#rules";
+import type { Backend, Diagnostic, ExtraField, RuleSetProgram, SchemaRegistry } from "#schema";
+
+/** What a compiler needs of a rule. */
+export type CompilableRule = Pick<Rule, "id" | "body" | "exceptions">;
+
+/** A compiled set. Lists are parallel to the rules that were given. */
+export interface CompiledRules {
+  readonly program: RuleSetProgram;
+  /** Predicate of each rule; -1 for one with errors and for a Lua or Wasm rule without exceptions. */
+  readonly predicates: readonly number[];
+  readonly diagnostics: readonly (readonly Diagnostic[])[];
+  /** Names of all categories in id order: the program refers to ids. */
+  readonly categories: readonly string[];
+}
+
+/** Compiles rules for one registry and back end. */
+export type RuleCompiler = (rules: readonly CompilableRule[], registry: SchemaRegistry, backend: Backend) => Promise<CompiledRules>;
+
+/** Compiles in this thread. The compiler is loaded at the first use. */
+export const compileHere: RuleCompiler = async (rules, registry, backend) => {
+  const { compileRuleSet } = await import("#eql");
+  const inSet = rules.map((rule, index) => ({ rule, index })).filter(({ rule }) => rule.body.kind === "eql" || rule.exceptions.length > 0);
+  const { program, queries } = compileRuleSet(
+    inSet.map(({ rule }) => querySource(rule)),
+    registry,
+    [backend],
+  );
+  const predicates = rules.map(() => -1);
+  const diagnostics: (readonly Diagnostic[])[] = rules.map(() => []);
+  queries.forEach((query, position) => {
+    const index = inSet[position]?.index as number;
+    predicates[index] = query.predicate;
+    diagnostics[index] = query.diagnostics;
+  });
+  return { program, predicates, diagnostics, categories: registry.categories.names() };
+};
+
+function querySource({ id, body, exceptions }: CompilableRule): Parameters<typeof import("#eql").compileRuleSet>[0][number] {
+  const eql = body.kind === "eql" ? { text: body.query, dialect: body.dialect } : { text: "any where true", dialect: "default" as const };
+  return { id, ...eql, exceptions, lenientFields: false };
+}
+
+/** What a compile worker is sent: rules without module bytes, and what makes its registry equal to the sender's. */
+export interface CompileRequest {
+  readonly rules: readonly CompilableRule[];
+  readonly extraFields: readonly ExtraField[];
+  readonly categories: readonly string[];
+  readonly backend: Backend;
+}
+
+/** What it answers. */
+export type CompileReply = { readonly compiled: CompiledRules } | { readonly error: string };
+
+/** Compiles in a worker thread that ends with its answer. */
+export const compileInWorker: RuleCompiler = async (rules, registry, backend) => {
+  const worker = new Worker(new URL("./compile-worker.ts", import.meta.url).href);
+  try {
+    const reply = await new Promise<CompileReply>((resolve, reject) => {
+      worker.onmessage = (event: MessageEvent<CompileReply>) => resolve(event.data);
+      worker.onerror = (event) => reject(new Error(event.message));
+      const request: CompileRequest = {
+        rules: rules.map(({ id, body, exceptions }) => ({
+          id,
+          body: body.kind === "wasm" ? { kind: "wasm", bytes: new Uint8Array(0) } : body,
+          exceptions,
+        })),
+        extraFields: registry.extraFields(),
+        categories: registry.categories.names(),
+        backend,
+      };
+      worker.postMessage(request);
+    });
+    if ("error" in reply) throw new Error(reply.error);
+    for (const name of reply.compiled.categories) registry.categories.intern(name);
+    return reply.compiled;
+  } finally {
+    worker.terminate();
+  }
+};
