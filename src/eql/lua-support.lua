@@ -428,13 +428,25 @@ local function next_decimal(text)
   return nil
 end
 
+-- LuaJIT rounds a decimal that lies halfway away from zero; JavaScript takes the even digit. `text` has `digits` digits behind the point.
+local function even_on_tie(text, digits, value)
+  local whole, fraction = string.match(format("%.40e", value), "^(%d)%.(%d+)e")
+  local place = digits == 0 and 1 or digits + 2
+  local last = byte(text, place)
+  if last % 2 == 1 and find(sub(whole .. fraction, digits + 2), "^50*$") then
+    local even = sub(text, 1, place - 1) .. char(last - 1) .. sub(text, place + 1)
+    return tonumber(even) == value and even or text
+  end
+  return text
+end
+
 -- The shortest decimal in scientific form that reads back as the value. Just above a power of two the gap downwards is half the gap upwards, so
 -- the shortest may be one above the nearest.
 local function shortest(value)
   for digits = value < 1e-300 and 0 or 14, 16 do
     local text = format("%." .. digits .. "e", value)
     if tonumber(text) == value then
-      return text
+      return even_on_tie(text, digits, value)
     end
     local above = digits < 16 and next_decimal(text)
     if above and tonumber(above) == value then

@@ -107,6 +107,24 @@ describe("the module", () => {
   });
 });
 
+test(`Lua prints and reads floats as JavaScript does (KESTREL_SEED=${seed})`, () => {
+  const registry = new SchemaRegistry();
+  const roots = lower(
+    ["any where string(file.Ext.entropy) == process.name", "any where number(process.name) == file.Ext.entropy"],
+    registry,
+  );
+  const random = seededRandom(seed);
+  const values = Array.from({ length: 4000 }, (_, index) => {
+    if (index % 4 === 0) return 2 ** (((index / 4) % 2098) - 1074);
+    if (index % 4 === 1) return (2 ** 51 + Math.floor(random() * 2 ** 52)) / 4;
+    if (index % 4 === 2) return random() * 10 ** Math.floor(random() * 600 - 300);
+    return Math.round(random() * 1e6) / 1e3;
+  });
+  const records = values.map((value) => record(registry, "process", { "process.name": textOfFloat(value), "file.Ext.entropy": value }));
+  const bits = evaluateLua(emitLua(roots), records, 2);
+  expect(values.filter((_, index) => !(bits[index]![0] && bits[index]![1]))).toEqual([]);
+});
+
 interface GuestExports {
   readonly memory: WebAssembly.Memory;
   readonly floatToText: (value: number) => number;
@@ -155,6 +173,8 @@ describe("the guest library", () => {
     fc.double({ noNaN: true }).map((value) => Math.fround(value)),
     fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }).map((bits) => new Float64Array(BigUint64Array.of(bits).buffer)[0]!),
     fc.integer({ min: -1074, max: 1023 }).map((exponent) => 2 ** exponent),
+    // Halfway between two decimals of 17 digits.
+    fc.integer({ min: 2 ** 51, max: 2 ** 53 }).map((value) => value / 4),
   );
 
   test(`floats print as in JavaScript and read back (KESTREL_SEED=${seed})`, () => {

@@ -141,7 +141,8 @@ function shortestDigits(value: f64): i32 {
     const order = compareBig(BIG_A, BIG_D);
     const low = even ? order <= 0 : order < 0;
     const high = sumExceeds(BIG_A, BIG_C, BIG_B, even);
-    const up = low && high ? sumExceeds(BIG_A, BIG_A, BIG_B, true) : high;
+    // Between two digits that both read back the nearer is taken, on a tie the even one.
+    const up = low && high ? sumExceeds(BIG_A, BIG_A, BIG_B, (digit & 1) != 0) : high;
     store<u8>(DIGITS + 1 + count++, 0x30 + digit + (up ? 1 : 0));
     ended = low || high;
     if (!ended) timesTen();
