@@ -17,7 +17,7 @@ export interface SensorCounts {
 }
 
 /** Kinds of records, as the kernel side counts them. */
-export type CountedKind = "exec" | "args" | "fork" | "exit" | "file" | "connect";
+type CountedKind = "exec" | "args" | "fork" | "exit" | "file" | "connect";
 
 const ROWS: readonly (readonly [CountedKind, Op])[] = [
   ["exec", Op.Exec],

@@ -63,6 +63,8 @@ export const FIELD_NAMES = {
   executableDeleted: "process.Ext.executable_deleted",
   memfd: "process.Ext.memfd",
   script: "process.Ext.script",
+  memfdName: "process.Ext.memfd.name",
+  secureExec: "process.Ext.secure_exec",
   cgroupPath: "process.cgroup.path",
   cgroupId: "process.cgroup.id",
   parentName: "process.parent.name",

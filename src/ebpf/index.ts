@@ -1,5 +1,5 @@
 // Door of the ebpf room: the live source and what doctor tells about this machine. Nothing here knows rules or alerts.
-export type { CountedKind, CounterTable, SensorCounts } from "./counters.ts";
+export type { CounterTable, SensorCounts } from "./counters.ts";
 export { type DoctorReport, inspectMachine } from "./doctor.ts";
 export type { Refusal, SensorStatus } from "./loader.ts";
 export { type EbpfCounts, type EbpfOptions, EbpfSource } from "./source.ts";

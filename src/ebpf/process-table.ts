@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 /** Most ancestors kept for a process. */
 export const ANCESTORS_MAX = 20;
 /** Most processes in the table. The oldest dead go first, then the oldest. */
-export const PROCESSES_MAX = 65_536;
+const PROCESSES_MAX = 65_536;
 /** How long a dead process stays, in nanoseconds of boot time. */
 export const DEAD_KEPT_NS = 5_000_000_000;
 /** Most dead processes kept: a storm of short ones must not fill memory. */

@@ -56,6 +56,7 @@ const TRANSPORTS = new Map<number, string>([
   [136, "udplite"],
 ]);
 const AUDIT_UNSET = 0xffff_ffff;
+const INCOMPLETE: number = Flag.PathCut | Flag.ArgsCut | Flag.ReadFailed;
 const PERMISSION_BITS = 0o7777;
 const MAPPED_V4_PREFIX = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 
@@ -102,7 +103,7 @@ export class RecordWriter {
     if (event.kind === "connect") this.#writeConnect(event);
     this.#writeLineage(context);
     this.#builder.keyword(id.sensor, context.sensor);
-    if ((event.actor.flags & Flag.PathCut) !== 0) this.#builder.markRecordTruncated();
+    if ((event.actor.flags & INCOMPLETE) !== 0) this.#builder.markRecordTruncated();
     return this.#builder.finish();
   }
 
@@ -198,6 +199,8 @@ export class RecordWriter {
     this.#text(id.script, info.script);
     this.#text(id.cgroupPath, context.cgroupPath);
     this.#builder.u64(id.cgroupId, actor.cgroupId);
+    if (info.memfd) this.#text(id.memfdName, info.name);
+    if (event.kind === "exec") this.#builder.bool(id.secureExec, (actor.flags & Flag.Privileged) !== 0);
   }
 
   #writeExit(event: ExitEvent, context: RecordContext): void {

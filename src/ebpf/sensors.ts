@@ -9,7 +9,7 @@ import forkObject from "../../build/bpf/fork.bpf.o" with { type: "file" };
 export type SensorName = "exec" | "fork" | "exit" | "file" | "connect";
 
 /** One program of an attachment. */
-export interface SensorProgram {
+interface SensorProgram {
   readonly name: string;
   /** Attached to the root of cgroup v2 instead of to what its section names. */
   readonly cgroup: boolean;

@@ -51,10 +51,10 @@ export interface EbpfCounts {
 
 const RING_BYTES = 2 << 20;
 // A timer costs 70 µs of CPU each time here, so 25 ms apart is 0.3 % of one; an event after a pause then waits 13 ms on average.
-const POLL_BUSY_MS = 3;
+const POLL_BUSY_MS = 5;
 const POLL_IDLE_MS = 25;
 /** Empty polls before the source slows down. */
-const IDLE_AFTER_POLLS = 20;
+const IDLE_AFTER_POLLS = 4;
 /** Records of one turn; then other work of the thread goes first. */
 const TURN_RECORDS_MAX = 4096;
 const CLOCK_CHECK_NS = 1_000_000_000n;

@@ -147,7 +147,7 @@ const ROWS: readonly Row[] = [
   [197, "process.cgroup.path", "keyword", "Path of the control group of the process"],
   [198, "process.cgroup.id", "u64", "Number of the control group of the process"],
   [199, "process.Ext.memfd.name", "keyword", "Name given to the anonymous memory file"],
-  [200, "process.Ext.secure_exec", "bool", "Whether the program gained rights by being started: setuid, setgid or file capabilities"],
+  [200, "process.Ext.secure_exec", "bool", "Whether starting the program gave it rights (setuid, setgid, file capabilities)"],
   [210, "process.parent.name", "keyword", "File name of the program of the parent"],
   [211, "process.parent.executable", "keyword", "Absolute path of the program of the parent"],
   [212, "process.parent.command_line", "keyword", "Whole command line of the parent, arguments joined by spaces"],

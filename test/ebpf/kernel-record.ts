@@ -31,7 +31,7 @@ function header(op: number, size: number, actor: ActorParts): Buffer {
 }
 
 /** Names of a path from the file up, each with its NUL, as the kernel side sends them. */
-export function pathBytes(path: string): Buffer {
+function pathBytes(path: string): Buffer {
   const names = path.split("/").slice(1).reverse();
   return Buffer.from(names.map((name) => `${name}\0`).join(""));
 }

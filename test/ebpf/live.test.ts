@@ -1,6 +1,6 @@
 // The sensors on this machine's own kernel: do the act with a real program, see the record. Skips, saying why, where the kernel refuses.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { KestrelError } from "#core";
@@ -119,6 +119,18 @@ describe.skipIf(!ready)("records", () => {
     });
   });
 
+  const root = process.getuid?.() === 0;
+  if (!root) console.log("skipped: a setuid program (only root can make one of another user)");
+  test.skipIf(!root)("a program that gains rights by its file says so, an ordinary one does not", async () => {
+    const path = join(folder, "setuid");
+    copyFileSync("/bin/true", path);
+    chownSync(path, 65_534, 65_534);
+    chmodSync(path, 0o4755);
+    const fields = await of(start([path]).pid, "exec");
+    expect(fields).toMatchObject({ "process.Ext.secure_exec": true, "user.id": "65534", "user.Ext.real.id": "0" });
+    expect((await of(start(["/bin/true"]).pid, "exec"))["process.Ext.secure_exec"]).toBe(false);
+  });
+
   test("a program in a memory file", async () => {
     const fd = sealedMemoryFile("kestrel-test", readFileSync("/bin/true"));
     const fields = await of(start([`/proc/${process.pid}/fd/${fd}`, "x"]).pid, "exec");
@@ -127,6 +139,7 @@ describe.skipIf(!ready)("records", () => {
       "process.Ext.memfd": true,
       "process.Ext.executable_deleted": true,
       "process.executable": "/memfd:kestrel-test",
+      "process.Ext.memfd.name": "memfd:kestrel-test",
       "process.name": "memfd:kestrel-test",
     });
   });

