@@ -58,7 +58,7 @@ export class LoadedSensors {
     this.#options = options;
   }
 
-  /** Loads and attaches. KestrelError `NO_BPF` when processes cannot be watched at all; other sensors may stay off. */
+  /** Loads and attaches. KestrelError `no-bpf` when processes cannot be watched at all; other sensors may stay off. */
   static load(options: LoadOptions): LoadedSensors {
     const loaded = new LoadedSensors(options);
     try {
@@ -217,5 +217,5 @@ function notPermitted(refusal: Refusal): KestrelError {
     refusal.code === "EPERM"
       ? "Run as root, or give the binary CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN (CAP_SYS_ADMIN on kernels that do not know these)"
       : 'The kernel must be 5.8 or newer with CONFIG_DEBUG_INFO_BTF; "kestrel doctor" says what is there';
-  return new KestrelError("NO_BPF", `Cannot watch processes with ${refusal.attachment}. ${wayOut}. ${refusal.reason}`);
+  return new KestrelError("no-bpf", `Cannot watch processes with ${refusal.attachment}. ${wayOut}. ${refusal.reason}`);
 }

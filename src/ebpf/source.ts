@@ -115,7 +115,7 @@ export class EbpfSource implements Source {
     });
   }
 
-  /** Attaches the sensors and begins to push. KestrelError `NO_BPF` when the kernel lets us watch no process. */
+  /** Attaches the sensors and begins to push. KestrelError `no-bpf` when the kernel lets us watch no process. */
   async start(sink: RecordSink): Promise<void> {
     assert(!this.#started, "a source starts once");
     this.#started = true;

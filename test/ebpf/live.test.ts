@@ -38,14 +38,14 @@ test("doctor tells how each sensor is attached, or why none is", () => {
   }
 });
 
-test.skipIf(ready)("without rights start fails with NO_BPF and a way out", async () => {
+test.skipIf(ready)("without rights start fails with no-bpf and a way out", async () => {
   const source = new EbpfSource({ registry });
   const error = await source.start(new Collector(registry)).then(
     () => undefined,
     (thrown: unknown) => thrown,
   );
   expect(error).toBeInstanceOf(KestrelError);
-  expect((error as KestrelError).code).toBe("NO_BPF");
+  expect((error as KestrelError).code).toBe("no-bpf");
 });
 
 describe.skipIf(!ready)("records", () => {
