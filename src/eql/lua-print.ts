@@ -12,6 +12,8 @@ const UTF8 = new TextEncoder();
 /** Most definitions of one chunk, and most bytes of their text. */
 const CHUNK_DEFINITIONS_MAX = 200;
 const CHUNK_BYTES_MAX = 100_000;
+/** Most operands that one function asks in turn. */
+const GROUP_OPERANDS_MAX = 200;
 
 /** Stands for `?` in a piece of a pattern; UTF-8 never has this byte. */
 const ANY_ONE = "\\255";
@@ -59,7 +61,7 @@ export class LuaPrinter {
   /** Function that answers whether a condition is true; of a conjunction nothing is asked behind the first operand that is not. */
   predicate(root: ConditionNode): string {
     if (root.kind !== "and") return `function() return ${this.condition(root)} end`;
-    const operands = cheapestFirst(root.operands).map((operand) => this.condition(operand));
+    const operands = this.#grouped("and", cheapestFirst(root.operands));
     return `function() return ${operands.join("\nand ")} end`;
   }
 
@@ -95,11 +97,21 @@ export class LuaPrinter {
 
   #logic(kind: "and" | "or", operands: readonly ConditionNode[]): string {
     const deciding = kind === "or";
-    const tests = cheapestFirst(operands).map((operand) => {
-      const undecided = `elseif t == nil then r = nil end`;
-      return `t = ${this.condition(operand)} if t == ${deciding} then return ${deciding} ${undecided}`;
+    const tests = this.#grouped(kind, cheapestFirst(operands)).map((operand) => {
+      return `t = ${operand} if t == ${deciding} then return ${deciding} elseif t == nil then r = nil end`;
     });
     return `local r, t = ${!deciding}\n${tests.join("\n")}\nreturn r`;
+  }
+
+  /** Expressions for the operands; where there are very many, for groups of them, because LuaJIT bounds the length of a function. */
+  #grouped(kind: "and" | "or", operands: readonly ConditionNode[]): string[] {
+    if (operands.length <= GROUP_OPERANDS_MAX) return operands.map((operand) => this.condition(operand));
+    const size = Math.ceil(operands.length / GROUP_OPERANDS_MAX);
+    return Array.from({ length: Math.ceil(operands.length / size) }, (_, index) => {
+      const group = operands.slice(index * size, (index + 1) * size);
+      const key = `group ${kind} ${group.map((operand) => operand.id).join()}`;
+      return `${this.#once(key, () => `function() ${this.#logic(kind, group)} end`)}()`;
+    });
   }
 
   #atom(node: Exclude<ConditionNode, { readonly kind: "truth" | "category" | "not" | "and" | "or" }>): string {
@@ -182,7 +194,14 @@ export class LuaPrinter {
 
   #call(name: keyof typeof FUNCTIONS, folded: boolean, operands: readonly ValueNode[]): string {
     const lists = operands.map((operand) => this.value(operand, false));
-    if (name === "concat") return lists.reduce((joined, list) => `S.map2(S.concat, ${joined}, ${list})`);
+    if (name === "concat") {
+      const join = (joined: string, list: string): string => `S.map2(S.concat, ${joined}, ${list})`;
+      const hoisted = (joined: string, list: string): string => {
+        const text = join(joined, list);
+        return `${this.#once(text, () => `function() return ${text} end`)}()`;
+      };
+      return join(lists.slice(0, -1).reduce(hoisted), lists.at(-1)!);
+    }
     const suffix = folded && name !== "length" && name !== "substring" && name !== "parseNumber" ? "_folded" : "";
     return `S.map${lists.length}(S.${FUNCTIONS[name]}${suffix}, ${lists.join(", ")})`;
   }

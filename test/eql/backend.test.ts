@@ -125,6 +125,29 @@ test(`Lua prints and reads floats as JavaScript does (KESTREL_SEED=${seed})`, ()
   expect(values.filter((_, index) => !(bits[index]![0] && bits[index]![1]))).toEqual([]);
 });
 
+test("very long rules fit both forms", () => {
+  const registry = new SchemaRegistry();
+  const list = (count: number, item: (index: number) => string, separator: string) =>
+    Array.from({ length: count }, (_, i) => item(i)).join(separator);
+  const texts = [
+    `any where ${list(4000, (i) => `process.pid == ${i} and process.name != "n${i}"`, " or ")}`,
+    `any where ${list(3000, (i) => `process.name != "n${i}"`, " and ")} and ${list(3000, (i) => `process.pid != ${i + 5000}`, " and ")}`,
+    `any where process.name in (${list(5000, (i) => `"n${i}"`, ", ")})`,
+    `any where process.name : (${list(2000, (i) => `"n?${i}*x"`, ", ")})`,
+    `any where length(concat(${list(200, () => "process.name", ", ")})) == 800`,
+  ];
+  const roots = lower(texts, registry);
+  const records = [
+    record(registry, "process", { "process.pid": 3999n, "process.name": "n4_0" }),
+    record(registry, "process", { "process.name": "n10x" }),
+  ];
+  const expected = records.map((bytes) => roots.map((root) => evaluateCondition(root, { event: viewOf(bytes), variables: [] }) === true));
+  expect(roots.length).toBe(texts.length);
+  expect(new WasmRunner(emitWasm(roots), roots.length).evaluate(records, roots.length)).toEqual(expected);
+  expect(evaluateLua(emitLua(roots), records, roots.length)).toEqual(expected);
+  expect(expected.flat().filter((hit) => hit).length).toBeGreaterThan(2);
+});
+
 interface GuestExports {
   readonly memory: WebAssembly.Memory;
   readonly floatToText: (value: number) => number;
