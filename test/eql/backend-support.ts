@@ -211,6 +211,37 @@ export function randomRecord(random: () => number, interests: readonly Interest[
   return builder.bytes.slice(0, size);
 }
 
+/** A record that does what it can to satisfy a condition: one branch of each `or`, one constant of each list, negations left to luck. */
+export function satisfyingRecord(random: () => number, root: ConditionNode): Uint8Array {
+  const wanted = new Map<number, { readonly field: FieldNode; readonly values: Scalar[] }>();
+  let category = 0;
+  const want = (node: IrNode, value: Scalar): void => {
+    if (node.kind !== "field") return;
+    const entry = wanted.get(node.fieldId) ?? { field: node, values: [] };
+    wanted.set(node.fieldId, entry);
+    entry.values.push(value);
+  };
+  const satisfy = (node: ConditionNode): void => {
+    if (node.kind === "and") for (const operand of node.operands) satisfy(operand);
+    if (node.kind === "or") satisfy(pick(random, node.operands));
+    if (node.kind === "category") category = node.categoryId;
+    if (node.kind === "not" && node.operand.kind === "isNull") want(node.operand.value, "present");
+    if (node.kind === "compare" && node.right.kind === "const") {
+      const { value } = node.right;
+      const step = node.operator === "gt" ? 1n : node.operator === "lt" ? -1n : 0n;
+      want(node.left, typeof value === "bigint" ? value + step : value);
+    }
+    const [near] =
+      node.kind === "in" || node.kind === "like" || node.kind === "regex" || node.kind === "cidr" ? [pick(random, constantsOf(node))] : [];
+    if (near !== undefined && "value" in node) want(node.value as IrNode, near);
+  };
+  satisfy(root);
+  const builder = new RecordBuilder();
+  builder.begin(category, 1n);
+  for (const { field, values } of wanted.values()) builder.value(field.fieldId, field.fieldType, values.length === 1 ? values[0]! : values);
+  return builder.bytes.slice(0, builder.finish());
+}
+
 /** A record as the reference evaluator sees it. */
 export function viewOf(record: Uint8Array): RecordView {
   return new RecordView().reset(record, 0);
