@@ -78,7 +78,8 @@ export class ProgramLayout {
 
   /** Writes what depends on the predicates as a whole; answers the first byte the host may use. */
   finish(roots: readonly ConditionNode[]): { readonly heapBase: number; readonly program: Uint8Array } {
-    const words = Math.max(hitWords(roots.length), 1);
+    // The guest takes four words at a time.
+    const words = Math.max((hitWords(roots.length) + 3) & ~3, 4);
     const masks = new MaskWriter(this, roots, words);
     const categories = masks.categories();
     const guards = masks.guards();

@@ -24,13 +24,14 @@ const ANCHORED_END = 2;
 export function hashText(text: string): number {
   const image = stringImage(UTF8.encode(text));
   const view = new DataView(image.buffer);
-  const end = (view.getUint32(0, true) + 7) & ~3;
-  let value = 0x9e3779b9;
-  for (let at = 0; at < end; at += 4) {
-    value = Math.imul(value ^ view.getUint32(at, true), 0x85ebca6b);
-    value = (value ^ (value >>> 15)) >>> 0;
+  let even = 0x9e3779b9;
+  let odd = 0x7f4a7c15;
+  for (let at = 0; at < image.length; at += 8) {
+    even = Math.imul(even ^ view.getUint32(at, true), 0x85ebca6b);
+    odd = Math.imul(odd ^ view.getUint32(at + 4, true), 0xc2b2ae35);
   }
-  return value;
+  const value = even ^ ((odd << 16) | (odd >>> 16)) ^ (even >>> 15);
+  return (Math.imul(value, 0x27d4eb2f) ^ (value >>> 13)) >>> 0;
 }
 
 /** { u32 length, bytes, zeros up to a multiple of 8 }. */

@@ -54,48 +54,39 @@ export function evaluate(batch: usize, count: u32, out: usize): u32 {
  * that do not ask; a field of several values lets pass what any of its values does.
  */
 function narrow(address: usize): bool {
-  const words = load<u32>(MASK_WORDS);
+  const bytes = load<u32>(MASK_WORDS) << 2;
   const candidates = load<u32>(CANDIDATES);
-  const end = candidates + (words << 2);
   const categories = load<u32>(CATEGORY_MASKS);
   const category: u32 = load<u16>(address + HEADER_CATEGORY);
   let first = load<u32>(categories + 4);
   if (category < load<u32>(categories)) first = load<u32>(categories + 4 + (category << 2));
-  memory.copy(candidates, first, words << 2);
+  memory.copy(candidates, first, bytes);
   const guards = load<u32>(GUARDS);
-  const guardsEnd = guards + (load<u32>(GUARD_COUNT) << 4);
-  for (let guard: usize = guards; guard < guardsEnd; guard += 16) {
+  const end = guards + (load<u32>(GUARD_COUNT) << 4);
+  for (let guard: usize = guards; guard < end; guard += 16) {
     const slot = load<u32>(guard);
     const masks = load<u32>(guard + 8);
     const count = load<u32>(slot);
     const ids: usize = count == 0 ? 0 : idsOf(slot, load<u32>(guard + 4));
     const mask = count == 0 ? load<u32>(masks) : load<u32>(masks + (load<u32>(ids) << 2));
-    let any: u32 = 0;
-    if (count <= 1) {
-      for (let at: u32 = 0; at < words << 2; at += 4) {
-        const left = load<u32>(candidates + at) & load<u32>(mask + at);
-        store<u32>(candidates + at, left);
-        any |= left;
+    let any = i32x4.splat(0);
+    for (let at: u32 = 0; at < bytes; at += 16) {
+      let allowed = v128.load(mask + at);
+      for (let element: u32 = 4; element < count << 2; element += 4) {
+        allowed = v128.or(allowed, v128.load(load<u32>(masks + (load<u32>(ids + element) << 2)) + at));
       }
-    } else {
-      for (let at: u32 = 0; at < words << 2; at += 4) {
-        let allowed: u32 = 0;
-        for (let element: u32 = 0; element < count << 2; element += 4) {
-          allowed |= load<u32>(load<u32>(masks + (load<u32>(ids + element) << 2)) + at);
-        }
-        const left = load<u32>(candidates + at) & allowed;
-        store<u32>(candidates + at, left);
-        any |= left;
-      }
+      const left = v128.and(v128.load(candidates + at), allowed);
+      v128.store(candidates + at, left);
+      any = v128.or(any, left);
     }
-    if (any == 0) return false;
+    if (!v128.any_true(any)) return false;
   }
-  return end > candidates;
+  return true;
 }
 
 /** Calls the candidates; answers the number of hits. */
 function run(out: usize): u32 {
-  const words = load<u32>(MASK_WORDS);
+  const words = (load<u32>(PREDICATE_COUNT) + 31) >> 5;
   const candidates = load<u32>(CANDIDATES);
   let hits: u32 = 0;
   for (let word: u32 = 0; word < words; ++word) {

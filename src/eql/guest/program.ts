@@ -25,7 +25,7 @@ export const KEEP_END: usize = PROGRAM + 32;
 /** Remembered results of shared conditions: u64 cells of epoch and truth. */
 export const MEMO_START: usize = PROGRAM + 36;
 export const MEMO_END: usize = PROGRAM + 40;
-/** Words of one mask over all predicates, the mask being narrowed, and the first mask: every predicate. */
+/** Words of one mask over all predicates (a multiple of 4), the mask being narrowed, and the first mask: every predicate. */
 export const MASK_WORDS: usize = PROGRAM + 44;
 export const CANDIDATES: usize = PROGRAM + 48;
 /** Masks by category id: u32 count, then a mask address for each id below count; the first mask is for ids beyond. */

@@ -185,11 +185,14 @@ export function encode(at: usize, codePoint: u32): usize {
 
 /** Hash of a string, over whole words with their padding; `hashText` in wasm-pool.ts computes the same. */
 export function hash(text: usize): u32 {
-  const end = (sizeOf(text) + 7) & ~3;
-  let value: u32 = 0x9e3779b9;
-  for (let at: u32 = 0; at < end; at += 4) {
-    value = (value ^ load<u32>(text + at)) * 0x85ebca6b;
-    value ^= value >> 15;
+  // Two chains side by side hide half of the multiplications' latency.
+  const end = (sizeOf(text) + 11) & ~7;
+  let even: u32 = 0x9e3779b9;
+  let odd: u32 = 0x7f4a7c15;
+  for (let at: u32 = 0; at < end; at += 8) {
+    even = (even ^ load<u32>(text + at)) * 0x85ebca6b;
+    odd = (odd ^ load<u32>(text + at + 4)) * 0xc2b2ae35;
   }
-  return value;
+  const value = even ^ rotl(odd, 16) ^ (even >> 15);
+  return (value * 0x27d4eb2f) ^ (value >> 13);
 }
