@@ -19,7 +19,7 @@ const GROUP_OPERANDS_MAX = 200;
 const ANY_ONE = "\\255";
 
 /** A Lua string literal; bytes that are not plain ASCII are escaped, so the text is ASCII whatever the rules hold. */
-export function luaString(text: string): string {
+function luaString(text: string): string {
   return `"${escapeBytes(text)}"`;
 }
 

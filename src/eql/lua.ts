@@ -4,6 +4,7 @@ import { hitWords } from "#schema";
 import { FOLDING_RANGES } from "./case-folding.generated.ts";
 import type { ConditionNode } from "./ir.ts";
 import matchText from "./lua-match.lua" with { type: "text" };
+import numberText from "./lua-number.lua" with { type: "text" };
 import { LuaPrinter } from "./lua-print.ts";
 import supportText from "./lua-support.lua" with { type: "text" };
 import { collectFacts } from "./rule-set-facts.ts";
@@ -17,6 +18,9 @@ export function emitLua(roots: readonly ConditionNode[]): string {
 local S = (function(...)
 ${supportText}
 end)(k, {${FOLDING_RANGES.join()}});
+(function(...)
+${numberText}
+end)(k, S);
 (function(...)
 ${matchText}
 end)(k, S);

@@ -21,7 +21,7 @@ export interface RegexIssue {
 }
 
 /** Longest pattern, in UTF-16 units. */
-export const REGEX_LENGTH_MAX = 16_384;
+const REGEX_LENGTH_MAX = 16_384;
 /** Most groups inside one another. */
 const REGEX_DEPTH_MAX = 128;
 /** Most places (characters and classes) after counted repetitions are unrolled. */

@@ -27,7 +27,7 @@ export interface RegexTable {
 }
 
 /** Bits of a state. */
-export const enum StateBit {
+const enum StateBit {
   Accepts = 1,
   /** Every way leads back to this state: the rest of the text makes no difference. */
   Final = 2,

@@ -70,7 +70,7 @@ export const enum Op {
 }
 
 /** Block type of a block that leaves nothing. */
-export const EMPTY_BLOCK = 0x40;
+const EMPTY_BLOCK = 0x40;
 
 /** Ids of the sections, in the order of a module. */
 export const enum Section {
@@ -90,7 +90,7 @@ export const enum Section {
 }
 
 /** Unsigned LEB128 of a number below 2^32. */
-export function unsigned(value: number): number[] {
+function unsigned(value: number): number[] {
   const bytes: number[] = [];
   let rest = value >>> 0;
   do {
@@ -114,7 +114,7 @@ export function signed32(value: number): number[] {
 }
 
 /** Signed LEB128. */
-export function signed(value: bigint): number[] {
+function signed(value: bigint): number[] {
   const bytes: number[] = [];
   let rest = value;
   for (;;) {

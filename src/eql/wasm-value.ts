@@ -20,7 +20,7 @@ const enum Tag {
 }
 
 /** Numbers of the operators in the guest. */
-export const ARITHMETIC: Readonly<Record<ArithmeticOperator, number>> = {
+const ARITHMETIC: Readonly<Record<ArithmeticOperator, number>> = {
   add: 0,
   subtract: 1,
   multiply: 2,
