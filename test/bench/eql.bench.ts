@@ -74,7 +74,10 @@ function sensorRecord(random: () => number): Uint8Array {
 }
 
 /** Best time of a batch over all rounds, in ns for one event; `hits` keeps the work honest. */
-function measure(roots: readonly ConditionNode[], records: readonly Uint8Array[]): { readonly best: number; readonly median: number; readonly hits: number } {
+function measure(
+  roots: readonly ConditionNode[],
+  records: readonly Uint8Array[],
+): { readonly best: number; readonly median: number; readonly hits: number } {
   const runner = new WasmRunner(emitWasm(roots), roots.length);
   const { batch, out } = runner.place(records);
   const times: number[] = [];
@@ -121,7 +124,10 @@ function run(): Figure[] {
   figures.push({ name: "public rules: emit", value: (Bun.nanoseconds() - start) / 1e6, unit: "ms" });
   figures.push({ name: "public rules: module", value: bytes.length / 1024, unit: "KiB" });
   const near = Array.from({ length: BATCH }, () => randomRecord(random, interestsOf(roots), [3, 4, 5]));
-  for (const [name, events] of [["sensor events", records], ["events near the rules", near]] as const) {
+  for (const [name, events] of [
+    ["sensor events", records],
+    ["events near the rules", near],
+  ] as const) {
     const { median, best, hits } = measure(roots, events);
     figures.push({ name: `public rules on ${name} (${hits} hits)`, value: median, unit: "ns/event" });
     figures.push({ name: `public rules on ${name}, best`, value: 1e9 / best, unit: "events/s" });
@@ -131,4 +137,5 @@ function run(): Figure[] {
 
 const figures = run();
 if (process.argv.includes("--json")) console.log(JSON.stringify(figures));
-else for (const { name, value, unit } of figures) console.log(`${name.padEnd(58)} ${value.toFixed(value < 100 ? 1 : 0).padStart(12)} ${unit}`);
+else
+  for (const { name, value, unit } of figures) console.log(`${name.padEnd(58)} ${value.toFixed(value < 100 ? 1 : 0).padStart(12)} ${unit}`);
