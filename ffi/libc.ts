@@ -94,13 +94,20 @@ export function effectiveUserId(): number {
 }
 
 const MADV_DONTNEED = 4;
+/** Advice of madvise(2): reclaim the pages now; clean file pages are read again at the next access, nothing is lost. */
+export const MADV_PAGEOUT = 21;
+
+/** madvise(2). False where the kernel refuses. */
+export function adviseRange(address: number, byteLength: number, advice: number): boolean {
+  return libc().madvise(checkPointer(address, "address"), BigInt(checkSize(byteLength, "byteLength")), checkI32(advice, "advice")) === 0;
+}
 
 /**
  * Drops the resident pages of a range; the next access reads the mapped file again, so the range must be unchanged pages of a file mapping.
  * False where the kernel refuses.
  */
 export function forgetPages(address: number, byteLength: number): boolean {
-  return libc().madvise(checkPointer(address, "address"), BigInt(checkSize(byteLength, "byteLength")), MADV_DONTNEED) === 0;
+  return adviseRange(address, byteLength, MADV_DONTNEED);
 }
 
 const PROT_READ = 1;

@@ -45,6 +45,11 @@ export function enabledRules(entries: readonly BookEntry[]): readonly Rule[] {
   return entries.flatMap((entry) => (entry.rule?.enabled === true ? entry.rule : []));
 }
 
+/** A book of built-in and uploaded rules from the cache: cheap enough for the agent's own thread. Undefined when there is none. */
+export async function cachedBuiltinBook(request: BookRequest): Promise<Book | undefined> {
+  return request.paths.length > 0 ? undefined : readCached(request.cacheDirectory, await keyOf(request));
+}
+
 /** Loads a book, from the cache when nothing changed. */
 export async function loadBook(request: BookRequest): Promise<Book> {
   const key = await keyOf(request);

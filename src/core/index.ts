@@ -21,3 +21,4 @@ export {
   type Source,
 } from "./ports.ts";
 export { type ReplayOptions, type ReplayProblem, ReplaySource } from "./replay-source.ts";
+export { workerUrl } from "./worker-url.ts";

@@ -1,5 +1,6 @@
 // Rules to a program: the conditions of EQL rules, and the exceptions of Lua and Wasm rules as predicates beside them.
 // Runs in the caller's thread; compile-worker.ts runs it in another, so that a running agent neither pauses nor keeps the compiler in memory.
+import { workerUrl } from "#core";
 import type { Rule } from "#rules";
 import type { Backend, Diagnostic, ExtraField, RuleSetProgram, SchemaRegistry } from "#schema";
 
@@ -56,7 +57,7 @@ export type CompileReply = { readonly compiled: CompiledRules } | { readonly err
 
 /** Compiles in a worker thread that ends with its answer. */
 export const compileInWorker: RuleCompiler = async (rules, registry, backend) => {
-  const worker = new Worker(new URL("./compile-worker.ts", import.meta.url).href);
+  const worker = new Worker(workerUrl("engine/compile-worker.ts"));
   try {
     const reply = await new Promise<CompileReply>((resolve, reject) => {
       worker.onmessage = (event: MessageEvent<CompileReply>) => resolve(event.data);

@@ -1,6 +1,6 @@
 // Partitions: where the rule-set program runs. Inline in this thread, or in workers that read the batches in shared memory.
 // A partition computes hit bits and nothing else; a rule's failure is a result, anything else that goes wrong ends the bus.
-import { type Evaluator, KestrelError, type Partition, type RecordBatch, RuleFault } from "#core";
+import { type Evaluator, KestrelError, type Partition, type RecordBatch, RuleFault, workerUrl } from "#core";
 import type { Rule } from "#rules";
 import type { Backend, RuleSetProgram } from "#schema";
 
@@ -97,7 +97,7 @@ export class WorkerPartition implements ArmablePartition {
 
   constructor(settings: { readonly backend: Backend; readonly cacheDirectory: string | undefined }) {
     this.#settings = settings;
-    this.#worker = new Worker(new URL("./partition-worker.ts", import.meta.url).href);
+    this.#worker = new Worker(workerUrl("engine/partition-worker.ts"));
     this.#worker.onmessage = (event: MessageEvent<WorkerReply>) => {
       const waiting = this.#waiting.get(event.data.id);
       this.#waiting.delete(event.data.id);
