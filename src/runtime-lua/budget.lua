@@ -3,7 +3,7 @@
 -- The count is a function of the rule and the event alone, never of time, of the JIT or of the machine.
 local memory_kib_max = ...
 local type, error, floor, sqrt, collectgarbage = type, error, math.floor, math.sqrt, collectgarbage
-local getmetatable, select, concat = getmetatable, select, table.concat
+local getmetatable, rawget, next, select, concat = getmetatable, rawget, next, select, table.concat
 
 local SLICE = 16384 -- ticks between two looks at the memory
 local COLLECTIONS_MAX = 4 -- full collections one event may cause by staying near its memory budget
@@ -180,12 +180,29 @@ function budget.check_write(t, key)
   end
 end
 
+-- A full hash part is rebuilt when a new key finds no free place, and a removed key leaves none: removing one key and adding another, again
+-- and again, costs the whole table each time. So removing pays for the whole table; taking the end off a list does not cause it.
+local function charge_removal(t, key)
+  if key == nil or key == #t or rawget(t, key) == nil then
+    return
+  end
+  local count = 16
+  for _ in next, t do
+    count = count + 1
+  end
+  charge(count)
+end
+budget.charge_removal = charge_removal
+
 function budget.set(t, key, value)
   if type(t) ~= "table" then
     error("attempt to index a " .. type(t) .. " value", 0)
   end
   if frozen[t] or key == "__mode" then
     budget.check_write(t, key)
+  end
+  if value == nil then
+    charge_removal(t, key)
   end
   t[key] = value
 end

@@ -267,6 +267,9 @@ end
 function base.rawset(t, key, value)
   check_write(tbl(t, 1, "rawset"), key)
   charge(2)
+  if value == nil then
+    budget.charge_removal(t, key)
+  end
   return rawset(t, key, value)
 end
 

@@ -61,6 +61,10 @@ const BOMBS: Readonly<Record<string, string>> = {
   "insert at the front": "local t = {} while true do table.insert(t, 1, 0) end",
   "select in a loop": "local function f(...) while true do local x = select(-1, ...) end end f(unpack({}, 1, 200))",
   "pairs again and again": "local t = {} for i = 1, 1000 do t['k' .. i] = i end while true do for k in pairs(t) do break end end",
+  "table rebuilt at every new key":
+    "local t = {} for i = 1, 131072 do t[i * 1024] = 1 end local n = 1 while true do t[n * 1024] = nil t[(n + 131072) * 1024] = 1 n = n + 1 end",
+  "table rebuilt, raw":
+    "local t = {} for i = 1, 65536 do t[i + 0.5] = 1 end local n = 1 while true do rawset(t, n + 0.5, nil) t[n + 65536.5] = 1 n = n + 1 end",
   "straight code in a loop": `while true do ${"local x = 1 x = x + 1 ".repeat(90)} end`,
   "table.concat again and again": "local t = {} for i = 1, 1000 do t[i] = ('x'):rep(900) end while true do table.concat(t) end",
   "format again and again": "while true do string.format('%99d%99d%99d', 1, 2, 3) end",
