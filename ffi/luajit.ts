@@ -6,7 +6,7 @@ import { type Bound, openLibrary } from "./library.ts";
 import { addressOf, checkI32, checkInteger, checkPointer, copyOut, NativeBuffer } from "./memory.ts";
 
 /** LuaJIT version the signatures were written for. */
-export const LUAJIT_VERSION = "2.1";
+const LUAJIT_VERSION = "2.1";
 
 const SYMBOLS = {
   luaL_newstate: { args: [], returns: "ptr" },

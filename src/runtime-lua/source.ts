@@ -6,7 +6,7 @@ import { messageOf } from "#core";
 import type { Diagnostic, Span } from "#schema";
 
 /** Most bytes of a rule's Lua text. */
-export const SOURCE_BYTES_MAX: number = 128 << 10;
+const SOURCE_BYTES_MAX: number = 128 << 10;
 /** Most levels of brackets and blocks inside each other; LuaJIT's own parser stops at 200, and the rewriting adds some. */
 export const NESTING_MAX = 60;
 /** Names that the rewriting uses. */
