@@ -1,5 +1,5 @@
 // Door of the rules room: rule files and texts in, validated rules out. The only room beside cli that reads files.
-export { ruleFilePaths } from "./rule-files.ts";
+
 export { type LoadedRules, loadRules, type RuleFileInfo } from "./load.ts";
 export { type ParsedRules, parseRuleText, type RuleReadOptions, type RuleTextOptions, ruleFormatOf } from "./parse.ts";
 export {
@@ -20,6 +20,7 @@ export {
   type Throttle,
 } from "./rule.ts";
 export type { QueryCheck } from "./rule-check.ts";
+export { ruleFilePaths } from "./rule-files.ts";
 export { ruleToJson, ruleToYaml } from "./rule-json.ts";
 export { RULE_KEYS, type RuleKey } from "./rule-keys.ts";
 export { type RuleTestCase, ruleTestCases } from "./test-reader.ts";

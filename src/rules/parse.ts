@@ -9,7 +9,7 @@ import { type ReadContext, readRule } from "./rule-reader.ts";
 import type { MapNode, SourceNode, TextNode } from "./source-node.ts";
 import { Findings, SourceText } from "./source-text.ts";
 import { readToml } from "./toml-source.ts";
-import { readYaml, ruleNodes } from "./yaml-source.ts";
+import { blankTests, readYaml, ruleNodes } from "./yaml-source.ts";
 
 /** How rules are checked while they are read. */
 export interface RuleReadOptions {
@@ -17,6 +17,8 @@ export interface RuleReadOptions {
   readonly registry?: SchemaRegistry;
   /** Unknown fields are warnings instead of errors. */
   readonly lenientFields?: boolean;
+  /** Leaves the tests of rules out, as an agent does that will not run them: most of a rule file's text, and YAML is slow to read. */
+  readonly withoutTests?: boolean;
   /** Another judge of queries than the EQL compiler: for tests. */
   readonly checkQuery?: QueryCheck;
 }
@@ -117,12 +119,23 @@ function rulesOf(source: SourceText, options: RuleTextOptions): RuleItem[] {
     }
     default: {
       const tree = options.format === "json" ? readJson(findings) : undefined;
-      const trees: SourceNode[] = options.format === "yaml" ? readYaml(source.text, 0, findings) : tree === undefined ? [] : [tree];
+      const trees: SourceNode[] =
+        options.format === "yaml" ? readDocuments(source.text, findings, options) : tree === undefined ? [] : [tree];
       const nodes = ruleNodes(trees, findings);
       if (nodes.length === 0 && findings.diagnostics.length === 0) findings.error("no-rule", "This file holds no rule", { from: 0, to: 0 });
       return [{ findings }, ...nodes.map((node) => ({ node: node as MapNode, findings: new Findings(source) }))];
     }
   }
+}
+
+function readDocuments(text: string, findings: Findings, options: RuleTextOptions): SourceNode[] {
+  if (options.withoutTests === true) {
+    const shorter = new Findings(findings.source);
+    const trees = readYaml(blankTests(text), 0, shorter);
+    // Something else may refer to an anchor inside the tests: then all of the text is read.
+    if (!shorter.failed) return trees;
+  }
+  return readYaml(text, 0, findings);
 }
 
 function linesOf(source: SourceText, options: RuleTextOptions): RuleItem[] {

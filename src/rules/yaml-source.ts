@@ -172,6 +172,25 @@ class TreeBuilder {
   }
 }
 
+const TESTS_KEY = /^tests:[ \t]*(?:#.*)?$/;
+const INSIDE = /^(?:[ \t#-].*)?$/;
+
+/**
+ * The text with every `tests:` block of a document's root mapping blanked, so that all offsets stay. At the first column a key can only
+ * be the root's: block scalars and continued texts are indented there.
+ */
+export function blankTests(text: string): string {
+  let blanking = false;
+  return text
+    .split("\n")
+    .map((line) => {
+      const plain = line.replace(/\r$/, "");
+      blanking = TESTS_KEY.test(plain) || (blanking && INSIDE.test(plain) && !plain.startsWith("---"));
+      return blanking ? " ".repeat(line.length) : line;
+    })
+    .join("\n");
+}
+
 /** One mapping per rule: a document that is a mapping, or each mapping of a document that is a list. */
 export function ruleNodes(trees: readonly SourceNode[], findings: Findings): SourceNode[] {
   const nodes: SourceNode[] = [];

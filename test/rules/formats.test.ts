@@ -119,6 +119,38 @@ test("what is printed reads back as the same rule", () => {
   expect(comparable(only(ruleToYaml(lua), "yaml"))).toEqual(comparable(lua));
 });
 
+describe("without tests", () => {
+  const read = (text: string, withoutTests: boolean): unknown => {
+    const { entries, problems } = parseRuleText(text, { file: "x.yaml", format: "yaml", withoutTests });
+    expect(problems).toEqual([]);
+    return entries.map(({ rule, span }) => ({ ...rule, span, tests: null }));
+  };
+  const block = "tests:\n  match:\n    - - { a: 1 }\n\n  no_match:\n  - - b: 2\n";
+  const texts: readonly string[] = [
+    YAML,
+    `${YAML}---\n${YAML.replace("sample.rule", "other")}`,
+    `id: a\n${block}query: any where true\n`,
+    `id: a\n${block}# note\nquery: |\n  any where\n  true\n${""}`.replaceAll("\n", "\r\n"),
+    `id: a\n${block}---\nid: b\ntests: # none\n- - [x: 1]\nquery: any where true\n`
+      .replace("id: a\n", "id: a\nquery: any where true\n")
+      .replace("- - [x: 1]\n", ""),
+    `- id: a\n  query: any where true\n  tests: { match: [[{ a: 1 }]] }\n`,
+    `id: a\ntests:\n  match:\n    - - &e { a: 1 }\nname: &n x\ndescription: *n\nquery: any where true\n`,
+    `id: a\nname: >-\n  tests:\n  x\nquery: any where true\n`,
+  ];
+  for (const [index, text] of texts.entries()) {
+    test(`the same rules ${index}`, () => {
+      expect(read(text, true)).toEqual(read(text, false) as never);
+    });
+  }
+  test("the tests are gone, and an anchor inside them brings them back", () => {
+    const testsOf = (text: string): number | undefined =>
+      parseRuleText(text, { file: "x.yaml", format: "yaml", withoutTests: true }).entries[0]?.rule?.tests.match.length;
+    expect(testsOf(`id: a\n${block}query: any where true\n`)).toBe(0);
+    expect(testsOf("id: a\ntests:\n  match:\n    - - a: &v text\nname: *v\nquery: any where true\n")).toBe(1);
+  });
+});
+
 test("only id and body are needed", () => {
   const rule = only("id: a\nquery: any where true", "yaml");
   expect(comparable(rule)).toEqual({
