@@ -4,14 +4,20 @@ import { parseRuleText, type RuleFormat } from "#rules";
 
 type Row = readonly [name: string, format: RuleFormat, marked: string, code: string, message: RegExp];
 
-const Q = "query: any where true\n";
+const Q = "query: process where true\n";
 
 const ROWS: readonly Row[] = [
   ["unknown key", "yaml", `id: a\n‹nmae›: x\n${Q}`, "unknown-key", /"nmae", did you mean "name"/],
   ["unknown key without a neighbour", "yaml", `id: a\n‹zzzzzz›: x\n${Q}`, "unknown-key", /the keys are id, name/],
-  ["unknown key in JSON", "json", `{"id": "a", "‹exeptions›": [], "query": "any where true"}`, "unknown-key", /"exceptions"/],
-  ["unknown key in a header", "eql", "// id: a\n// ‹severitty›: low\nany where true", "unknown-key", /"severity"/],
-  ["query key in a header", "eql", "// id: a\n// ‹query›: any where true\nany where true", "unknown-key", /no place in an .eql header/],
+  ["unknown key in JSON", "json", `{"id": "a", "‹exeptions›": [], "query": "process where true"}`, "unknown-key", /"exceptions"/],
+  ["unknown key in a header", "eql", "// id: a\n// ‹severitty›: low\nprocess where true", "unknown-key", /"severity"/],
+  [
+    "query key in a header",
+    "eql",
+    "// id: a\n// ‹query›: process where true\nprocess where true",
+    "unknown-key",
+    /no place in an .eql header/,
+  ],
   ["no id", "yaml", `‹›name: a\n${Q}`, "missing-key", /no "id"/],
   ["bad id", "yaml", `id: ‹a b›\n${Q}`, "bad-id", /"a b" is not a rule id/],
   ["no body", "yaml", "‹›id: a\n", "missing-key", /no "query"/],
@@ -35,11 +41,11 @@ const ROWS: readonly Row[] = [
   ["duplicate key", "yaml", `id: a\n${Q}‹id›: b\n`, "duplicate-key", /"id" is already given/],
   ["duplicate key in JSON", "json", `{"id": "a", "‹i›d": "b"}`, "json-syntax", /"id" is already given/],
   ["JSON syntax", "json", `{"id": "a",\n "query": ‹,› }`, "json-syntax", /Expected a value instead of ","/],
-  ["alias loop", "yaml", "id: a\ntags: &x\n  - ‹*x›\nquery: any where true\n", "alias-loop", /inside the value/],
-  ["unknown alias", "yaml", "id: a\nname: ‹*x›\nquery: any where true\n", "unknown-alias", /no anchor|Unresolved/],
+  ["alias loop", "yaml", "id: a\ntags: &x\n  - ‹*x›\nquery: process where true\n", "alias-loop", /inside the value/],
+  ["unknown alias", "yaml", "id: a\nname: ‹*x›\nquery: process where true\n", "unknown-alias", /no anchor|Unresolved/],
   ["a list where a rule should be", "yaml", "- ‹just text›\n", "not-a-rule", /this is a text/],
   ["no rule", "yaml", "‹›# nothing here\n", "no-rule", /no rule/],
-  ["header without the space", "eql", "// id: a\n‹//severity: high›\nany where true", "header-spacing", /one space/],
+  ["header without the space", "eql", "// id: a\n‹//severity: high›\nprocess where true", "header-spacing", /one space/],
   ["wasm in an upload", "yaml", "id: a\nwasm: ‹x.wasm›\n", "wasm-needs-file", /wasm_base64/],
   ["bytes that are no module", "yaml", "id: a\nwasm_base64: ‹AAAA›\n", "not-wasm", /\\0asm/],
   ["not base64", "yaml", "id: a\nwasm_base64: '‹@@@›'\n", "bad-base64", /base64/],
@@ -48,7 +54,7 @@ const ROWS: readonly Row[] = [
   [
     "query in a deep block",
     "yaml",
-    "- id: a\n  query: |2-\n\n      any where\n        true and ‹process.nam› == 1\n",
+    "- id: a\n  query: |2-\n\n      process where\n        true and ‹process.nam› == 1\n",
     "unknown-field",
     /process\.name/,
   ],
@@ -56,32 +62,32 @@ const ROWS: readonly Row[] = [
   [
     "query in quotes",
     "yaml",
-    `id: a\nquery: "any where user.name == \\"\\\\n\\" and\\n  ‹process.nam› == 1"\n`,
+    `id: a\nquery: "process where user.name == \\"\\\\n\\" and\\n  ‹process.nam› == 1"\n`,
     "unknown-field",
     /process\.name/,
   ],
   [
     "query in single quotes",
     "yaml",
-    `id: a\nquery: 'any where user.name == "it''s" and ‹process.nam› == 1'\n`,
+    `id: a\nquery: 'process where user.name == "it''s" and ‹process.nam› == 1'\n`,
     "unknown-field",
     /process\.name/,
   ],
-  ["query over plain lines", "yaml", "id: a\nquery: any where true and\n   ‹process.nam› == 1\n", "unknown-field", /process\.name/],
+  ["query over plain lines", "yaml", "id: a\nquery: process where true and\n   ‹process.nam› == 1\n", "unknown-field", /process\.name/],
   [
     "query in JSON",
     "json",
-    `{"id": "a", "query": "any where user.name == \\"\\u00e9\\" and\\n ‹process.nam› == 1"}`,
+    `{"id": "a", "query": "process where user.name == \\"\\u00e9\\" and\\n ‹process.nam› == 1"}`,
     "unknown-field",
     /process\.name/,
   ],
-  ["query in a list", "jsonl", `{"id": "a", "query": "any where ‹process.nam› == 1"}`, "unknown-field", /process\.name/],
-  ["query under a header", "eql", "// id: a\n\n// why\nany where\n  ‹process.nam› == 1", "unknown-field", /process\.name/],
-  ["query in TOML", "toml", `[rule]\nid = "a"\nquery = '''\nany where\n  ‹process.nam› == 1\n'''\n`, "unknown-field", /process\.name/],
+  ["query in a list", "jsonl", `{"id": "a", "query": "process where ‹process.nam› == 1"}`, "unknown-field", /process\.name/],
+  ["query under a header", "eql", "// id: a\n\n// why\nprocess where\n  ‹process.nam› == 1", "unknown-field", /process\.name/],
+  ["query in TOML", "toml", `[rule]\nid = "a"\nquery = '''\nprocess where\n  ‹process.nam› == 1\n'''\n`, "unknown-field", /process\.name/],
   [
     "query in escaped TOML",
     "toml",
-    `[rule]\nid = "a"\nquery = "any where user.name == \\"x\\" and ‹process.nam› == 1"\n`,
+    `[rule]\nid = "a"\nquery = "process where user.name == \\"x\\" and ‹process.nam› == 1"\n`,
     "unknown-field",
     /process\.name/,
   ],
@@ -122,9 +128,9 @@ test("one run shows every finding, in the order of the file", () => {
 });
 
 test("an excerpt is the line with a caret below", () => {
-  const { problems } = parseRuleText("id: a\nseverity:\thihg\nquery: any where true", { file: "x.yaml", format: "yaml" });
+  const { problems } = parseRuleText("id: a\nseverity:\thihg\nquery: process where true", { file: "x.yaml", format: "yaml" });
   expect(problems[0]?.excerpt).toBe("severity: hihg\n          ^^^^");
-  const long = parseRuleText(`{"id": "a", "name": "${"n".repeat(250)}", "severity": "hihg", "query": "any where true"}`, {
+  const long = parseRuleText(`{"id": "a", "name": "${"n".repeat(250)}", "severity": "hihg", "query": "process where true"}`, {
     file: "x.json",
     format: "json",
   });
@@ -134,7 +140,7 @@ test("an excerpt is the line with a caret below", () => {
 });
 
 test("lenient fields are warnings and the rule loads", () => {
-  const text = "id: a\nquery: any where foo.bar == 1\ncapture: [foo.baz]\n";
+  const text = "id: a\nquery: process where foo.bar == 1\ncapture: [foo.baz]\n";
   const { entries, problems } = parseRuleText(text, { file: "x.yaml", format: "yaml", lenientFields: true });
   expect(problems.map(({ diagnostic }) => `${diagnostic.severity} ${diagnostic.code}`)).toEqual([
     "warning unknown-field",
@@ -144,7 +150,7 @@ test("lenient fields are warnings and the rule loads", () => {
 });
 
 test("an id used twice names both places", () => {
-  const text = "id: a\nquery: any where true\n---\nid: a\nquery: any where false\n";
+  const text = "id: a\nquery: process where true\n---\nid: a\nquery: process where false\n";
   const { entries, problems } = parseRuleText(text, { file: "x.yaml", format: "yaml" });
   expect(entries.map((entry) => entry.rule !== null)).toEqual([true, false]);
   expect(problems[0]?.diagnostic.message).toBe('Rule id "a" at x.yaml:4 is already used at x.yaml:1');

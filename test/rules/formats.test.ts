@@ -129,14 +129,14 @@ describe("without tests", () => {
   const texts: readonly string[] = [
     YAML,
     `${YAML}---\n${YAML.replace("sample.rule", "other")}`,
-    `id: a\n${block}query: any where true\n`,
-    `id: a\n${block}# note\nquery: |\n  any where\n  true\n${""}`.replaceAll("\n", "\r\n"),
-    `id: a\n${block}---\nid: b\ntests: # none\n- - [x: 1]\nquery: any where true\n`
-      .replace("id: a\n", "id: a\nquery: any where true\n")
+    `id: a\n${block}query: process where true\n`,
+    `id: a\n${block}# note\nquery: |\n  process where\n  true\n${""}`.replaceAll("\n", "\r\n"),
+    `id: a\n${block}---\nid: b\ntests: # none\n- - [x: 1]\nquery: process where true\n`
+      .replace("id: a\n", "id: a\nquery: process where true\n")
       .replace("- - [x: 1]\n", ""),
-    `- id: a\n  query: any where true\n  tests: { match: [[{ a: 1 }]] }\n`,
-    `id: a\ntests:\n  match:\n    - - &e { a: 1 }\nname: &n x\ndescription: *n\nquery: any where true\n`,
-    `id: a\nname: >-\n  tests:\n  x\nquery: any where true\n`,
+    `- id: a\n  query: process where true\n  tests: { match: [[{ a: 1 }]] }\n`,
+    `id: a\ntests:\n  match:\n    - - &e { a: 1 }\nname: &n x\ndescription: *n\nquery: process where true\n`,
+    `id: a\nname: >-\n  tests:\n  x\nquery: process where true\n`,
   ];
   for (const [index, text] of texts.entries()) {
     test(`the same rules ${index}`, () => {
@@ -146,13 +146,13 @@ describe("without tests", () => {
   test("the tests are gone, and an anchor inside them brings them back", () => {
     const testsOf = (text: string): number | undefined =>
       parseRuleText(text, { file: "x.yaml", format: "yaml", withoutTests: true }).entries[0]?.rule?.tests.match.length;
-    expect(testsOf(`id: a\n${block}query: any where true\n`)).toBe(0);
-    expect(testsOf("id: a\ntests:\n  match:\n    - - a: &v text\nname: *v\nquery: any where true\n")).toBe(1);
+    expect(testsOf(`id: a\n${block}query: process where true\n`)).toBe(0);
+    expect(testsOf("id: a\ntests:\n  match:\n    - - a: &v text\nname: *v\nquery: process where true\n")).toBe(1);
   });
 });
 
 test("only id and body are needed", () => {
-  const rule = only("id: a\nquery: any where true", "yaml");
+  const rule = only("id: a\nquery: process where true", "yaml");
   expect(comparable(rule)).toEqual({
     id: "a",
     name: "a",
@@ -161,7 +161,7 @@ test("only id and body are needed", () => {
     tags: [],
     references: [],
     enabled: true,
-    body: { kind: "eql", query: "any where true\n", dialect: "default" },
+    body: { kind: "eql", query: "process where true\n", dialect: "default" },
     capture: [],
     exceptions: [],
     action: "alert",
@@ -172,7 +172,7 @@ test("only id and body are needed", () => {
 });
 
 test("several YAML documents, empty ones aside", () => {
-  const { entries, problems } = parseRuleText("---\nid: a\nquery: any where true\n---\n---\nid: b\nquery: any where false\n...\n", {
+  const { entries, problems } = parseRuleText("---\nid: a\nquery: process where true\n---\n---\nid: b\nquery: process where false\n...\n", {
     file: "x.yaml",
     format: "yaml",
   });
@@ -184,12 +184,16 @@ test("several YAML documents, empty ones aside", () => {
 });
 
 test("an .eql file without a header takes its name as id", () => {
-  expect(only("any where true", "eql", "rules/nightly.eql").id).toBe("nightly");
-  expect(only("// About this: a comment\n/* and */ any where true", "eql", "rules/nightly.eql").id).toBe("nightly");
+  expect(only("process where true", "eql", "rules/nightly.eql").id).toBe("nightly");
+  expect(only("// About this: a comment\n/* and */ process where true", "eql", "rules/nightly.eql").id).toBe("nightly");
 });
 
 describe("a list of another tool", () => {
-  const lines = ['{"id": 7, "query": "any where true", "expected_event_ids": [1]}', "", '{"query": "any where false", "os": ["linux"]}'];
+  const lines = [
+    '{"id": 7, "query": "process where true", "expected_event_ids": [1]}',
+    "",
+    '{"query": "process where false", "os": ["linux"]}',
+  ];
   test("keeps its ids, numbers the rest, leaves foreign keys out", () => {
     const { entries, problems } = parseRuleText(lines.join("\n"), { file: "list.jsonl", format: "jsonl" });
     expect(problems).toEqual([]);
@@ -258,7 +262,7 @@ describe("the public TOML form", () => {
   });
 
   test("an endpoint rule with top-level threats and an id", () => {
-    const text = `[rule]\nid = "abc"\nname = "n"\nquery = "any where true"\n[[threat]]\n[threat.tactic]\nname = "Execution"\n`;
+    const text = `[rule]\nid = "abc"\nname = "n"\nquery = "process where true"\n[[threat]]\n[threat.tactic]\nname = "Execution"\n`;
     expect(only(text, "toml")).toMatchObject({ id: "abc", severity: "medium", tags: ["attack.execution"] });
   });
 

@@ -11,7 +11,7 @@ const GOOD = `id: a
 name: "b"
 tags: [x, &y z, *y]
 query: |
-  any where process.name == "x"
+  process where process.name == "x"
 tests: { match: [[{ a: 1 }]], no_match: [] }
 throttle: { by: [host.name], limit: 1, window: 1s }
 `;
@@ -38,7 +38,7 @@ const TOKENS = [
   ..."{}[]:,-?|>&*!#%@\"'\\ \n\t=./".split(""),
   "id",
   "query",
-  "any where true",
+  "process where true",
   "- ",
   "---\n",
   "&a ",
@@ -141,7 +141,7 @@ describe("texts made to be costly", () => {
     "many empty lines": ["jsonl", "\n".repeat(200_000)],
     "an endless header": ["eql", "// a: b\n".repeat(20_000)],
     "quotes without end": ["toml", `[rule]\nquery = '''${"'".repeat(100_000)}`],
-    "too many rules": ["jsonl", '{"query":"any where true"}\n'.repeat(10_050)],
+    "too many rules": ["jsonl", '{"query":"process where true"}\n'.repeat(10_050)],
     nothing: ["yaml", ""],
   };
   for (const [name, [format, text]] of Object.entries(texts)) {
@@ -149,7 +149,7 @@ describe("texts made to be costly", () => {
   }
 
   test("the rules behind the limit are one finding", () => {
-    const { entries } = parseRuleText('{"query":"any where true"}\n'.repeat(10_050), {
+    const { entries } = parseRuleText('{"query":"process where true"}\n'.repeat(10_050), {
       file: "x.jsonl",
       format: "jsonl",
       checkQuery: () => [],

@@ -17,19 +17,19 @@ function folderOf(files: Readonly<Record<string, string | Uint8Array>>): Disposa
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
 }
 
-const rule = (id: string): string => `id: ${id}\nquery: any where true\n`;
+const rule = (id: string): string => `id: ${id}\nquery: process where true\n`;
 
 test("a folder is read to its depths, sorted, without dot files and what holds no rules", async () => {
   using folder = folderOf({
     "b.yaml": rule("b"),
     "a/z.yml": rule("z"),
-    "a/c.json": JSON.stringify({ id: "c", query: "any where true" }),
+    "a/c.json": JSON.stringify({ id: "c", query: "process where true" }),
     "a/settings.json": '{"level": 3}',
-    "list.jsonl": '\n{"id": "l1", "query": "any where true"}\n',
+    "list.jsonl": '\n{"id": "l1", "query": "process where true"}\n',
     "recording.jsonl": '{"event": {"category": ["process"]}}\n',
-    "pack.toml": '[rule]\nid = "t"\nquery = "any where true"\n',
+    "pack.toml": '[rule]\nid = "t"\nquery = "process where true"\n',
     "tool.toml": "[tool]\nx = 1\n",
-    "e.eql": "any where true",
+    "e.eql": "process where true",
     ".hidden.yaml": rule("hidden"),
     ".git/x.yaml": rule("git"),
     "README.md": "# no rule",
