@@ -15,6 +15,7 @@ const SYMBOLS = {
   mmap: { args: ["ptr", "u64", "i32", "i32", "i32", "i64"], returns: "i64" }, // addr, length, prot, flags, fd, offset
   munmap: { args: ["ptr", "u64"], returns: "i32" }, // addr, length
   madvise: { args: ["ptr", "u64", "i32"], returns: "i32" }, // addr, length, advice
+  malloc_trim: { args: ["u64"], returns: "i32" }, // pad
   geteuid: { args: [], returns: "u32" },
   clock_gettime: { args: ["i32", "ptr"], returns: "i32" }, // clock, tp
   syscall: { args: ["i64", "i64", "i64", "i64", "i64"], returns: "i64" }, // number and up to four integer arguments
@@ -100,6 +101,11 @@ export const MADV_PAGEOUT = 21;
 /** madvise(2). False where the kernel refuses. */
 export function adviseRange(address: number, byteLength: number, advice: number): boolean {
   return libc().madvise(checkPointer(address, "address"), BigInt(checkSize(byteLength, "byteLength")), checkI32(advice, "advice")) === 0;
+}
+
+/** Gives the C heap's free memory back to the system (malloc_trim(3)): what libwasmtime used to compile. */
+export function trimHeap(): void {
+  libc().malloc_trim(0n);
 }
 
 /**

@@ -3,7 +3,8 @@ import { type AlertReader, loadOrCreateToken, type RunningServer, type SensorSta
 import { createLog, KestrelError, type Log, type RecordSink, ReplaySource, type Source, SystemClock } from "#core";
 import { EbpfSource } from "#ebpf";
 import { compileInWorker, Engine } from "#engine";
-import { trimExecutablePages } from "#ffi/trim";
+import { trimHeap } from "#ffi/libc";
+import { trimCodePages } from "#ffi/trim";
 import { Store, StoreSink } from "#store";
 import { Agent } from "./agent.ts";
 import { type Arguments, EXIT, parseArguments, usageError } from "./arguments.ts";
@@ -50,7 +51,8 @@ export async function run(argv: readonly string[]): Promise<number> {
 /** Once the start is over, memory that only it needed goes back: garbage of loading, and pages of the executable that ran once. */
 function settle(): void {
   Bun.gc(true);
-  trimExecutablePages();
+  trimHeap();
+  trimCodePages();
 }
 
 interface Running {
