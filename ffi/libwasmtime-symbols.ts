@@ -56,7 +56,7 @@ const SYMBOLS = {
   wasmtime_store_context: { args: ["ptr"], returns: "ptr" }, // store
   wasmtime_store_limiter: { args: ["ptr", "i64", "i64", "i64", "i64", "i64"], returns: "void" }, // store, memory bytes, table elements, instances, tables, memories
   wasmtime_store_delete: { args: ["ptr"], returns: "void" }, // store
-  wasmtime_context_set_fuel: { args: ["ptr", "u64"], returns: "ptr" }, // context, fuel
+  wasmtime_context_set_fuel: { args: ["ptr", "u64_fast"], returns: "ptr" }, // context, fuel; fast: takes a number as it is
   wasmtime_context_get_fuel: { args: ["ptr", "ptr"], returns: "ptr" }, // context, fuel out
   // wasmtime_linker_t, wasmtime_instance_t
   wasmtime_linker_new: { args: ["ptr"], returns: "ptr" }, // engine
@@ -69,7 +69,7 @@ const SYMBOLS = {
   wasmtime_func_type: { args: ["ptr", "ptr"], returns: "ptr" }, // context, func
   wasmtime_func_call_unchecked: { args: ["ptr", "ptr", "ptr", "u64", "ptr"], returns: "ptr" }, // context, func, args and results, slots, trap out
   wasmtime_memory_data: { args: ["ptr", "ptr"], returns: "ptr" }, // context, memory
-  wasmtime_memory_data_size: { args: ["ptr", "ptr"], returns: "u64" }, // context, memory
+  wasmtime_memory_data_size: { args: ["ptr", "ptr"], returns: "u64_fast" }, // context, memory
   wasmtime_memory_grow: { args: ["ptr", "ptr", "u64", "ptr"], returns: "ptr" }, // context, memory, delta pages, previous size out
   wasmtime_global_get: { args: ["ptr", "ptr", "ptr"], returns: "void" }, // context, global, val out
 } as const;

@@ -241,7 +241,9 @@ export class WasmStore {
 
   /** Sets what guests may still execute, about one unit an instruction. */
   setFuel(fuel: number | bigint): void {
-    throwOnError(wasmtime().wasmtime_context_set_fuel(this.context, checkU64(fuel, "fuel")), "fuel", "Cannot set fuel");
+    // A number stays one: a bigint for every batch would cost more than the call.
+    const units = typeof fuel === "number" ? checkSize(fuel, "fuel") : checkU64(fuel, "fuel");
+    throwOnError(wasmtime().wasmtime_context_set_fuel(this.context, units), "fuel", "Cannot set fuel");
   }
 
   /** What is left. */

@@ -3,6 +3,13 @@
 import { dlopen, type FFIFunction, type Library } from "bun:ffi";
 import { NativeError } from "./handle.ts";
 
+declare module "bun:ffi" {
+  // dlopen takes this label, its types forget it: a u64 that comes as a number while it fits one, instead of always as a bigint.
+  interface FFITypeStringToType {
+    u64_fast: FFIType.u64_fast;
+  }
+}
+
 /** C functions by name, as bun:ffi declares them. */
 export type SymbolTable = Record<string, FFIFunction>;
 

@@ -25,6 +25,8 @@ export interface RuleSetOptions {
 
 const MEMORY_BYTES_MAX: number = 64 << 20;
 const TABLE_ELEMENTS_MAX = 65_536;
+const COPIED_ONE_BY_ONE_MAX = 32;
+const NO_HITS: Uint32Array = new Uint32Array(0);
 const EVAL = "(i32, i32, i32) -> i32";
 
 // About one unit an instruction. A predicate's honest work is linear in the record, so the budget is too; it exists to stop a compiler bug,
@@ -64,7 +66,10 @@ class RuleSetEvaluator implements Evaluator {
   readonly #fuel: number | undefined;
   readonly #memoryBytesMax: number;
   #instance: Instance | undefined;
-  #hits = new Uint32Array(0);
+  #hits: Uint32Array<ArrayBuffer> = new Uint32Array(0);
+  /** The guest memory last seen, and its words. */
+  #guest: Uint8Array<ArrayBuffer> | undefined;
+  #guestWords: Uint32Array<ArrayBuffer> = new Uint32Array(0);
   #closed = false;
 
   constructor(program: RuleSetProgram, options: RuleSetOptions) {
@@ -87,7 +92,7 @@ class RuleSetEvaluator implements Evaluator {
   evaluate(batch: RecordBatch): Uint32Array {
     if (this.#closed) throw new KestrelError("closed", "Rule set evaluator is closed");
     const hitCount = batch.count * this.#words;
-    if (hitCount === 0) return this.#hits.subarray(0, 0);
+    if (hitCount === 0) return NO_HITS;
     const instance = this.#instance ?? this.#restart();
     const outAt = instance.heapBase + align8(batch.length);
     const memory = this.#room(instance, outAt + hitCount * 4);
@@ -99,10 +104,24 @@ class RuleSetEvaluator implements Evaluator {
       throw this.#fault(instance, error);
     }
     // Asked again: the call may have grown the memory.
-    const after = instance.memory.bytes();
-    if (this.#hits.length < hitCount) this.#hits = new Uint32Array(hitCount);
-    const hits = this.#hits.length === hitCount ? this.#hits : this.#hits.subarray(0, hitCount);
-    hits.set(new Uint32Array(after.buffer, after.byteOffset + outAt, hitCount));
+    return this.#copyHits(instance.memory.bytes(), outAt, hitCount);
+  }
+
+  // A view costs as much as the call itself (40 ns), so views are kept while they fit, and a few words are copied without one.
+  #copyHits(memory: Uint8Array<ArrayBuffer>, outAt: number, hitCount: number): Uint32Array {
+    if (this.#guest !== memory) {
+      this.#guest = memory;
+      this.#guestWords = new Uint32Array(memory.buffer, memory.byteOffset, memory.byteLength >>> 2);
+    }
+    if (this.#hits.length !== hitCount) {
+      if (this.#hits.buffer.byteLength < hitCount * 4) this.#hits = new Uint32Array(hitCount);
+      else this.#hits = new Uint32Array(this.#hits.buffer, 0, hitCount);
+    }
+    const hits = this.#hits;
+    const words = this.#guestWords;
+    const from = outAt >>> 2;
+    if (hitCount > COPIED_ONE_BY_ONE_MAX) hits.set(words.subarray(from, from + hitCount));
+    else for (let index = 0; index < hitCount; index++) hits[index] = words[from + index] as number;
     return hits;
   }
 
