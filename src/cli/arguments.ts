@@ -1,7 +1,7 @@
 // Command lines: flags by name with types, `--flag value` and `--flag=value`. A wrong flag is a usage error that names the nearest right one.
 import { parseArgs } from "node:util";
 import { KestrelError, messageOf } from "#core";
-import { nearestName } from "#eql";
+import { nearestName } from "#schema";
 
 /** Exit codes of every command. */
 export const EXIT = {

@@ -103,7 +103,13 @@ Examples
     text: `kestrel doctor [--json]
 
 Loads and attaches every sensor once and prints which attachment is used, what the kernel refused and why, and what is not covered.
-Exit code 3 when no sensor can run here.`,
+Exit code 3 when no sensor can run here.
+
+  --json               one object with everything the text says
+
+Examples
+  kestrel doctor
+  kestrel doctor --json`,
   },
   record: {
     summary: "Write this machine's events to a .klog or JSON-lines file",
@@ -121,11 +127,24 @@ Examples
     text: `kestrel rules [PATH…] [--json]
 kestrel rules show ID [PATH…]
 
+Lists the rules of PATH, or those built into the binary; show prints one as YAML, to read or to start your own from.
+
+  --json               one object per rule
+  --schema FILE        more fields: JSON, {"name": "type", …}
+
 Examples
   kestrel rules
   kestrel rules show kestrel.exec-from-shm`,
   },
-  version: { summary: "Print the version and what the binary carries", text: "kestrel version [--json]" },
+  version: {
+    summary: "Print the version",
+    text: `kestrel version [--json]
+
+  --json               version, commit, runtime and processor as one object
+
+Example
+  kestrel version --json`,
+  },
 };
 
 /** The overview. */

@@ -1,6 +1,6 @@
 // Entry point of the binary: picks the command, prints errors for people, sets the exit code. Nothing else exits.
 import { KestrelError, messageOf } from "#core";
-import { nearestName } from "#eql";
+import { nearestName } from "#schema";
 import { EXIT } from "./arguments.ts";
 import { COMMANDS, overview } from "./help.ts";
 
@@ -23,16 +23,10 @@ async function main(argv: readonly string[]): Promise<number> {
   const [name = "", ...rest] = argv;
   if (name === "--version" || name === "-V") return (await (LOADERS["version"] as () => Promise<Command>)())(rest);
   if (name === "" || name === "help" || name === "--help" || name === "-h") {
-    const about = name === "help" ? COMMANDS[rest[0] ?? ""]?.text : undefined;
-    console.log(about ?? overview());
-    return name === "" ? EXIT.usage : EXIT.ok;
+    return help(name, rest[0]);
   }
   const load = Object.hasOwn(LOADERS, name) ? LOADERS[name] : undefined;
-  if (load === undefined) {
-    const nearest = nearestName(name, Object.keys(LOADERS));
-    console.error(`kestrel: unknown command "${name}"${nearest === undefined ? "" : `, did you mean "${nearest}"?`}\n\n${overview()}`);
-    return EXIT.usage;
-  }
+  if (load === undefined) return unknownCommand(name);
   if (rest.includes("--help") || rest.includes("-h")) {
     console.log(COMMANDS[name]?.text);
     return EXIT.ok;
@@ -42,6 +36,26 @@ async function main(argv: readonly string[]): Promise<number> {
   } catch (error) {
     return explain(error, name);
   }
+}
+
+function help(asked: string, command: string | undefined): number {
+  if (asked === "help" && command !== undefined) {
+    if (!Object.hasOwn(COMMANDS, command)) return unknownCommand(command);
+    console.log(COMMANDS[command]?.text);
+    return EXIT.ok;
+  }
+  if (asked === "") {
+    console.error(overview());
+    return EXIT.usage;
+  }
+  console.log(overview());
+  return EXIT.ok;
+}
+
+function unknownCommand(name: string): number {
+  const nearest = nearestName(name, Object.keys(LOADERS));
+  console.error(`kestrel: unknown command "${name}"${nearest === undefined ? "" : `, did you mean "${nearest}"?`}\n\n${overview()}`);
+  return EXIT.usage;
 }
 
 /** Errors about what was given rather than about this machine. */

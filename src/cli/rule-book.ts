@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { deserialize, serialize } from "node:v8";
 import type { RuleDetail, RuleOrigin, RuleText } from "#api";
 import { type CompiledRules, compileHere } from "#engine";
-import type { Rule, RuleEntry, RuleFormat } from "#rules";
+import type { Rule, RuleEntry, RuleFormat, RuleReadOptions } from "#rules";
 import { type Backend, type Diagnostic, type ExtraField, SchemaRegistry } from "#schema";
 import { BUILTIN_RULES } from "./builtin-rules.generated.ts";
 import { BUILD_ID } from "./version.ts";
@@ -57,8 +57,11 @@ export async function loadBook(request: BookRequest): Promise<Book> {
   if (cached !== undefined) return cached;
   const registry = new SchemaRegistry();
   for (const field of request.extraFields) registry.add(field);
+  // Test events are most of a rule file, and a running agent has no use for them. Built-in queries are checked where they are compiled.
   const own =
-    request.paths.length === 0 ? { entries: await builtinEntries(registry), findings: [] } : await fileEntries(request.paths, registry);
+    request.paths.length === 0
+      ? { entries: await builtinEntries({ registry, withoutTests: true, checkQuery: () => [] }), findings: [] }
+      : await fileEntries(request.paths, registry);
   const taken = new Set(own.entries.map((entry) => entry.id));
   const findings = [...own.findings];
   const uploaded: BookEntry[] = [];
@@ -66,17 +69,21 @@ export async function loadBook(request: BookRequest): Promise<Book> {
     if (taken.has(id)) findings.push(`The uploaded rule "${id}" is left out: a rule with its id came with the start`);
     else uploaded.push(await uploadedEntry(id, { format: wireFormat(format as RuleFormat), text }, registry));
   }
-  const entries = [...own.entries, ...uploaded].map(withoutTests);
+  const entries = [...own.entries, ...uploaded];
   const book = { entries, findings, compiled: await compileHere(enabledRules(entries), registry, request.backend) };
   writeCached(request.cacheDirectory, key, book);
   return book;
 }
 
-/** The built-in rules, parsed. */
-export async function builtinEntries(registry: SchemaRegistry): Promise<BookEntry[]> {
+/** The built-in rules with their tests. */
+export async function builtinRules(registry: SchemaRegistry): Promise<readonly Rule[]> {
+  return (await builtinEntries({ registry })).flatMap((entry) => entry.rule ?? []);
+}
+
+async function builtinEntries(options: RuleReadOptions): Promise<BookEntry[]> {
   const { parseRuleText } = await import("#rules");
   return BUILTIN_RULES.flatMap(({ file, text }) =>
-    bookEntries(parseRuleText(text, { file, format: "yaml", registry }).entries, () => ({ origin: "built-in", format: "yaml", text })),
+    bookEntries(parseRuleText(text, { file, format: "yaml", ...options }).entries, () => ({ origin: "built-in", format: "yaml", text })),
   );
 }
 
@@ -85,7 +92,7 @@ async function fileEntries(
   registry: SchemaRegistry,
 ): Promise<{ entries: BookEntry[]; findings: readonly string[] }> {
   const { loadRules, ruleToYaml } = await import("#rules");
-  const loaded = await loadRules(paths, { registry });
+  const loaded = await loadRules(paths, { registry, withoutTests: true });
   const from = ({ rule }: RuleEntry): Pick<BookEntry, "origin" | "format" | "text"> => ({
     origin: "file",
     format: "yaml",
@@ -102,7 +109,7 @@ async function fileEntries(
 /** One uploaded text as an entry; broken texts and texts of another id are entries with findings. Without an id the rule's own counts. */
 export async function uploadedEntry(wanted: string | null, { format, text }: RuleText, registry: SchemaRegistry): Promise<BookEntry> {
   const { parseRuleText } = await import("#rules");
-  const { entries } = parseRuleText(text, { file: `${wanted ?? "rule"}.${format}`, format, registry });
+  const { entries } = parseRuleText(text, { file: `${wanted ?? "rule"}.${format}`, format, registry, withoutTests: true });
   const [entry] = entries;
   const id = wanted ?? entry?.id ?? "";
   const broken = (code: string, message: string): BookEntry => {
@@ -122,11 +129,6 @@ function bookEntries(
   return entries.flatMap((entry) =>
     entry.id === null ? [] : [{ id: entry.id, rule: entry.rule, diagnostics: entry.diagnostics, ...from(entry) }],
   );
-}
-
-// Test events are most of a rule file; a running agent has no use for them.
-function withoutTests(entry: BookEntry): BookEntry {
-  return entry.rule === null ? entry : { ...entry, rule: { ...entry.rule, tests: { match: [], noMatch: [] } } };
 }
 
 function wireFormat(format: RuleFormat): RuleDetail["format"] {

@@ -1,9 +1,11 @@
 // kestrel rules: lists rules, or shows one as YAML.
+
 import { loadRules, type Rule, ruleToYaml } from "#rules";
 import type { SchemaRegistry } from "#schema";
+import { nearestName } from "#schema";
 import { EXIT, parseArguments, usageError } from "./arguments.ts";
 import { LineWriter } from "./output.ts";
-import { builtinEntries } from "./rule-book.ts";
+import { builtinRules } from "./rule-book.ts";
 import { registryFrom } from "./schema-file.ts";
 import { printable } from "./terminal.ts";
 
@@ -19,7 +21,7 @@ export async function rules(argv: readonly string[]): Promise<number> {
   const writer = new LineWriter();
   if (show) {
     const rule = known.find((other) => other.id === id);
-    if (rule === undefined) throw usageError(`No rule "${id}"`);
+    if (rule === undefined) throw usageError(`No rule "${id}"${suggestion(id ?? "", known)}`);
     writer.line(ruleToYaml(rule).trimEnd());
   } else {
     for (const rule of known) writer.line(args.has("json") ? jsonLine(rule) : textLine(rule));
@@ -29,8 +31,21 @@ export async function rules(argv: readonly string[]): Promise<number> {
 }
 
 async function rulesOf(paths: readonly string[], registry: SchemaRegistry): Promise<readonly Rule[]> {
-  if (paths.length === 0) return (await builtinEntries(registry)).flatMap((entry) => entry.rule ?? []);
-  return (await loadRules(paths, { registry })).rules;
+  if (paths.length === 0) return await builtinRules(registry);
+  const { rules: loaded, problems } = await loadRules(paths, { registry });
+  for (const { file, diagnostic } of problems) {
+    const { severity, message, span } = diagnostic;
+    console.error(`kestrel: warn: ${printable(file)}:${span.line}:${span.column}: ${severity}: ${printable(message)}`);
+  }
+  return loaded;
+}
+
+function suggestion(id: string, known: readonly Rule[]): string {
+  const nearest = nearestName(
+    id,
+    known.map((rule) => rule.id),
+  );
+  return nearest === undefined ? "" : `, did you mean "${nearest}"?`;
 }
 
 function jsonLine({ id, name, severity, tags, enabled, body, description }: Rule): string {

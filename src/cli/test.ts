@@ -5,7 +5,7 @@ import type { SchemaRegistry } from "#schema";
 import { type Arguments, EXIT, parseArguments } from "./arguments.ts";
 import { backendOf } from "./log-input.ts";
 import { LineWriter } from "./output.ts";
-import { builtinEntries } from "./rule-book.ts";
+import { builtinRules } from "./rule-book.ts";
 import { registryFrom } from "./schema-file.ts";
 import { printable } from "./terminal.ts";
 
@@ -35,7 +35,7 @@ export async function test(argv: readonly string[]): Promise<number> {
 }
 
 async function rulesToTest(args: Arguments, registry: SchemaRegistry): Promise<{ rules: readonly Rule[]; findings: readonly string[] }> {
-  if (args.positionals.length === 0) return { rules: (await builtinEntries(registry)).flatMap((entry) => entry.rule ?? []), findings: [] };
+  if (args.positionals.length === 0) return { rules: await builtinRules(registry), findings: [] };
   const { rules, problems } = await loadRules(args.positionals, { registry });
   const errors = problems.filter((problem) => problem.diagnostic.severity === "error");
   return {

@@ -17,11 +17,6 @@ export function assert(condition: boolean, text: string): asserts condition {
   if (!condition) throw new Error(`Assertion failed: ${text}`);
 }
 
-/** Closes a switch over a union: reached only if a case is missing. */
-export function unreachable(value: never): never {
-  throw new Error(`Assertion failed: unexpected ${JSON.stringify(value)}`);
-}
-
 /** Message of anything thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -3,13 +3,11 @@ export type { Alert, Ancestor, Json } from "./alert.ts";
 export { decodeAlert, encodeAlert } from "./alert-json.ts";
 export { type BusCounters, type BusOptions, EventBus, type FullPolicy, type Partition } from "./bus.ts";
 export { type Cancel, type Clock, MockClock, SystemClock } from "./clock.ts";
-export { assert, KestrelError, messageOf, unreachable } from "./error.ts";
+export { assert, KestrelError, messageOf } from "./error.ts";
 export { stringifyJson } from "./json.ts";
 export { createLog, type Log, type LogLevel } from "./log.ts";
 export { type MetricFamily, type MetricSample, metric, metricBy } from "./metrics.ts";
 export {
-  BATCH_BYTES_MAX,
-  BATCH_RECORDS_MAX,
   type Emission,
   type Evaluator,
   type FaultKind,

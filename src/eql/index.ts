@@ -9,4 +9,3 @@ export type { QuerySource } from "./query.ts";
 export { createReferencePredicate, type ReferencePredicate } from "./reference-predicate.ts";
 export { compileRegex, type RegexResult, type RegexTable, regexMatches } from "./regex.ts";
 export type { RegexFlavour, RegexIssue, RegexOptions } from "./regex-parse.ts";
-export { nearestName } from "./suggest.ts";

@@ -1,4 +1,5 @@
 // The functions of EQL: one table with names and parameters, from which arity, types and `~` are checked, and the lowering of each.
+import { nearestName } from "#schema";
 import { parseBlock } from "./address.ts";
 import type { Expression } from "./ast.ts";
 import { quoted } from "./diagnostics.ts";
@@ -9,7 +10,6 @@ import { type CallResult, type CallSite, condition, fail, type LowerContext, val
 import { lowerLambda } from "./lower-lambda.ts";
 import { lowerRegex } from "./lower-regex.ts";
 import { describe, isNumeric, type Operand } from "./operand.ts";
-import { nearestName } from "./suggest.ts";
 
 interface FunctionDefinition {
   readonly name: string;

@@ -1,5 +1,6 @@
 // Syntax to IR: resolves names, gives everything a type, turns both dialects into one meaning. Whatever is wrong is reported where it stands
 // and stands for null from there on, so that one mistake gives one message and the rest is still checked.
+import { nearestName } from "#schema";
 import type { CallExpression, Expression, FieldExpression, LiteralExpression, MembershipExpression } from "./ast.ts";
 import { unreachable } from "./ast.ts";
 import { DiagnosticList, quoted } from "./diagnostics.ts";
@@ -11,7 +12,6 @@ import { lowerCall } from "./lower-functions.ts";
 import { lowerRegex } from "./lower-regex.ts";
 import { describe, type Operand } from "./operand.ts";
 import { hasWildcard } from "./patterns.ts";
-import { nearestName } from "./suggest.ts";
 
 const I64_MAX = (1n << 63n) - 1n;
 const I64_MIN = -(1n << 63n);

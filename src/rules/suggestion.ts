@@ -1,5 +1,5 @@
 // "Did you mean" for mistyped words.
-import { nearestName } from "#eql";
+import { nearestName } from "#schema";
 
 /** `, did you mean "x"?` or nothing. */
 export function didYouMean(word: string, candidates: Iterable<string>): string {

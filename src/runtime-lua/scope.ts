@@ -1,7 +1,8 @@
 // One walk over a rule's syntax tree before it is rewritten: which variable each name is, what each function and loop body costs in ticks,
 // which fields and patterns the rule names, and everything that can be refused before it runs. The tree is not changed.
+
 import type { Expression, FunctionDeclaration, GotoStatement, Identifier, Located, Statement, Target } from "luaparse";
-import { nearest } from "./nearest.ts";
+import { nearestName } from "#schema";
 import { type Findings, NESTING_MAX } from "./source.ts";
 
 /** A local variable of the rule. */
@@ -323,7 +324,7 @@ class Walk implements Scope {
   #checkGlobal(node: Identifier) {
     if (this.#rules.globals.has(node.name) || this.globals.has(node.name)) return;
     const known = [...this.#rules.globals, ...this.globals];
-    const near = nearest(node.name, known);
+    const near = nearestName(node.name, known);
     const advice = near === undefined ? "rules have no such function or variable" : `did you mean "${near}"?`;
     this.#findings.error("unknown-name", `Unknown name "${node.name}": ${advice}`, node.range);
   }
@@ -331,7 +332,7 @@ class Walk implements Scope {
   #checkField(node: Expression) {
     if (node.type !== "StringLiteral" || this.#rules.isField(node.value)) return;
     if (METHODS.has(node.value)) return;
-    const near = nearest(node.value, this.#rules.fieldNames());
+    const near = nearestName(node.value, this.#rules.fieldNames());
     const advice = near === undefined ? "" : `, did you mean "${near}"?`;
     this.#findings.error("unknown-field", `Unknown field "${readable(node.value)}"${advice}`, node.range);
   }

@@ -42,9 +42,9 @@ export interface Matchers {
 }
 
 /** Most captured values of one event. */
-export const CAPTURES_MAX = 32;
+const CAPTURES_MAX = 32;
 /** Most texts one event may emit. */
-export const MESSAGES_MAX = 8;
+const MESSAGES_MAX = 8;
 /** Most bytes of one captured value or emitted text; longer ones are cut. */
 export const EMITTED_BYTES_MAX = 4096;
 

@@ -1,6 +1,7 @@
 // Door of the schema room: fields, categories, record layout, program types. Imports no other room.
 export { CATEGORY_NONE, CATEGORY_OTHER, CATEGORY_SEVERAL, CategoryTable } from "./category.ts";
 export { FIELD_TYPES, type FieldReader, type FieldType, type FieldValue, type Scalar } from "./field-type.ts";
+export { nearestName } from "./nearest-name.ts";
 export { type Backend, type Diagnostic, hitWords, type PredicateInfo, type RuleSetProgram, type Span } from "./program.ts";
 export {
   ARRAY_ELEMENTS_MAX,
