@@ -3,8 +3,6 @@ import { type AlertReader, loadOrCreateToken, type RunningServer, type SensorSta
 import { createLog, KestrelError, type Log, type RecordSink, ReplaySource, type Source, SystemClock } from "#core";
 import { EbpfSource } from "#ebpf";
 import { compileInWorker, Engine } from "#engine";
-import { trimHeap } from "#ffi/libc";
-import { trimCodePages } from "#ffi/trim";
 import { Store, StoreSink } from "#store";
 import { Agent } from "./agent.ts";
 import { type Arguments, EXIT, parseArguments, usageError } from "./arguments.ts";
@@ -12,6 +10,7 @@ import { loadBookForAgent } from "./book-loader.ts";
 import { BUILTIN_RECORDING } from "./builtin-rules.generated.ts";
 import { type DataDirectory, defaultDataPath, openDataDirectory } from "./data-directory.ts";
 import { backendOf } from "./log-input.ts";
+import { keepMemorySmall } from "./memory-keeper.ts";
 import { RecordingSink } from "./recording-sink.ts";
 import { registryFrom } from "./schema-file.ts";
 import { stopSignal } from "./stop-signal.ts";
@@ -22,7 +21,6 @@ const DEFAULT_LISTEN = "127.0.0.1:8490";
 const FLUSH_MS = 20;
 const BATCH_BUDGET_MS = 1000;
 const PARTITIONS_MAX = 64;
-const SETTLE_MS = 5000;
 
 /** Runs the command. */
 export async function run(argv: readonly string[]): Promise<number> {
@@ -41,18 +39,11 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (args.positionals.length > 0) throw usageError(`Unexpected argument "${args.positionals[0]}"; rule paths go behind --rules`);
   const running = await start(args);
   running.log.write("info", `armed ${running.armed} rules in ${Math.round(performance.now() - startedMs)} ms`);
-  const settled = setTimeout(settle, SETTLE_MS);
+  const stopKeeping = keepMemorySmall();
   await stopSignal();
-  clearTimeout(settled);
+  stopKeeping();
   await running.stop();
   return EXIT.ok;
-}
-
-/** Once the start is over, memory that only it needed goes back: garbage of loading, and pages of the executable that ran once. */
-function settle(): void {
-  Bun.gc(true);
-  trimHeap();
-  trimCodePages();
 }
 
 interface Running {
