@@ -71,7 +71,7 @@ function explain(error: unknown, command: string): number {
     console.error(
       native
         ? `kestrel: ${messageOf(error)}`
-        : `kestrel: internal error, please report it: ${error instanceof Error ? error.stack : String(error)}`,
+        : `kestrel: internal error, please report it: ${error instanceof Error ? (error.stack ?? messageOf(error)) : String(error)}`,
     );
     return EXIT.cannotRun;
   }

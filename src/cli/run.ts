@@ -37,10 +37,12 @@ export async function run(argv: readonly string[]): Promise<number> {
     verbose: "switch",
   });
   if (args.positionals.length > 0) throw usageError(`Unexpected argument "${args.positionals[0]}"; rule paths go behind --rules`);
+  // Asked for at once: a signal during the start stops the agent as soon as it is up, cleanly.
+  const stopped = stopSignal();
   const running = await start(args);
   running.log.write("info", `armed ${running.armed} rules in ${Math.round(performance.now() - startedMs)} ms`);
   const stopKeeping = keepMemorySmall();
-  await stopSignal();
+  await stopped;
   stopKeeping();
   await running.stop();
   return EXIT.ok;
