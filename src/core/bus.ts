@@ -72,8 +72,10 @@ export class EventBus<Result> implements RecordSink {
   #blockedMs = 0;
   #waiters: (() => void)[] = [];
   #cancelFlush: Cancel | undefined;
-  #failure: unknown;
+  #failure: { readonly error: unknown } | undefined;
   #consuming = false;
+  /** Batches that wait for {@link atBorder}; undefined while none is asked for. */
+  #held: RecordBatch[] | undefined;
 
   constructor(options: BusOptions<Result>) {
     assert(options.partitions.length > 0, "a bus has a partition");
@@ -87,7 +89,8 @@ export class EventBus<Result> implements RecordSink {
   push(bytes: Uint8Array, offset: number, length: number): boolean {
     const filling = this.#filling;
     if (filling === undefined || filling.count === BATCH_RECORDS_MAX || filling.length + length > BATCH_BYTES_MAX) {
-      if (filling !== undefined) this.flush();
+      assert(length <= BATCH_BYTES_MAX, "a record fits into a batch");
+      this.flush();
       if (!this.#openBatch()) {
         if (this.#options.whenFull === "drop") {
           this.#offered++;
@@ -140,10 +143,21 @@ export class EventBus<Result> implements RecordSink {
     const batch = this.#filling;
     if (batch === undefined) return;
     this.#filling = undefined;
+    if (this.#held === undefined) this.#send(batch);
+    else this.#held.push(batch);
+  }
+
+  #send(batch: RecordBatch): void {
     const index = this.#leastLoaded();
     const entry: InFlight<Result> = { batch, result: undefined };
     this.#inFlight.push(entry);
-    const answer = (this.#options.partitions[index] as Partition<Result>).evaluate(batch);
+    let answer: Result | Promise<Result>;
+    try {
+      answer = (this.#options.partitions[index] as Partition<Result>).evaluate(batch);
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
     if (!(answer instanceof Promise)) {
       this.#settle(entry, answer);
       return;
@@ -171,19 +185,25 @@ export class EventBus<Result> implements RecordSink {
     this.#consumeReady();
   }
 
+  // `#consuming` is set around synchronous consumers too: one that pushes must not get the same batch again. It stays set after a failure.
   #consumeReady(): void {
     while (!this.#consuming) {
       const head = this.#inFlight[0];
       if (head?.result === undefined) return;
-      const done = this.#options.consume(head.batch, head.result.value);
+      this.#consuming = true;
+      let done: void | Promise<void>;
+      try {
+        done = this.#options.consume(head.batch, head.result.value);
+      } catch (error) {
+        this.#fail(error);
+        return;
+      }
       if (done === undefined) {
         this.#finish(head);
         continue;
       }
-      this.#consuming = true;
       done.then(
         () => {
-          this.#consuming = false;
           this.#finish(head);
           this.#consumeReady();
         },
@@ -193,20 +213,22 @@ export class EventBus<Result> implements RecordSink {
   }
 
   #finish(head: InFlight<Result>): void {
+    this.#consuming = false;
     this.#inFlight.shift();
     this.#evaluated += head.batch.count;
     this.#free.push(head.batch);
     this.#wake();
   }
 
-  // A partition that fails for other reasons than a rule (a lost worker, a bug) ends the bus: nothing may pass unevaluated.
+  // A partition that fails for other reasons than a rule (a lost worker, a bug) ends the bus, and so does a consumer: nothing may pass
+  // unevaluated. Kept for whoever pushes or waits next, since the one who sent the batch may be a timer.
   #fail(error: unknown): void {
-    this.#failure ??= error;
+    this.#failure ??= { error };
     this.#wake();
   }
 
   #throwFailure(): void {
-    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#failure !== undefined) throw this.#failure.error;
   }
 
   #wake(): void {
@@ -215,14 +237,33 @@ export class EventBus<Result> implements RecordSink {
     for (const resolve of waiters) resolve();
   }
 
-  /** Flushes and waits until everything taken has been consumed. */
+  /** Flushes and waits until everything taken so far has been consumed; what is pushed meanwhile is not waited for. */
   async drain(): Promise<void> {
     this.flush();
-    while (this.#inFlight.length > 0) {
+    const takenNow = this.#taken;
+    while (this.#evaluated < takenNow) {
       this.#throwFailure();
       await new Promise<void>((resolve) => this.#waiters.push(resolve));
     }
     this.#throwFailure();
+  }
+
+  /**
+   * Runs `change` between two batches: every record taken before this call has been consumed, none taken after it has been evaluated. Those
+   * wait meanwhile, so the change comes however fast the source is. One change at a time.
+   */
+  async atBorder(change: () => void): Promise<void> {
+    assert(this.#held === undefined, "one change of a bus at a time");
+    this.flush();
+    this.#held = [];
+    try {
+      await this.drain();
+      change();
+    } finally {
+      const held: readonly RecordBatch[] = this.#held;
+      this.#held = undefined;
+      for (const batch of held) this.#send(batch);
+    }
   }
 
   /** Counters now. */
