@@ -19,6 +19,8 @@ export interface AgentParts {
   readonly produced: () => number;
   /** Records the sensors lost before the bus, by cause. */
   readonly sensorLosses: () => LossCounts;
+  /** Pieces of long command lines the sensors lost; their events came. */
+  readonly piecesLost: () => number;
   readonly sensors: () => readonly SensorStatus[];
 }
 
@@ -159,6 +161,7 @@ export class Agent implements AgentPort {
       metric("counter", "kestrel_events_produced_total", "Events the sources produced", status.eventsProduced),
       metric("counter", "kestrel_events_evaluated_total", "Events evaluated by the rules", counters.evaluated),
       metricBy({ type: "counter", name: "kestrel_events_dropped_total", help: "Events lost, by cause" }, "cause", this.#losses()),
+      metric("counter", "kestrel_argument_pieces_lost_total", "Lost pieces of arguments, whose events end early", this.#parts.piecesLost()),
       metric("gauge", "kestrel_events_waiting", "Events on their way to the rules", counters.waiting),
       metric("counter", "kestrel_blocked_seconds_total", "Time sources waited for room", counters.blockedMs / 1000),
       metric("counter", "kestrel_alerts_total", "Alerts raised", counters.alerts),

@@ -95,6 +95,7 @@ async function start(args: Arguments): Promise<Running> {
     entries: book.entries,
     produced: () => (source.statuses().length > 0 ? source.produced : engine.counters().offered),
     sensorLosses: () => source.losses(),
+    piecesLost: () => source.counts().piecesLost,
     sensors: () => sensorStatus(source),
   });
   const { armed, problems } = await agent.arm(book.compiled);

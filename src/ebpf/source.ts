@@ -43,6 +43,8 @@ export interface EbpfCounts {
   readonly malformed: number;
   /** Pieces of arguments, which became part of an exec record. */
   readonly joined: number;
+  /** Pieces of arguments that were lost: their exec's arguments end early. */
+  readonly piecesLost: number;
   /** Processes whose beginning was not seen. */
   readonly unknownProcesses: number;
   /** Processes in the table. */
@@ -182,12 +184,9 @@ export class EbpfSource implements Source {
   losses(): LossCounts {
     const { kernel, malformed } = this.counts();
     let ringFull = 0;
-    let argumentsCut = 0;
-    for (const [kind, counts] of Object.entries(kernel)) {
-      if (kind === "args") argumentsCut += counts.dropped;
-      else ringFull += counts.dropped;
-    }
-    return { "ring-full": ringFull, malformed, "arguments-piece-lost": argumentsCut + this.#joiner.strays };
+    // A lost piece of arguments is no lost event: its exec comes all the same, with a shorter command line.
+    for (const [kind, counts] of Object.entries(kernel)) if (kind !== "args") ringFull += counts.dropped;
+    return { "ring-full": ringFull, malformed };
   }
 
   /** Records the sensors tried to send: evaluated + dropped, by the names `kestrel status` uses. Pieces of arguments are not records. */
@@ -198,13 +197,15 @@ export class EbpfSource implements Source {
 
   /** All counters. */
   counts(): EbpfCounts {
+    const kernel = this.#counters?.read() ?? this.#lastCounters ?? NO_COUNTS;
     return {
-      kernel: this.#counters?.read() ?? this.#lastCounters ?? NO_COUNTS,
+      kernel,
       read: this.#read,
       pushed: this.#pushed,
       refused: this.#refused,
       malformed: this.#malformed,
       joined: this.#joined,
+      piecesLost: kernel.args.dropped + this.#joiner.strays,
       unknownProcesses: this.#tracker.unknownProcesses,
       processes: this.#table.size,
     };
