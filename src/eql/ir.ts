@@ -113,7 +113,8 @@ export interface ConvertNode extends ValueBase {
  * - `concat(string, string, …) → string`: at least two.
  * - `parseNumber(text: string, base: int) → number`: base 0: optional sign, then `0x` hex digits, or decimal digits with optional fraction and
  *   exponent (int unless fraction or exponent is there; out of i64 becomes float). Base 2…36: optional sign, base 16 may have `0x`, digits of
- *   the base; base 10 also takes a fraction and exponent. Anything else, spaces included, is null; out of i64 in another base than 10 too.
+ *   the base; base 10 also takes a fraction and exponent. ASCII spaces around do not count. Anything else is null; so is what is out of
+ *   i64 in another base than 10, and what no float can hold.
  */
 export type FunctionName = "length" | "indexOf" | "substring" | "between" | "betweenOrNull" | "concat" | "parseNumber";
 

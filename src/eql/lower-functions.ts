@@ -153,12 +153,25 @@ function regexFunction(name: string): FunctionDefinition {
     max: VARIADIC,
     folds: true,
     lower(site) {
-      const [text] = operands(site, 1);
+      const { context, folded } = site;
+      const [subject, patterns] = regexOperands(site);
+      const text = site.lowering.operand(subject, context);
       if (text === undefined || requireType(site, text, "string", 0) === undefined) return undefined;
-      const result = lowerRegex(site.context, text, site.call.operands.slice(1), site.folded);
+      if (patterns.some((pattern) => pattern.kind === "literal" && pattern.value === null)) {
+        return { kind: "condition", condition: context.builder.truth(null) };
+      }
+      const result = lowerRegex(context, text, patterns, folded);
       return result === undefined ? undefined : { kind: "condition", condition: result };
     },
   };
+}
+
+/** The text and the patterns. Endgame's oldest rules have them the other way round: `match("a.*", process_name)`. */
+function regexOperands(site: CallSite): readonly [Expression, readonly Expression[]] {
+  const [first, ...rest] = site.call.operands as readonly [Expression, ...Expression[]];
+  const [second] = rest;
+  const swapped = site.context.dialect === "endgame" && rest.length === 1 && first.kind === "literal" && second!.kind !== "literal";
+  return swapped ? [second!, [first]] : [first, rest];
 }
 
 /** Operands from the first on, up to a count; `undefined` entries have been reported. */
@@ -281,6 +294,7 @@ function lowerWildcard(site: CallSite): CallResult {
   if (requireType(site, operand, "string", 0) === undefined) return undefined;
   const texts = stringLiterals(context, call.operands.slice(1), "A pattern of wildcard");
   if (texts === undefined) return undefined;
+  if (texts === "null") return { kind: "condition", condition: context.builder.truth(null) };
   const options = { folded: site.folded, questionMark: context.dialect === "default" };
   return { kind: "condition", condition: lowerPatterns(context, operand!, texts, options) };
 }
@@ -291,6 +305,7 @@ function lowerCidr(site: CallSite): CallResult {
   const address = requireType(site, operand, "string", 0);
   const texts = stringLiterals(context, call.operands.slice(1), "A block of cidrMatch");
   if (address === undefined || texts === undefined) return undefined;
+  if (texts === "null") return { kind: "condition", condition: context.builder.truth(null) };
   const blocks = texts.map((text, i) => {
     const block = parseBlock(text);
     if (block !== undefined) return block;
@@ -310,16 +325,19 @@ function lowerCidr(site: CallSite): CallResult {
   };
 }
 
-/** Texts of arguments that must be string literals. `undefined`: reported. */
-function stringLiterals(context: LowerContext, expressions: readonly Expression[], what: string): readonly string[] | undefined {
+/** Texts of arguments that must be string literals; a null among them makes the function null. `undefined`: reported. */
+function stringLiterals(context: LowerContext, expressions: readonly Expression[], what: string): readonly string[] | "null" | undefined {
   const texts: string[] = [];
   let sound = true;
+  let missing = false;
   for (const expression of expressions) {
     if (expression.kind === "literal" && typeof expression.value === "string") texts.push(expression.value);
+    else if (expression.kind === "literal" && expression.value === null) missing = true;
     else {
       sound = false;
       fail(context, "constant-expected", `${what} must be a string literal`, expression);
     }
   }
-  return sound ? texts : undefined;
+  if (!sound) return undefined;
+  return missing ? "null" : texts;
 }

@@ -111,11 +111,15 @@ function lowerMembership(expression: MembershipExpression, context: LowerContext
       break;
     }
     case "like":
-      result = operand === undefined ? undefined : lowerLike(expression, operand, context, folded);
-      break;
     case "regex": {
-      const text = operand === undefined ? undefined : textOperand(context, operand, "regex");
-      result = text === undefined ? undefined : lowerRegex(context, text, expression.items, folded);
+      if (operand === undefined) return undefined;
+      const patterns = expression.items.filter((item) => !isNullTest(item));
+      const written = { ...expression, items: patterns };
+      result =
+        expression.operator === "like" ? lowerLike(written, operand, context, folded) : lowerRegexes(written, operand, context, folded);
+      // A null pattern makes a miss null, as a null member of a list does.
+      if (result !== undefined && patterns.length < expression.items.length)
+        result = context.builder.or([result, context.builder.truth(null)]);
       break;
     }
     case ":":
@@ -125,6 +129,16 @@ function lowerMembership(expression: MembershipExpression, context: LowerContext
       return unreachable(expression.operator);
   }
   return result !== undefined && expression.negated ? context.builder.not(result) : result;
+}
+
+function lowerRegexes(
+  expression: MembershipExpression,
+  operand: Operand,
+  context: LowerContext,
+  folded: boolean,
+): ConditionNode | undefined {
+  if (textOperand(context, operand, "regex") === undefined) return undefined;
+  return expression.items.length === 0 ? context.builder.truth(false) : lowerRegex(context, operand, expression.items, folded);
 }
 
 function lowerLike(expression: MembershipExpression, operand: Operand, context: LowerContext, folded: boolean): ConditionNode | undefined {

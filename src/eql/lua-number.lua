@@ -293,12 +293,29 @@ local function integer_in(text, base, negative)
   return cast(I64, negative and -value or value)
 end
 
+local function is_space(code)
+  return code == 32 or code >= 9 and code <= 13
+end
+
+-- Without the spaces around it. A pattern anchored at the end would try every place: quadratic.
+local function trimmed(text)
+  local from, to = 1, #text
+  while from <= to and is_space(byte(text, from)) do
+    from = from + 1
+  end
+  while to >= from and is_space(byte(text, to)) do
+    to = to - 1
+  end
+  return sub(text, from, to)
+end
+
 -- Text to a number, see `parseNumber` in ir.ts.
 function S.parse_number(text, base)
   base = tonumber(base)
   if base ~= 0 and (base < 2 or base > 36) then
     return nil
   end
+  text = trimmed(text)
   local sign, body = string.match(text, "^([+-]?)(.*)$")
   if not sign then
     return nil

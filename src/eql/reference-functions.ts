@@ -90,17 +90,17 @@ function between({ text, left, right, greedy, folded }: Between): string | null 
   return to === undefined ? null : text.slice(from, to).join("");
 }
 
-function parseNumber(text: string, base: number): bigint | number | null {
+function parseNumber(padded: string, base: number): bigint | number | null {
   if (base !== 0 && (base < 2 || base > 36)) return null;
+  const text = padded.replace(/^[\t-\r ]+|[\t-\r ]+$/g, "");
   const [, sign = "", body = ""] = /^([+-]?)(.*)$/su.exec(text) ?? [];
   const hexadecimal = /^0[xX](.+)$/su.exec(body)?.[1];
   if (hexadecimal !== undefined && (base === 0 || base === 16)) return integerIn(16, sign, hexadecimal);
   if (base !== 0 && base !== 10) return integerIn(base, sign, body);
   if (/^[0-9]+$/.test(body)) {
     const value = BigInt(sign === "-" ? `-${body}` : body);
-    return sign === "-" || value <= I64_MAX ? (value >= I64_MIN ? value : Number(text)) : Number(text);
-  }
-  if (!/^([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$/.test(body)) return null;
+    if (value >= I64_MIN && value <= I64_MAX) return value;
+  } else if (!/^([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$/.test(body)) return null;
   const value = Number(text);
   return Number.isFinite(value) ? value : null;
 }

@@ -168,12 +168,18 @@ function digitValue(byte: u32): u32 {
   return lower - 0x61 < 26 ? lower - 0x61 + 10 : 99;
 }
 
+function isSpace(byte: u32): bool {
+  return byte == 0x20 || byte - 9 < 5;
+}
+
 /** Text to a tagged number; the syntax is that of `parseNumber` in ir.ts. */
 export function parseNumber(text: usize, base: i64): i64 {
   setNull(0);
   let at = bytesOf(text);
-  const end = at + sizeOf(text);
+  let end = at + sizeOf(text);
   if (base != 0 && (base < 2 || base > 36)) return fail();
+  while (at < end && isSpace(load<u8>(at))) ++at;
+  while (at < end && isSpace(load<u8>(end - 1))) --end;
   let negative = false;
   if (at < end && (load<u8>(at) == 0x2d || load<u8>(at) == 0x2b)) negative = load<u8>(at++) == 0x2d;
   if (at == end) return fail();
