@@ -255,3 +255,21 @@ test.skipIf(!ready)(
   },
   60_000,
 );
+
+test.skipIf(!ready)("lost pieces of long command lines are not lost events", async () => {
+  const source = new EbpfSource({ registry, processRingBytes: 64 << 10 });
+  let pushed = 0;
+  await source.start({
+    push: () => {
+      pushed++;
+      return true;
+    },
+    ready: async () => {},
+  });
+  // The thread waits here and reads nothing meanwhile, so the ring overflows in the middle of a command line.
+  Bun.spawnSync(["/bin/true", ...Array.from({ length: 20 }, () => "x".repeat(10_000))]);
+  await source.stop();
+  const lost = Object.values(source.losses()).reduce((sum, count) => sum + count, 0);
+  expect(source.counts().piecesLost).toBeGreaterThan(0);
+  expect(source.produced).toBe(pushed + lost);
+});
