@@ -73,14 +73,19 @@ export class SteadyLoad {
 
 const SUBSHELLS = 15_000;
 const STARTS = 1_500;
+const LONG_STARTS = 500;
+const LONG_BYTES = 100_000;
 
-/** Makes at least this many events as fast as this machine does: subshells and programs from one shell, files from this process. */
+/** Makes at least this many events as fast as this machine does: subshells and programs from one shell, some
+ * of them with arguments that take many ring records, files from this process. */
 export async function flood(eventCountMin: number): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), "kestrel-flood-"));
   try {
-    const script = `i=0; while [ $i -lt ${SUBSHELLS} ]; do (:); i=$((i+1)); done; i=0; while [ $i -lt ${STARTS} ]; do /bin/true; i=$((i+1)); done`;
+    const times = (count: number, act: string): string => `i=0; while [ $i -lt ${count} ]; do ${act}; i=$((i+1)); done`;
+    const long = `long=$(head -c ${LONG_BYTES} /dev/zero | tr '\\0' a)`;
+    const script = [times(SUBSHELLS, "(:)"), times(STARTS, "/bin/true"), long, times(LONG_STARTS, "/bin/true $long")].join("; ");
     const shell = Bun.spawn(["/bin/sh", "-c", script], { stdout: "ignore", stderr: "ignore" });
-    const files = eventCountMin - SUBSHELLS * 2 - STARTS * EVENTS_OF_PROGRAM;
+    const files = eventCountMin - SUBSHELLS * 2 - (STARTS + LONG_STARTS) * EVENTS_OF_PROGRAM;
     for (let index = 0; index < files; index++) closeSync(openSync(join(directory, `file-${index % FILE_NAMES}`), "w"));
     await shell.exited;
   } finally {
