@@ -1,7 +1,7 @@
 // A sample rule in AssemblyScript: a program is started with an argument that is base64 and decodes to readable text with a shell's or an
 // interpreter's words in it. EQL sees that an argument looks like base64; only code can decode it. Captures the decoded text.
 //
-// scripts/build-samples.ts compiles it to build/samples/encoded-command.wasm; a rule file then says `wasm: encoded-command.wasm`.
+// scripts/build-samples.ts compiles it to encoded-command.wasm beside it, which encoded-command.yaml names.
 import { capture, emit, Text, TextBuffer } from "./kestrel";
 
 const ARGUMENT_BYTES_MAX = 8192;

@@ -26,7 +26,7 @@ const glob = (pattern: string, text: string) => {
 beforeAll(() => {
   const build = Bun.spawnSync([process.execPath, join(root, "scripts/build-samples.ts")], { stderr: "pipe" });
   if (build.exitCode !== 0) throw new Error(build.stderr.toString());
-  const bytes = readFileSync(join(root, "build/samples/encoded-command.wasm"));
+  const bytes = readFileSync(join(root, "rules/samples/encoded-command.wasm"));
   evaluator = createModuleEvaluator(bytes, registry, { runtime, matchers: { regex: () => false, glob } });
 }, 60_000);
 afterAll(() => {
