@@ -118,6 +118,9 @@ Examples
 Records what the sensors see until N seconds have passed or SIGINT. FILE ending in .jsonl (or - with --json) gets JSON lines,
 anything else .klog.
 
+  --seconds N          stop by itself after N seconds
+  --json               JSON lines, whatever the name of the file
+
 Examples
   kestrel record hour.klog --seconds 3600
   kestrel record - --json --seconds 10`,
