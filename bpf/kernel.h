@@ -98,6 +98,7 @@ struct files_struct {
 } KERNEL_TYPE;
 
 struct fs_struct {
+	struct path root;
 	struct path pwd;
 } KERNEL_TYPE;
 

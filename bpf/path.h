@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * Path of a file as the root of its mount namespace sees it, above any chroot. bpf_d_path is not allowed at raw tracepoints, so this walks
- * dentries and mounts itself. Names are appended from the file up, each with its NUL; user space turns them round.
+ * Path of a file as the current process sees it, as d_path() has it: up to the process's root directory, or for a file outside of that up to
+ * the root of the mount namespace. bpf_d_path is not allowed at raw tracepoints, so this walks dentries and mounts itself. Names are
+ * appended from the file up, each with its NUL; user space turns them round.
  */
 #ifndef KESTREL_PATH_H
 #define KESTREL_PATH_H
@@ -49,6 +50,8 @@ __noinline int path_step(void)
 		return -1;
 	dentry = (struct dentry *)record->walk_dentry;
 	mount = (struct mount *)record->walk_mount;
+	if (record->walk_dentry == record->root_dentry && record->walk_mount == record->root_mount)
+		return 1;
 	if (dentry == BPF_CORE_READ(mount, mnt.mnt_root)) {
 		below = BPF_CORE_READ(mount, mnt_parent);
 		if (below == mount)
@@ -70,8 +73,11 @@ __noinline int path_step(void)
 /* Appends the path of a kernel struct path to the scratch record. Returns its bytes. */
 static __always_inline __u16 append_path(struct record *record, struct vfsmount *vfsmount, struct dentry *dentry)
 {
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	__u32 begin = record->used;
 
+	record->root_mount = (__u64)mount_of((__u64)BPF_CORE_READ(task, fs, root.mnt));
+	record->root_dentry = (__u64)BPF_CORE_READ(task, fs, root.dentry);
 	record->walk_mount = (__u64)mount_of((__u64)vfsmount);
 	record->walk_dentry = (__u64)dentry;
 	record->path_limit = begin + PATH_BYTES_MAX - NAME_BYTES_MAX;

@@ -34,6 +34,8 @@ struct {
 struct record {
 	__u64 walk_mount;  /* where the walk along a path stands, see path.h */
 	__u64 walk_dentry;
+	__u64 root_mount;  /* root directory of the current process, where the walk ends */
+	__u64 root_dentry;
 	__u32 path_limit; /* no name begins behind this byte */
 	__u32 used;	  /* bytes so far; in memory on purpose: the verifier then sees one state per loop step, not one per history */
 	union {

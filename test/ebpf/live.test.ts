@@ -186,6 +186,19 @@ describe.skipIf(!ready)("records", () => {
     expect(fields["file.path"]).toMatch(/^…(\/d){80,}\/leaf$/);
   });
 
+  test("in a changed root directory paths are those the process itself sees", async () => {
+    const changed = join(folder, "root");
+    mkdirSync(join(changed, "bin"), { recursive: true });
+    // A program that needs no library: the new root has none.
+    const compiled = Bun.spawnSync(["clang", "-static", "-nostdlib", "-x", "c", "-", "-o", join(changed, "bin/leave")], {
+      stdin: Buffer.from("void _start(void) { __builtin_trap(); }"),
+    });
+    expect(compiled.stderr.toString()).toBe("");
+    const child = start(["chroot", changed, "/bin/leave"]);
+    const seen = await collector.find((fields) => fields["process.pid"] === BigInt(child.pid) && fields["process.name"] === "leave");
+    expect(seen).toMatchObject({ "event.action": "exec", "process.executable": "/bin/leave", "process.working_directory": "/" });
+  });
+
   test("TCP: asked for, also when refused", async () => {
     const server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
     const { port } = server;
