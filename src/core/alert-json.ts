@@ -60,8 +60,20 @@ const TACTICS: Readonly<Record<string, string>> = {
 };
 const TECHNIQUE = /^attack\.(t\d{4}(?:\.\d{3})?)$/i;
 
-// ECS `threat` of ATT&CK tags: `attack.execution`, `attack.t1059.004`. Other tags say nothing about a threat.
+/** By the tags themselves: all alerts of a rule share its list. */
+const threats = new WeakMap<readonly string[], { readonly threat: JsonObject | undefined }>();
+
 function threatOf(tags: readonly string[]): JsonObject | undefined {
+  let known = threats.get(tags);
+  if (known === undefined) {
+    known = { threat: makeThreat(tags) };
+    threats.set(tags, known);
+  }
+  return known.threat;
+}
+
+// ECS `threat` of ATT&CK tags: `attack.execution`, `attack.t1059.004`. Other tags say nothing about a threat.
+function makeThreat(tags: readonly string[]): JsonObject | undefined {
   const tactics = new Set<string>();
   const techniques = new Set<string>();
   for (const tag of tags) {
