@@ -97,7 +97,8 @@ function inputsOf(args: Arguments): { readonly text: string; readonly paths: rea
   if (paths.length === 0) throw usageError("Name at least one event log, or - for standard input");
   if (file === undefined) return { text: first as string, paths };
   try {
-    return { text: readFileSync(file, "utf8"), paths };
+    // Editors of other systems put a byte order mark first; columns are counted without it.
+    return { text: readFileSync(file, "utf8").replace(/^\ufeff/, ""), paths };
   } catch (error) {
     throw new KestrelError("usage", `Cannot read the query file "${file}": ${messageOf(error)}`, { cause: error });
   }

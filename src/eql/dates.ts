@@ -17,6 +17,12 @@ export function parseDate(text: string): bigint | undefined {
   return nanoseconds <= I64_MAX && nanoseconds >= -I64_MAX ? nanoseconds : undefined;
 }
 
+/** Nanoseconds since 1970 of epoch milliseconds, as events have them in a date field. `undefined` when they are out of range. */
+export function dateOfMs(milliseconds: bigint): bigint | undefined {
+  const nanoseconds = milliseconds * 1_000_000n;
+  return nanoseconds <= I64_MAX && nanoseconds >= -I64_MAX ? nanoseconds : undefined;
+}
+
 function offsetNs(zone: string): bigint {
   if (zone === "Z" || zone === "z") return 0n;
   const minutes = Number(zone.slice(1, 3)) * 60 + Number(zone.slice(-2));

@@ -34,7 +34,7 @@ export function stringValue(source: string, from: number, context: LiteralContex
       value += body[i++];
       continue;
     }
-    const found = readEscape(body, i);
+    const found = readEscape(body, i, context.dialect);
     if (found.value === undefined) {
       const range = { from: from + 1 + i, to: from + 1 + i + found.length };
       context.diagnostics.error("invalid-escape", `${found.problem}; a backslash itself is written \\\\, or use """…"""`, range);
@@ -47,8 +47,9 @@ export function stringValue(source: string, from: number, context: LiteralContex
 
 type Escape = { readonly value: string | undefined; readonly length: number; readonly problem: string };
 
-function readEscape(body: string, at: number): Escape {
+function readEscape(body: string, at: number, dialect: Dialect): Escape {
   const character = body[at + 1] ?? "";
+  if (character === "'" && dialect === "default") return { value: undefined, length: 2, problem: "A single quote needs no backslash" };
   const simple = SIMPLE_ESCAPES[character];
   if (simple !== undefined) return { value: simple, length: 2, problem: "" };
   if (character !== "u") return { value: undefined, length: 2, problem: `Unknown escape ${quoted(`\\${character}`)}` };

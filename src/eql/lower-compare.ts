@@ -1,7 +1,7 @@
 // Comparisons and sets: brings both sides to one type, or says why they have none in common.
 import { canonicalAddress } from "./address.ts";
 import type { ComparisonExpression } from "./ast.ts";
-import { parseDate } from "./dates.ts";
+import { dateOfMs, parseDate } from "./dates.ts";
 import { quoted, type Range } from "./diagnostics.ts";
 import type { CompareOperator, ConditionNode, ConstantValue, ValueNode } from "./ir.ts";
 import { condition, fail, type LowerContext, value } from "./lower-context.ts";
@@ -151,7 +151,7 @@ function unifyDates(context: LowerContext, left: Operand, right: Operand): Pair 
   const [date, other] = left.field?.type === "date" ? [left, right] : [right, left];
   if (date.field?.type !== "date" || other.literal === undefined) return "no dates";
   const { value: literal } = other.literal;
-  const nanoseconds = typeof literal === "string" ? parseDate(literal) : undefined;
+  const nanoseconds = typeof literal === "string" ? parseDate(literal) : typeof literal === "bigint" ? dateOfMs(literal) : undefined;
   if (nanoseconds === undefined) {
     const message = `Cannot compare ${describe(date)} with ${describe(other)}, write an ISO date such as "2025-01-31T12:00:00Z"`;
     return fail(context, "invalid-date", message, other);

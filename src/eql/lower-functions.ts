@@ -100,6 +100,12 @@ export function lowerCall(site: CallSite): CallResult {
 
 function unknownFunction(site: CallSite): undefined {
   const { call, context } = site;
+  const dot = call.name.lastIndexOf(".");
+  const method = dot === -1 ? undefined : BY_NAME.get(call.name.slice(dot + 1).toLowerCase());
+  if (method !== undefined) {
+    const advice = `write ${method.name}(${call.name.slice(0, dot)}${method.max === 1 ? "" : ", …"})`;
+    return fail(context, "unknown-function", `Unknown function ${quoted(call.name)}, ${advice}`, call.nameRange);
+  }
   const suggestion = nearestName(
     call.name,
     DEFINITIONS.map((definition) => definition.name),

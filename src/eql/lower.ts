@@ -285,11 +285,17 @@ function lowerUnknown(expression: FieldExpression, name: string, context: LowerC
   if (expression.optional) return { value: nothing, from, to };
   const names = context.knownFields().map((known) => known.name);
   const suggestion = context.diagnostics.isFull ? undefined : nearestName(name, names);
-  const hint = suggestion === undefined ? `, write ?${name} if events may have it` : `, did you mean "${suggestion}"?`;
-  const message = `Unknown field ${quoted(name)}${hint}`;
+  const message = `Unknown field ${quoted(name)}${unknownHint(name, suggestion)}`;
   if (!context.lenientFields) return fail(context, "unknown-field", message, expression);
   context.diagnostics.warning("unknown-field", message, expression);
   return { value: nothing, from, to };
+}
+
+function unknownHint(name: string, suggestion: string | undefined): string {
+  if (/^(null|true|false)$/i.test(name)) return `, write ${name.toLowerCase()}`;
+  if (suggestion !== undefined) return `, did you mean "${suggestion}"?`;
+  const asText = /^[\w-]+$/.test(name) ? `"${name}" in quotes if text is meant, ` : "";
+  return `, write ${asText}?${name} if events may have it`;
 }
 
 function lowerCallExpression(call: CallExpression, context: LowerContext): CallResult {

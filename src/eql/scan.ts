@@ -44,7 +44,8 @@ function tokenEnd(text: string, at: number): number {
   const character = text[at]!;
   switch (character) {
     case '"':
-      return text.startsWith('"""', at) ? (rawEnd(text, at) ?? quotedEnd(text, at)) : quotedEnd(text, at);
+      // Two strings never stand side by side, so three quotes always begin a raw string.
+      return text.startsWith('"""', at) ? (rawEnd(text, at) ?? at) : quotedEnd(text, at);
     case "'":
     case "`":
       return quotedEnd(text, at);
@@ -68,6 +69,8 @@ function tokenEnd(text: string, at: number): number {
 function isLegal(text: string, at: number): boolean {
   const code = text.codePointAt(at)!;
   if (code < 0x80) return /[A-Za-z0-9]/.test(text[at]!) || PUNCTUATION.has(text[at]!);
+  // Quotation marks of word processors are letters to nobody.
+  if ((code >= 0x2018 && code <= 0x201f) || code === 0xab || code === 0xbb) return false;
   return code === 0xa0 || (code > 0xa0 && code <= 0x2fff) || (code > 0x3000 && code < 0xd800) || code >= 0xe000;
 }
 
@@ -107,17 +110,26 @@ function report(text: string, at: number, diagnostics: DiagnosticList): number {
     return text.length;
   }
   if (character === '"' || character === "'" || character === "`") {
-    const what = character === "`" ? "Escaped name" : "String";
-    const message = `${what} is not closed on its line, add ${character} (a line break inside a string is written \\n)`;
+    const message = unclosedMessage(text, at);
     const end = lineEnd(text, at);
     diagnostics.error("unterminated-string", message, { from: at, to: end });
     return end;
+  }
+  if (text.startsWith("&&", at)) {
+    diagnostics.error("unexpected-character", 'Unexpected "&&", write and', { from: at, to: at + 2 });
+    return at + 2;
   }
   diagnostics.error("unexpected-character", `Unexpected character ${quoted(character)}${hintFor(character)}`, {
     from: at,
     to: at + character.length,
   });
   return at + character.length;
+}
+
+function unclosedMessage(text: string, at: number): string {
+  if (text.startsWith('"""', at)) return 'Raw string is not closed on its line, add """ (\\n in a string of one quote is a line break)';
+  if (text[at] === "`") return "Escaped name is not closed on its line, add `";
+  return `String is not closed on its line, add ${text[at]} (a line break inside a string is written \\n)`;
 }
 
 function hintFor(character: string): string {
@@ -127,10 +139,13 @@ function hintFor(character: string): string {
     case "{":
     case "}":
       return ", lists and groups use ( )";
-    case "“":
-    case "”":
-      return ', strings use "';
+    case "#":
+      return ", comments start with //";
+    case ";":
+      return ", a query has no end mark";
+    case "^":
+      return ", there is no such operator";
     default:
-      return "";
+      return /[\u2018-\u201f«»]/.test(character) ? ', strings use "' : "";
   }
 }

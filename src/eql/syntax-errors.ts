@@ -8,7 +8,7 @@ const SYNTAX_ERRORS_MAX = 5;
 const RECOVERY_LENGTH_MAX = 64 << 10;
 const KEYWORDS = new Set(["and", "or", "not", "in", "like", "regex", "where", "by", "of", "until", "with", "true", "false", "null"]);
 const TOKEN =
-  /"""|"(?:[^"\\\n]|\\.){0,200}"?|'[^'\n]{0,200}'?|`[^`\n]{0,200}`?|[@$\p{L}_][\p{L}\p{N}_.@]{0,200}|\d[\w.]{0,40}|&&|\|\||<>|[=!<>]=|../suy;
+  /"""|"(?:[^"\\\n]|\\.){0,200}"?|'[^'\n]{0,200}'?|`[^`\n]{0,200}`?|[@$\p{L}_][\p{L}\p{N}_.@]{0,200}|\d[\w.]{0,40}|[=!<>]=|../suy;
 const SKIPPED = /(?:\s|\/\/[^\n]*(?:\n|$)|\/\*(?:[^*]|\*(?!\/))*\*\/){1,1000}/y;
 
 /** Reports the syntax errors of a text that the parser refused. */
@@ -44,24 +44,45 @@ function errorPositions(text: string, parser: LRParser): number[] {
 
 function reportAt(text: string, position: number, diagnostics: DiagnosticList): void {
   SKIPPED.lastIndex = position;
-  let from = SKIPPED.test(text) ? SKIPPED.lastIndex : position;
-  // The first half of `||` reads as a pipe.
-  if (text[from] === "|" && text[from - 1] === "|") from--;
+  const from = SKIPPED.test(text) ? SKIPPED.lastIndex : position;
   if (from >= text.length) {
     diagnostics.error("syntax", `Query ends too early${openBracketHint(text)}`, { from: text.length, to: text.length });
     return;
   }
+  const foreign = foreignOperator(text, from);
+  if (foreign !== undefined) {
+    diagnostics.error("syntax", `Unexpected ${quoted(text.slice(foreign.from, foreign.to))}, ${foreign.hint}`, foreign);
+    return;
+  }
   TOKEN.lastIndex = from;
   const token = TOKEN.exec(text)?.[0] ?? text[from]!;
-  const shown = token.length === 2 && !/^(&&|\|\||<>|[=!<>]=)$/.test(token) && !/^[\w@$]/.test(token) ? token[0]! : token;
-  diagnostics.error(
-    "syntax",
-    `Unexpected ${/^["']/.test(shown) ? "string " : ""}${shown.startsWith('"') ? shown : quoted(shown)}${hint(shown, text.slice(0, position))}`,
-    {
-      from,
-      to: from + shown.length,
-    },
-  );
+  const shown = token.length === 2 && !/^([=!<>]=)$/.test(token) && !/^[\w@$"']/.test(token) ? token[0]! : token;
+  const what = /^["']/.test(shown) ? "string " : "";
+  const message = `Unexpected ${what}${shown.startsWith('"') ? shown : quoted(shown)}${hint(shown, text.slice(0, position))}`;
+  diagnostics.error("syntax", message, { from, to: from + shown.length });
+}
+
+/** Operators of other languages. The parser stops at their first, second or third character: what comes before reads as one of ours. */
+const FOREIGN_OPERATORS: readonly (readonly [RegExp, string])[] = [
+  [/\|\|/y, "write or"],
+  [/<>/y, "write !="],
+  [/===/y, "write =="],
+  [/!==/y, "write !="],
+  [/=~|~=/y, "write : to ignore case and allow wildcards, or regex~"],
+  [/!~/y, "write not before the comparison and : or regex~ in it"],
+  [/!:/y, "write not before the comparison and : in it"],
+  [/[=!<>] +=/y, "an operator has no space in it"],
+];
+
+function foreignOperator(text: string, at: number): { readonly from: number; readonly to: number; readonly hint: string } | undefined {
+  for (let from = Math.max(0, at - 2); from <= at; from++) {
+    for (const [pattern, advice] of FOREIGN_OPERATORS) {
+      pattern.lastIndex = from;
+      const found = pattern.exec(text);
+      if (found !== null && from + found[0].length > at) return { from, to: from + found[0].length, hint: advice };
+    }
+  }
+  return undefined;
 }
 
 function openBracketHint(text: string): string {
@@ -74,20 +95,49 @@ function openBracketHint(text: string): string {
 }
 
 function hint(token: string, before: string): string {
-  if (token === "&&") return ", write and";
-  if (token === "||") return ", write or";
-  if (token === "<>") return ", write !=";
-  if (token === ")") return ", it closes nothing or something is missing before it";
-  if (token === "[") return ", lists use ( )";
-  if (token === "!" && !/\[/.test(before)) return ", negation is written not";
-  if (/^(AND|OR|NOT|IN|WHERE|LIKE)$/.test(token)) return `, keywords are lower case: ${token.toLowerCase()}`;
+  if (/^[)\][(,.!]$/.test(token)) return hintForMark(token, before);
+  if (/^[=!<>:]/.test(token))
+    return /\bnot\s*$/.test(before) ? ", not stands before the whole comparison" : ", a value is missing before it";
+  const keyword = token.toLowerCase();
+  if (keyword === "where" && before.trim() === "") return ", the category is missing before it, for example any where";
+  if (token !== keyword && /^(and|or|not|in|where|like|regex)$/.test(keyword)) return `, keywords are lower case: ${keyword}`;
+  if (/\b(NOT|Not)\s*$/.test(before)) return ", keywords are lower case: write not before it";
   if (KEYWORDS.has(token)) {
     return /(^|[\s(])(and|or|not|in|like|where|==|!=|[<>:])\s*$/.test(before.slice(-40))
       ? `, something is missing before it; a field of this name is written \`${token}\``
       : ", something is missing before it";
   }
   if (token === "is") return ", presence is tested with == null and != null";
+  const call = CALLED_LIKE_OPERATORS.get(keyword);
+  if (call !== undefined) return `, write ${call}`;
   if (/^\s*[\w."`]+\s*$/.test(before)) return ", expected where after the category";
+  if (/\d$/.test(before) && /^[xX_]/.test(token)) return ", numbers are plain decimals";
+  if (/~\s*$/.test(before)) return ", ~ stands behind in, like, regex or the name of a function; to ignore case alone write :";
   if (/^["'\d$@\p{L}]/u.test(token) && /[\w"')\]]\s*$/.test(before)) return ", an operator such as and, == or a comma is missing before it";
+  return "";
+}
+
+const CALLED_LIKE_OPERATORS: ReadonlyMap<string, string> = new Map([
+  ["contains", "stringContains(value, part)"],
+  ["stringcontains", "stringContains(value, part)"],
+  ["startswith", "startsWith(value, part)"],
+  ["endswith", "endsWith(value, part)"],
+  ["matches", "regex or like"],
+  ["match", "regex or like"],
+  ["wildcard", "like"],
+  ["between", "two comparisons joined with and"],
+  ["cidrmatch", "cidrMatch(address, block)"],
+]);
+
+function hintForMark(token: string, before: string): string {
+  const last = before.trimEnd().at(-1) ?? "";
+  if (token === ")")
+    return last === "(" ? ", an empty list or group means nothing" : ", it closes nothing or something is missing before it";
+  if (token === "[") return /[\w`]$/.test(before) ? ", a position is a whole number such as [0]" : ", lists use ( )";
+  if (token === "!") return /\[/.test(before) ? "" : ", negation is written not";
+  if (token === ".") return /\d$/.test(before) ? ", an address or a version is written in quotes" : ", a part of the name is missing";
+  if (token !== ",") return "";
+  if (last === "," || last === "(") return ", a value is missing before it";
+  if (/\b(in|like|regex|in~|like~|regex~|:)\s*"[^"]*"\s*$/.test(before.slice(-300))) return ", a list stands in ( )";
   return "";
 }
