@@ -17,11 +17,17 @@ export function encodeAlert(alert: Alert): JsonObject {
     rule: { id: alert.ruleId, name: alert.ruleName, tags: alert.tags },
     ...(threat === undefined ? {} : { threat }),
     message: alert.message,
-    captures: alert.captures,
+    captures: Object.fromEntries(Object.entries(alert.captures).map(([name, value]) => [name, plain(value)])),
     ancestry: alert.ancestry.map(({ pid, name, executable }) => ({ pid, name, executable })),
     events: alert.events,
-    seq: alert.seq <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(alert.seq) : alert.seq,
+    seq: plain(alert.seq),
   };
+}
+
+// An integer that a number holds exactly as one: the same text, and nothing that keeps the whole alert from the fast printer.
+function plain(value: Json): Json {
+  if (typeof value === "object" && value !== null && Array.isArray(value)) return value.map(plain);
+  return typeof value === "bigint" && Number.isSafeInteger(Number(value)) ? Number(value) : value;
 }
 
 /** Reads back what {@link encodeAlert} made. `undefined` when the value is no alert: a damaged or foreign row. */
