@@ -64,7 +64,7 @@ export class AlertBuilder {
 
   #alert(kind: Alert["kind"], rule: Rule, record: RecordView, message: string, captures: Readonly<Record<string, Json>>): Alert {
     return {
-      id: alertId(kind, rule.id, record),
+      id: alertId(kind, rule.id, record, this.#registry),
       kind,
       timeNs: record.timeNs,
       seq: record.seq,
@@ -114,12 +114,13 @@ function toJson(value: FieldValue): Json {
   return value as Json;
 }
 
-// Everything but seq: a recording of live events replays under other numbers and must give the same ids.
-function alertId(kind: Alert["kind"], ruleId: string, record: RecordView): string {
+// Everything but seq: a recording of live events replays under other numbers and must give the same ids. The category by name: numbers of
+// names outside ECS depend on which rule or event brought them first.
+function alertId(kind: Alert["kind"], ruleId: string, record: RecordView, registry: SchemaRegistry): string {
   const bytes = record.copy();
   return new Bun.CryptoHasher("sha256")
-    .update(`${kind}\0${ruleId}\0`)
-    .update(bytes.subarray(0, Header.Seq))
+    .update(`${kind}\0${ruleId}\0${registry.categories.nameOf(record.category) ?? String(record.category)}\0`)
+    .update(bytes.subarray(Header.FieldCount, Header.Seq))
     .update(bytes.subarray(Header.Time))
     .digest("hex")
     .slice(0, 32);

@@ -57,6 +57,20 @@ export type CompileReply = { readonly compiled: CompiledRules } | { readonly err
 
 /** Compiles in a worker thread that ends with its answer. */
 export const compileInWorker: RuleCompiler = async (rules, registry, backend) => {
+  const compiled = await compileInOneWorker(rules, registry, backend);
+  if (adopt(compiled.categories, registry)) return compiled;
+  // An event brought a new category meanwhile and took a number that the worker gave to another. This time the worker knows all names.
+  return compileInOneWorker(rules, registry, backend);
+};
+
+/** Gives the worker's categories the same numbers here. False when another name has one of them. */
+function adopt(categories: readonly string[], registry: SchemaRegistry): boolean {
+  for (const name of categories) registry.categories.intern(name);
+  const names = registry.categories.names();
+  return categories.every((name, index) => names[index] === name);
+}
+
+const compileInOneWorker: RuleCompiler = async (rules, registry, backend) => {
   const worker = new Worker(workerUrl("engine/compile-worker.ts"));
   try {
     const reply = await new Promise<CompileReply>((resolve, reject) => {
@@ -75,7 +89,6 @@ export const compileInWorker: RuleCompiler = async (rules, registry, backend) =>
       worker.postMessage(request);
     });
     if ("error" in reply) throw new Error(reply.error);
-    for (const name of reply.compiled.categories) registry.categories.intern(name);
     return reply.compiled;
   } finally {
     worker.terminate();

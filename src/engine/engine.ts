@@ -8,6 +8,7 @@ import {
   type Evaluator,
   EventBus,
   type FullPolicy,
+  KestrelError,
   type Log,
   messageOf,
   type RecordBatch,
@@ -21,7 +22,7 @@ import { type Backend, type Diagnostic, hitWords, type SchemaRegistry } from "#s
 import { AlertBuilder } from "./alert-builder.ts";
 import type { CompiledRules, RuleCompiler } from "./compile.ts";
 import { createUserRule, ruleSetFactory } from "./evaluators.ts";
-import { type ArmablePartition, type ArmedSet, type BatchResult, InlinePartition, WorkerPartition } from "./partition.ts";
+import { type ArmablePartition, type ArmedSet, type BatchResult, InlinePartition, prepareAll, WorkerPartition } from "./partition.ts";
 import { RuleState } from "./rule-state.ts";
 
 /** Settings of an {@link Engine}. */
@@ -78,7 +79,11 @@ export class Engine {
   readonly #builder: AlertBuilder;
   #states: ReadonlyMap<string, RuleState> = new Map();
   readonly #view = new RecordView();
-  #userRules: UserRule[] = [];
+  #userRules: readonly UserRule[] = [];
+  /** `#retry` holds the armed rules without those quarantined since. */
+  #retryReady = false;
+  #arming: Promise<unknown> = Promise.resolve();
+  #closing: Promise<void> | undefined;
   #sinkErrors = 0;
   #alerts = 0;
 
@@ -109,24 +114,41 @@ export class Engine {
   }
 
   /**
-   * Compiles the enabled rules and swaps them in at a batch border. A rule that does not compile is reported and left out.
+   * Compiles the enabled rules and swaps them in at a batch border. A rule that does not compile is reported and left out. Calls take effect
+   * one after another, in the order they are made; one that throws changes nothing.
    * `compiled` spares the compilation: it is what a {@link RuleCompiler} made of exactly the enabled rules, in order.
    */
-  async arm(rules: readonly Rule[], compiled?: CompiledRules): Promise<ArmResult> {
+  arm(rules: readonly Rule[], compiled?: CompiledRules): Promise<ArmResult> {
+    const armed = this.#arming.then(() => this.#arm(rules, compiled));
+    this.#arming = armed.catch(() => undefined);
+    return armed;
+  }
+
+  async #arm(rules: readonly Rule[], compiled: CompiledRules | undefined): Promise<ArmResult> {
+    if (this.#closing !== undefined) throw new KestrelError("closed", "The engine is closed");
     const problems: RuleProblem[] = [];
     const enabled = rules.filter((rule) => rule.enabled).map((rule) => this.#knownAs(rule));
     const states = new Map(enabled.map((rule) => [rule.id, this.#stateOf(rule)]));
     const runnable = enabled.filter((rule) => states.get(rule.id)?.quarantineReason === undefined);
-    const set = armedSet(runnable, compiled ?? (await this.#compile(runnable)), problems);
+    const ready = compiled !== undefined && runnable.length === enabled.length;
+    const set = armedSet(runnable, ready ? compiled : await this.#compile(runnable), problems);
     const userRules = await this.#createUserRules(runnable, problems);
-    const swaps = await Promise.all(this.#partitions.map((partition) => partition.prepare(set)));
-    await this.#bus.drain();
-    // From here on nothing else runs, so no record sees half of the change.
-    for (const swap of swaps) swap();
-    for (const user of this.#userRules) user.evaluator.close();
-    this.#userRules = userRules;
     const failed = new Set(problems.map((problem) => problem.ruleId));
-    this.#states = new Map([...states].filter(([id]) => !failed.has(id)));
+    try {
+      const prepared = await prepareAll(this.#partitions, set);
+      await this.#bus.atBorder(() => {
+        for (const { commit } of prepared) commit();
+        closeAll(this.#userRules);
+        this.#states = new Map([...states].filter(([id]) => !failed.has(id)));
+        // A rule may have been stopped while this set was made.
+        this.#userRules = userRules.filter(({ rule }) => states.get(rule.id)?.quarantineReason === undefined);
+        closeAll(userRules.filter((user) => !this.#userRules.includes(user)));
+        this.#retryReady = false;
+      });
+    } catch (error) {
+      closeAll(userRules);
+      throw error;
+    }
     return { armed: runnable.length - failed.size, problems };
   }
 
@@ -145,13 +167,18 @@ export class Engine {
     return known?.rule === rule ? known : new RuleState(rule, this.#options.registry);
   }
 
-  async #createUserRules(rules: readonly Rule[], problems: RuleProblem[]): Promise<UserRule[]> {
+  async #createUserRules(rules: readonly Rule[], problems: RuleProblem[]): Promise<readonly UserRule[]> {
     const created: UserRule[] = [];
-    for (const rule of rules) {
-      if (rule.body.kind === "eql" || problems.some((problem) => problem.ruleId === rule.id)) continue;
-      const { evaluator, diagnostics } = await createUserRule(rule, this.#options.registry, this.#options.cacheDirectory);
-      if (evaluator === undefined) problems.push({ ruleId: rule.id, diagnostics });
-      else created.push({ rule, evaluator });
+    try {
+      for (const rule of rules) {
+        if (rule.body.kind === "eql" || problems.some((problem) => problem.ruleId === rule.id)) continue;
+        const { evaluator, diagnostics } = await createUserRule(rule, this.#options.registry, this.#options.cacheDirectory);
+        if (evaluator === undefined) problems.push({ ruleId: rule.id, diagnostics });
+        else created.push({ rule, evaluator });
+      }
+    } catch (error) {
+      closeAll(created);
+      throw error;
     }
     return created;
   }
@@ -167,8 +194,9 @@ export class Engine {
     while (result.kind === "fault") {
       const rule = result.set.rules[result.fault.predicate];
       if (rule === undefined) throw result.fault;
-      this.#quarantine(rule, batch, result.fault);
-      await this.#armWithoutQuarantined();
+      // Other partitions report the same rule for the batches they had before they got the smaller set: that set is made once.
+      const isNew = this.#quarantine(rule, batch, result.fault);
+      if (isNew || !this.#retryReady) await this.#armWithoutQuarantined();
       result = this.#retry.evaluate(batch);
     }
     this.#raise(batch, result);
@@ -178,14 +206,15 @@ export class Engine {
   async #armWithoutQuarantined(): Promise<void> {
     const running = [...this.#states.values()].filter((state) => state.quarantineReason === undefined).map((state) => state.rule);
     const set = armedSet(running, await this.#compile(running), []);
-    const partitions = new Set([this.#retry, ...this.#partitions]);
-    for (const swap of await Promise.all([...partitions].map((partition) => partition.prepare(set)))) swap();
+    for (const { commit } of await prepareAll(new Set([this.#retry, ...this.#partitions]), set)) commit();
+    this.#retryReady = true;
   }
 
   #raise(batch: RecordBatch, { hits, set }: Extract<BatchResult, { kind: "hits" }>): void {
     const words = hitWords(set.program.predicates.length);
     const lists: HitList[] = [{ words, bits: hits, ruleOf: (predicate) => set.rules[predicate] as Rule, user: undefined }];
-    for (const user of [...this.#userRules]) {
+    // #quarantine replaces the list, it does not change this one.
+    for (const user of this.#userRules) {
       const bits = this.#evaluateUserRule(user, batch);
       if (bits === undefined) continue;
       const gate = set.gates.get(user.rule.id);
@@ -206,20 +235,23 @@ export class Engine {
       throw new RuleFault("time", 0, `Took ${tookMs.toFixed(0)} ms for ${batch.count} events, ${budgetMs} ms are allowed`);
     } catch (error) {
       if (!(error instanceof RuleFault)) throw error;
-      this.#userRules = this.#userRules.filter((other) => other !== user);
-      user.evaluator.close();
       this.#quarantine(user.rule, batch, error);
       return undefined;
     }
   }
 
-  #quarantine(rule: Rule, batch: RecordBatch, fault: RuleFault): void {
+  /** Stops a rule with an alert. False when it was stopped before. */
+  #quarantine(rule: Rule, batch: RecordBatch, fault: RuleFault): boolean {
     const state = this.#states.get(rule.id);
-    if (state === undefined || state.quarantineReason !== undefined) return;
+    if (state === undefined || state.quarantineReason !== undefined) return false;
+    // What failed may be the exceptions of a Lua or Wasm rule: its body stops with them.
+    closeAll(this.#userRules.filter((user) => user.rule === rule));
+    this.#userRules = this.#userRules.filter((user) => user.rule !== rule);
     state.quarantineReason = `${fault.kind}: ${fault.message}`;
     this.#options.log.write("warn", "rule stopped", { rule: rule.id, reason: fault.message });
     this.#view.reset(batch.bytes, batch.offsets[0] as number);
     this.#emit(this.#builder.quarantineAlert(rule, this.#view, state.quarantineReason));
+    return true;
   }
 
   #raiseHits(batch: RecordBatch, record: number, list: HitList): void {
@@ -275,14 +307,26 @@ export class Engine {
     return [...this.#states.values()];
   }
 
-  /** Drains, then frees evaluators and workers. */
-  async close(): Promise<void> {
-    await this.#bus.drain();
-    await Promise.all(this.#partitions.map((partition) => partition.close()));
-    if (!this.#partitions.includes(this.#retry)) await this.#retry.close();
-    for (const user of this.#userRules) user.evaluator.close();
-    this.#userRules = [];
+  /** Drains, then frees evaluators and workers, also when draining fails. Twice is fine. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
   }
+
+  async #close(): Promise<void> {
+    await this.#arming;
+    try {
+      await this.#bus.drain();
+    } finally {
+      await Promise.all([...new Set([this.#retry, ...this.#partitions])].map((partition) => partition.close()));
+      closeAll(this.#userRules);
+      this.#userRules = [];
+    }
+  }
+}
+
+function closeAll(userRules: readonly UserRule[]): void {
+  for (const { evaluator } of userRules) evaluator.close();
 }
 
 // A Lua or Wasm rule with exceptions has a predicate too: "no exception holds".

@@ -1,12 +1,12 @@
 // Thread of one partition: prepares programs and evaluates batches that lie in shared memory. Entry point of a worker; see partition.ts.
 import { messageOf } from "#core";
 import { ruleSetFactory } from "./evaluators.ts";
-import { InlinePartition, type WorkerReply, type WorkerRequest } from "./partition.ts";
+import { InlinePartition, type PreparedSet, type WorkerReply, type WorkerRequest } from "./partition.ts";
 
 declare const self: Worker;
 
 let partition: InlinePartition | undefined;
-const prepared = new Map<number, () => void>();
+const prepared = new Map<number, PreparedSet>();
 
 async function prepare(request: Extract<WorkerRequest, { kind: "prepare" }>): Promise<WorkerReply> {
   const { id, program, backend, cacheDirectory } = request;
@@ -19,7 +19,8 @@ function answer(request: Exclude<WorkerRequest, { kind: "prepare" }>): WorkerRep
   const { id } = request;
   switch (request.kind) {
     case "commit":
-      prepared.get(request.prepared)?.();
+    case "discard":
+      prepared.get(request.prepared)?.[request.kind]();
       prepared.delete(request.prepared);
       return { kind: "done", id };
     case "evaluate": {

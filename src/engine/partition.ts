@@ -18,11 +18,28 @@ export type BatchResult =
   | { readonly kind: "hits"; readonly hits: Uint32Array; readonly set: ArmedSet }
   | { readonly kind: "fault"; readonly fault: RuleFault; readonly set: ArmedSet };
 
+/** A rule set that a partition has made ready. One of the two is called, once. */
+export interface PreparedSet {
+  /** Swaps it in: batches sent afterwards see the new set. */
+  commit(): void;
+  /** Frees it: the change it was made for did not come about. */
+  discard(): void;
+}
+
 /** A partition that can be given another rule set. */
 export interface ArmablePartition extends Partition<BatchResult> {
-  /** Makes a rule set ready. The function it gives swaps it in: batches sent afterwards see the new set. */
-  prepare(set: ArmedSet): Promise<() => void>;
+  prepare(set: ArmedSet): Promise<PreparedSet>;
   close(): Promise<void>;
+}
+
+/** Makes a rule set ready in every partition, or in none when one of them fails. */
+export async function prepareAll(partitions: Iterable<ArmablePartition>, set: ArmedSet): Promise<readonly PreparedSet[]> {
+  const outcomes = await Promise.allSettled(Array.from(partitions, (partition) => partition.prepare(set)));
+  const ready = outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
+  const failed = outcomes.find((outcome) => outcome.status === "rejected");
+  if (failed === undefined) return ready;
+  for (const prepared of ready) prepared.discard();
+  throw failed.reason;
 }
 
 /** Makes the evaluator of a program: chosen by back end. */
@@ -37,11 +54,14 @@ export class InlinePartition implements ArmablePartition {
     this.#create = create;
   }
 
-  async prepare(set: ArmedSet): Promise<() => void> {
+  async prepare(set: ArmedSet): Promise<PreparedSet> {
     const evaluator = await this.#create(set.program);
-    return () => {
-      this.#armed?.evaluator.close();
-      this.#armed = { set, evaluator };
+    return {
+      commit: () => {
+        this.#armed?.evaluator.close();
+        this.#armed = { set, evaluator };
+      },
+      discard: () => evaluator.close(),
     };
   }
 
@@ -72,7 +92,7 @@ export type WorkerRequest =
       readonly backend: Backend;
       readonly cacheDirectory: string | undefined;
     }
-  | { readonly kind: "commit"; readonly id: number; readonly prepared: number }
+  | { readonly kind: "commit" | "discard"; readonly id: number; readonly prepared: number }
   | { readonly kind: "evaluate"; readonly id: number; readonly batch: RecordBatch }
   | { readonly kind: "close"; readonly id: number };
 
@@ -94,6 +114,7 @@ export class WorkerPartition implements ArmablePartition {
   readonly #settings: { readonly backend: Backend; readonly cacheDirectory: string | undefined };
   #nextId = 0;
   #set: ArmedSet | undefined;
+  #lost: KestrelError | undefined;
 
   constructor(settings: { readonly backend: Backend; readonly cacheDirectory: string | undefined }) {
     this.#settings = settings;
@@ -104,27 +125,41 @@ export class WorkerPartition implements ArmablePartition {
       waiting?.resolve(event.data);
     };
     this.#worker.onerror = (event) => {
-      const error = new KestrelError("partition-lost", `A partition worker failed: ${event.message}`);
-      for (const { reject } of this.#waiting.values()) reject(error);
-      this.#waiting.clear();
+      this.#lose(`A partition worker failed: ${event.message}`);
     };
+    this.#worker.addEventListener("close", () => this.#lose("A partition worker ended"));
+  }
+
+  // A worker that is gone answers nothing: whoever waits is told, and whoever asks later too.
+  #lose(message: string): void {
+    this.#lost ??= new KestrelError("partition-lost", message);
+    for (const { reject } of this.#waiting.values()) reject(this.#lost);
+    this.#waiting.clear();
   }
 
   #ask(request: WorkerRequest): Promise<WorkerReply> {
     return new Promise((resolve, reject) => {
+      if (this.#lost !== undefined) {
+        reject(this.#lost);
+        return;
+      }
       this.#waiting.set(request.id, { resolve, reject });
       this.#worker.postMessage(request);
     });
   }
 
-  async prepare(set: ArmedSet): Promise<() => void> {
+  async prepare(set: ArmedSet): Promise<PreparedSet> {
     const prepared = this.#nextId++;
     const reply = await this.#ask({ kind: "prepare", id: prepared, program: set.program, ...this.#settings });
     if (reply.kind === "error") throw new KestrelError("partition-lost", reply.message);
-    return () => {
-      // Messages keep their order, so the swap is done before the next batch; a lost worker shows there.
-      this.#set = set;
-      this.#ask({ kind: "commit", id: this.#nextId++, prepared }).catch(() => undefined);
+    // Messages keep their order, so the swap is done before the next batch; a lost worker shows there.
+    const tell = (kind: "commit" | "discard"): void => void this.#ask({ kind, id: this.#nextId++, prepared }).catch(() => undefined);
+    return {
+      commit: () => {
+        this.#set = set;
+        tell("commit");
+      },
+      discard: () => tell("discard"),
     };
   }
 
@@ -142,8 +177,10 @@ export class WorkerPartition implements ArmablePartition {
     }
   }
 
+  /** Frees what the worker holds and ends it. A worker that is lost already has nothing to free. */
   async close(): Promise<void> {
-    await this.#ask({ kind: "close", id: this.#nextId++ });
+    if (this.#lost === undefined) await this.#ask({ kind: "close", id: this.#nextId++ }).catch(() => undefined);
+    this.#lose("The partition is closed");
     this.#worker.terminate();
   }
 }

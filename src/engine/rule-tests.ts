@@ -39,27 +39,35 @@ export async function runRuleTests(rules: readonly Rule[], registry: SchemaRegis
     cacheDirectory: undefined,
     batchBudgetMs: undefined,
   });
-  const { problems } = await engine.arm(rules.map((rule) => ({ ...rule, enabled: true, throttle: null })));
-  const decoder = new JsonDecoder(registry);
-  const results: RuleTestResult[] = [];
-  const untested: string[] = [];
-  for (const rule of rules) {
-    const cases = ruleTestCases(rule);
-    if (cases.length === 0) untested.push(rule.id);
-    for (const testCase of cases) results.push(await runCase(engine, decoder, rule, testCase));
+  try {
+    const { problems } = await engine.arm(rules.map((rule) => ({ ...rule, enabled: true, throttle: null })));
+    const decoder = new JsonDecoder(registry);
+    const results: RuleTestResult[] = [];
+    const untested: string[] = [];
+    for (const rule of rules) {
+      const cases = ruleTestCases(rule);
+      if (cases.length === 0) untested.push(rule.id);
+      for (const testCase of cases) results.push(await runCase(engine, decoder, rule, testCase));
+    }
+    return { results, problems, untested };
+  } finally {
+    await engine.close();
   }
-  await engine.close();
-  return { results, problems, untested };
 }
 
 async function runCase(engine: Engine, decoder: JsonDecoder, rule: Rule, testCase: RuleTestCase): Promise<RuleTestResult> {
   const hitsBefore = engine.ruleState(rule.id)?.hits ?? 0;
   const base = { ruleId: rule.id, name: testCase.name };
+  // Pushed when all of them are good: a part of a case would count in the next one.
+  const records: Uint8Array[] = [];
   try {
     for (const [index, event] of testCase.events.entries()) {
       const size = decoder.decode(stringifyJson(event as Json));
       if (typeof size !== "number") return { ...base, ok: false, reason: `Event ${index + 1}: ${size.message}` };
-      engine.input.push(decoder.builder.bytes, 0, size);
+      records.push(decoder.builder.bytes.slice(0, size));
+    }
+    for (const record of records) {
+      while (!engine.input.push(record, 0, record.length)) await engine.input.ready();
     }
     await engine.drain();
   } catch (error) {

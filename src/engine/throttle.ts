@@ -25,7 +25,9 @@ export class Throttle {
   admit(key: string, timeNs: bigint): boolean {
     let window = this.#windows.get(key);
     if (window !== undefined) this.#windows.delete(key);
-    if (window === undefined || timeNs - window.startNs >= this.#windowNs || timeNs < window.startNs)
+    // Events of several CPUs come a little out of order: an earlier one counts in the window it just missed. A clock that was set back
+    // by more than that begins a new one.
+    if (window === undefined || timeNs - window.startNs >= this.#windowNs || window.startNs - timeNs >= this.#windowNs)
       window = { startNs: timeNs, count: 0 };
     this.#windows.set(key, window);
     if (this.#windows.size > THROTTLE_KEYS_MAX) this.#windows.delete(this.#windows.keys().next().value as string);

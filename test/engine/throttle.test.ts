@@ -62,3 +62,9 @@ test("memory is bounded", () => {
   expect(throttle.admit("first", 2n)).toBe(true);
   expect(throttle.admit(String(THROTTLE_KEYS_MAX - 1), 2n)).toBe(false);
 });
+
+test("events a little out of order do not begin a new window", () => {
+  const throttle = new Throttle(2, 1000);
+  const admitted = [5000n, 4990n, 5001n, 4995n, 4500n, 5999n, 6000n].map((timeMs) => throttle.admit("a", timeMs * MS));
+  expect(admitted).toEqual([true, true, false, false, false, false, true]);
+});
