@@ -138,15 +138,15 @@ export class Engine {
       const prepared = await prepareAll(this.#partitions, set);
       await this.#bus.atBorder(() => {
         for (const { commit } of prepared) commit();
-        closeAll(this.#userRules);
+        const before = this.#userRules;
         this.#states = new Map([...states].filter(([id]) => !failed.has(id)));
         // A rule may have been stopped while this set was made.
         this.#userRules = userRules.filter(({ rule }) => states.get(rule.id)?.quarantineReason === undefined);
-        closeAll(userRules.filter((user) => !this.#userRules.includes(user)));
+        this.#closeUnused([...before, ...userRules]);
         this.#retryReady = false;
       });
     } catch (error) {
-      closeAll(userRules);
+      this.#closeUnused(userRules);
       throw error;
     }
     return { armed: runnable.length - failed.size, problems };
@@ -168,19 +168,29 @@ export class Engine {
   }
 
   async #createUserRules(rules: readonly Rule[], problems: RuleProblem[]): Promise<readonly UserRule[]> {
-    const created: UserRule[] = [];
+    const userRules: UserRule[] = [];
     try {
       for (const rule of rules) {
         if (rule.body.kind === "eql" || problems.some((problem) => problem.ruleId === rule.id)) continue;
+        // An unchanged rule keeps its evaluator, since a module may remember what it saw.
+        const kept = this.#userRules.find((user) => user.rule === rule);
+        if (kept !== undefined) {
+          userRules.push(kept);
+          continue;
+        }
         const { evaluator, diagnostics } = await createUserRule(rule, this.#options.registry, this.#options.cacheDirectory);
         if (evaluator === undefined) problems.push({ ruleId: rule.id, diagnostics });
-        else created.push({ rule, evaluator });
+        else userRules.push({ rule, evaluator });
       }
     } catch (error) {
-      closeAll(created);
+      this.#closeUnused(userRules);
       throw error;
     }
-    return created;
+    return userRules;
+  }
+
+  #closeUnused(userRules: readonly UserRule[]): void {
+    closeAll(userRules.filter((user) => !this.#userRules.includes(user)));
   }
 
   #consume(batch: RecordBatch, result: BatchResult): void | Promise<void> {

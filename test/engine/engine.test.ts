@@ -1,6 +1,7 @@
 // Arming, alerts and reloads of the engine, with the real compiler and the real runtimes.
 import { expect, test } from "bun:test";
 import { type CompiledRules, compileHere, compileInWorker, type RuleCompiler, runRuleTests } from "#engine";
+import type { Rule } from "#rules";
 import { SchemaRegistry } from "#schema";
 import { LINE_BYTES_MAX } from "../../src/event/json-decoder.ts";
 import { benchOf, deferred, luaRule, recordOf, ruleOf, wasmFailingAt, wasmRule } from "./fixture.ts";
@@ -126,6 +127,24 @@ test("a throttle outlives a reload that does not touch its rule, and hits are co
   await bench.engine.close();
   expect(bench.fired()).toEqual(["r", "r", "r"]);
   expect(bench.engine.ruleState("r")).toMatchObject({ hits: 1, alerts: 1, suppressed: 0 });
+});
+
+test("a module keeps what it remembers over a reload that does not touch its rule", async () => {
+  const bench = benchOf();
+  // Matches the third event it sees, and only that.
+  const body = "(global.set $seen (i32.add (global.get $seen) (i32.const 1))) (i32.eq (global.get $seen) (i32.const 3))";
+  const third = (): Rule => wasmRule("third", body, "(global $seen (mut i32) (i32.const 0))");
+  await bench.engine.arm([third()]);
+  await bench.push(SHELL, SHELL);
+  await bench.engine.arm([third(), ruleOf("other", "file where true")]);
+  await bench.push(SHELL, SHELL);
+  await bench.engine.arm([{ ...third(), severity: "low" }]);
+  await bench.push(SHELL, SHELL, CURL);
+  await bench.engine.close();
+  expect(bench.alerts.map(({ seq, severity }) => [seq, severity])).toEqual([
+    [2n, "medium"],
+    [6n, "low"],
+  ]);
 });
 
 test("a reload takes a rule away and brings another at the border, for every kind of rule", async () => {
