@@ -30,6 +30,13 @@ export function readYaml(text: string, base: number, findings: Findings): Source
   }
   const trees: SourceNode[] = [];
   for (const document of documents.slice(0, RULES_PER_FILE_MAX)) {
+    // Where the parser's own stack ended; what it says besides is only an echo of that.
+    const exhausted = document.errors.find((error) => error.code === "RESOURCE_EXHAUSTION");
+    if (exhausted !== undefined) {
+      const place = { from: base + exhausted.pos[0], to: base + exhausted.pos[1] };
+      findings.error("nested-too-deep", `Nested deeper than ${RULE_NESTING_MAX} levels`, place);
+      continue;
+    }
     if (document.errors.length > 0) {
       for (const error of document.errors.slice(0, ERRORS_SHOWN_MAX)) {
         const place = { from: base + error.pos[0], to: base + error.pos[1] };
