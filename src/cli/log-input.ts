@@ -13,6 +13,7 @@ export const LOG_FLAGS: Readonly<Record<string, FlagKind>> = {
   schema: "text",
 };
 
+const DEFAULT_TIEBREAKER = "event.sequence";
 const UNITS: readonly TimestampUnit[] = ["auto", "s", "ms", "us", "100ns", "ns"];
 
 /** How to read event logs. */
@@ -23,11 +24,13 @@ export function logOptionsOf(args: Arguments): ReplayOptions["decoder"] {
   }
   const timestampField = args.text("timestamp");
   const categoryField = args.text("category");
+  const tiebreakerField = args.text("tiebreaker");
   return {
     timestampUnit: unit as TimestampUnit,
-    tiebreakerField: args.text("tiebreaker") ?? "event.sequence",
     ...(timestampField === undefined ? {} : { timestampField }),
     ...(categoryField === undefined ? {} : { categoryField }),
+    // A copy of the field that orders events anyway would make the record, and so the alert's id, another than the sensors' own.
+    ...(tiebreakerField === undefined || tiebreakerField === DEFAULT_TIEBREAKER ? {} : { tiebreakerField }),
   };
 }
 
