@@ -1,5 +1,5 @@
-// Figures of the ebpf room: reading a ring in place, decoding a kernel record, writing the ECS record. The ring needs rights to load BPF and
-// is left out, with the reason, without them. Alone with `bun test/bench/ebpf.bench.ts`.
+// The ebpf room: reading a ring in place, decoding a kernel record, writing the ECS record. The ring needs rights to load BPF and is left
+// out, with the reason, without them.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { BpfObject } from "#ffi/libbpf";
@@ -10,7 +10,7 @@ import { ProcessTable } from "../../src/ebpf/process-table.ts";
 import { ProcessTracker } from "../../src/ebpf/process-tracker.ts";
 import { type RecordContext, RecordWriter } from "../../src/ebpf/record-writer.ts";
 import { execRecord } from "../ebpf/kernel-record.ts";
-import type { Figure } from "./event.bench.ts";
+import { bestNs, printAlone, type Row, type Section, skipped } from "./row.ts";
 
 const ROUNDS = 7;
 const TURNS = 20_000;
@@ -18,14 +18,8 @@ const RING_BYTES = 4 << 20;
 const FORKS = 5000;
 const SECOND = 1_000_000_000n;
 
-function measure(name: string, run: () => void): Figure {
-  let best = Number.POSITIVE_INFINITY;
-  for (let round = 0; round < ROUNDS; round++) {
-    const start = Bun.nanoseconds();
-    for (let turn = 0; turn < TURNS; turn++) run();
-    best = Math.min(best, (Bun.nanoseconds() - start) / TURNS);
-  }
-  return { name, value: Math.round(best), unit: "ns" };
+function measure(name: string, run: () => void): Row {
+  return { name, value: bestNs(TURNS, run), unit: "ns" };
 }
 
 function execOf(pid: number): Uint8Array {
@@ -41,7 +35,7 @@ function decodeExec(bytes: Uint8Array): Extract<KernelEvent, { kind: "exec" }> {
   return event;
 }
 
-function inMemory(): readonly Figure[] {
+function inMemory(): readonly Row[] {
   const tracker = new ProcessTracker(new ProcessTable("boot"), () => undefined);
   for (let pid = 1; pid < 8; pid++) tracker.apply(decodeExec(execOf(pid)));
   const bytes = execOf(8);
@@ -68,14 +62,13 @@ function inMemory(): readonly Figure[] {
   ];
 }
 
-function ring(): readonly Figure[] {
+function ring(): readonly Row[] {
   using object = BpfObject.open("fork", readFileSync(join(import.meta.dir, "../../build/bpf/fork.bpf.o")));
   try {
     object.setMaxEntries("process_ring", RING_BYTES);
     object.load();
   } catch (error) {
-    console.error(`skipped: ring buffer (${error instanceof Error ? error.message : String(error)})`);
-    return [];
+    return skipped("ring buffer", error instanceof Error ? error.message : String(error));
   }
   using reader = new RingBuffer(object.map("process_ring").fd, RING_BYTES);
   using _link = object.attach("kestrel_fork");
@@ -89,14 +82,10 @@ function ring(): readonly Figure[] {
     }, FORKS * 2);
     best = Math.min(best, (Bun.nanoseconds() - start) / count);
   }
-  return sum < 0 ? [] : [{ name: "ring buffer read in place", value: Math.round(best), unit: "ns" }];
+  return sum < 0 ? [] : [{ name: "ring buffer read in place", value: best, unit: "ns/event", note: "fork records" }];
 }
 
-/** Measures everything here. */
-export function ebpfFigures(): readonly Figure[] {
-  return [...ring(), ...inMemory()];
-}
+/** Kernel records. */
+export const ebpfSection: Section = { name: "ebpf", rows: () => [...ring(), ...inMemory()] };
 
-if (import.meta.main) {
-  for (const { name, value, unit } of ebpfFigures()) console.log(`${name.padEnd(44)} ${String(value).padStart(10)} ${unit}`);
-}
+if (import.meta.main) await printAlone(ebpfSection);

@@ -1,12 +1,12 @@
-// Figures of the event room: building a record, decoding and encoding JSON, reading lines, `.klog` writing and reading. Fixed input; alone
-// with `bun test/bench/event.bench.ts`.
+// The event room: building a record, decoding and encoding JSON, reading lines, `.klog` writing and reading. Fixed input.
 import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { encodeJson, JsonDecoder, KlogReader, KlogWriter, RecordBuilder, RecordView, readLineChunks } from "#event";
-import { SchemaRegistry } from "#schema";
+import { seededRandom } from "../eql/backend-support.ts";
+import { bestNs, printAlone, type Row, type Section } from "./row.ts";
+import { registry, sensorRecord } from "./sensor-events.ts";
 
-const registry = new SchemaRegistry();
 const EVENT = {
   "@timestamp": "2024-05-01T10:00:00.123456789Z",
   event: { kind: "event", category: ["process"], type: ["start"], action: "exec", module: "kestrel", sequence: 123456 },
@@ -26,25 +26,10 @@ const EVENT = {
 const LINE = JSON.stringify(EVENT);
 const BYTES = new TextEncoder().encode(LINE);
 
-/** One figure. */
-export interface Figure {
-  readonly name: string;
-  readonly value: number;
-  readonly unit: string;
-}
-
-const ROUNDS = 7;
 const FILE_EVENTS = 50_000;
 
-// The best of several rounds, in nanoseconds a turn.
-function measure(name: string, turns: number, run: (turn: number) => void): Figure {
-  let best = Number.POSITIVE_INFINITY;
-  for (let round = 0; round < ROUNDS; round++) {
-    const start = Bun.nanoseconds();
-    for (let turn = 0; turn < turns; turn++) run(turn);
-    best = Math.min(best, (Bun.nanoseconds() - start) / turns);
-  }
-  return { name, value: Math.round(best), unit: "ns" };
+function measure(name: string, turns: number, run: (turn: number) => void): Row {
+  return { name, value: bestNs(turns, run), unit: "ns" };
 }
 
 const builder = new RecordBuilder();
@@ -80,7 +65,7 @@ function build(turn: number): void {
 const decoder = new JsonDecoder(registry);
 const view = new RecordView();
 
-function inMemory(): Figure[] {
+function inMemory(): Row[] {
   const size = decoder.decode(LINE) as number;
   const record = decoder.builder.bytes.slice(0, size);
   return [
@@ -95,8 +80,11 @@ function inMemory(): Figure[] {
 
 const perSecond = (count: number, startNs: number): number => Math.round((count * 1e9) / (Bun.nanoseconds() - startNs));
 
-async function throughFiles(directory: string): Promise<Figure[]> {
-  const figures: Figure[] = [];
+async function throughFiles(directory: string): Promise<Row[]> {
+  const figures: Row[] = [];
+  const random = seededRandom(7);
+  // As many as make their repetition invisible to the compressor's window.
+  const records = Array.from({ length: 5000 }, () => sensorRecord(random));
   const lines = join(directory, "events.jsonl");
   writeFileSync(lines, `${LINE}\n`.repeat(FILE_EVENTS));
   let start = Bun.nanoseconds();
@@ -109,10 +97,12 @@ async function throughFiles(directory: string): Promise<Figure[]> {
   for (const compress of [true, false]) {
     const kind = compress ? "compressed" : "plain";
     const path = join(directory, `${kind}.klog`);
-    const size = decoder.decode(LINE) as number;
     const writer = KlogWriter.open(path, registry, { compress });
     start = Bun.nanoseconds();
-    for (let count = 0; count < FILE_EVENTS; count++) writer.append(decoder.builder.bytes, 0, size);
+    for (let count = 0; count < FILE_EVENTS; count++) {
+      const record = records[count % records.length]!;
+      writer.append(record, 0, record.length);
+    }
     writer.close();
     figures.push({ name: `.klog write, ${kind}`, value: perSecond(FILE_EVENTS, start), unit: "events/s" });
     figures.push({ name: `.klog size of an event, ${kind}`, value: Math.round(statSync(path).size / FILE_EVENTS), unit: "bytes" });
@@ -126,8 +116,7 @@ async function throughFiles(directory: string): Promise<Figure[]> {
   return figures;
 }
 
-/** Measures everything here. */
-export async function eventFigures(): Promise<readonly Figure[]> {
+async function rows(): Promise<readonly Row[]> {
   const directory = mkdtempSync(join(tmpdir(), "kestrel-bench-"));
   try {
     return [...inMemory(), ...(await throughFiles(directory))];
@@ -136,6 +125,7 @@ export async function eventFigures(): Promise<readonly Figure[]> {
   }
 }
 
-if (import.meta.main) {
-  for (const { name, value, unit } of await eventFigures()) console.log(`${name.padEnd(44)} ${String(value).padStart(10)} ${unit}`);
-}
+/** Records and logs. */
+export const eventSection: Section = { name: "event", rows };
+
+if (import.meta.main) await printAlone(eventSection);
