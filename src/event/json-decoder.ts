@@ -40,6 +40,7 @@ export interface DecodeProblem {
   readonly message: string;
 }
 
+const CATEGORY_FIELD = "event.category";
 const INPUT_BYTES_KEPT: number = 256 << 10;
 
 /** Longest line that is decoded. */
@@ -58,6 +59,8 @@ export class JsonDecoder {
   readonly #unit: TimestampUnit;
   readonly #extraId: number;
   readonly #tiebreakerId: number;
+  /** `event.category` when another field has the category: queries look for one of several there. 0: the field has them itself. */
+  readonly #categoryListId: number;
   readonly #scanner = new JsonScanner();
   readonly #extra = new ExtraWriter(STRING_BYTES_MAX);
   readonly #path = new Uint8Array(PATH_BYTES_MAX);
@@ -68,6 +71,9 @@ export class JsonDecoder {
   readonly #input = new Uint8Array(INPUT_BYTES_KEPT);
   readonly #encoder = new TextEncoder();
   #category = CATEGORY_NONE;
+  /** Where the list of several categories stands in the line. */
+  #categoriesFrom = 0;
+  #categoriesTo = 0;
   #timeKnown = false;
   #timeLo = 0;
   #timeHi = 0;
@@ -81,13 +87,14 @@ export class JsonDecoder {
     this.#unit = options.timestampUnit ?? "auto";
     const named = {
       timestamp: options.timestampField ?? "@timestamp",
-      category: options.categoryField ?? "event.category",
+      category: options.categoryField ?? CATEGORY_FIELD,
       tiebreaker: options.tiebreakerField,
     };
     // Our own carriers are no input: a line that names them keeps them like any unknown field.
     this.#table = new FieldTable(registry, named, [EXTRA_FIELD, TIEBREAKER_FIELD]);
     this.#extraId = registry.idOf(EXTRA_FIELD);
     this.#tiebreakerId = registry.idOf(TIEBREAKER_FIELD);
+    this.#categoryListId = named.category === CATEGORY_FIELD ? 0 : registry.idOf(CATEGORY_FIELD);
     this.#setInLine = new Uint32Array(this.#table.size);
   }
 
@@ -140,6 +147,7 @@ export class JsonDecoder {
     const builder = this.builder;
     const extra = this.#extra;
     builder.setCategory(this.#category);
+    this.#keepCategories();
     if (!this.#timeKnown) {
       // The time of the event before: replay must not depend on the wall clock, and order stays as it is.
       builder.addFlags(RecordFlag.TimeUnknown);
@@ -470,9 +478,25 @@ export class JsonDecoder {
       at = scanner.space(at + 1);
     }
     builder.endKeywords();
+    if (isCategory) this.#noteCategories(start, at + 1);
     if (objects && (this.#table.roles[slot]! & NameRole.Prefix) !== 0) this.#values(start, at + 1, slot, 0);
     this.#exact = exact;
     return at + 1;
+  }
+
+  #noteCategories(from: number, to: number): void {
+    this.#categoriesFrom = from;
+    this.#categoriesTo = to;
+  }
+
+  // Puts the names of several categories where queries look for them, last of all: a field `event.category` of the line's own gives way.
+  #keepCategories(): void {
+    const id = this.#categoryListId;
+    if (id === 0 || this.#category !== CATEGORY_SEVERAL || this.builder.fieldCount >= RECORD_FIELDS_MAX - 1) return;
+    const parsed = parseJson(Buffer.from(this.#scanner.src.subarray(this.#categoriesFrom, this.#categoriesTo)).toString("utf8"));
+    if (!("value" in parsed) || !Array.isArray(parsed.value)) return;
+    const names = (parsed.value as readonly unknown[]).filter((item) => typeof item === "string");
+    this.builder.value(id, "keyword[]", names);
   }
 
   // Any other list: rare enough to make values of it.
@@ -490,7 +514,10 @@ export class JsonDecoder {
     if (!("value" in parsed) || !Array.isArray(parsed.value)) return false;
     const list: readonly unknown[] = parsed.value;
     const roles = this.#table.roles[slot]!;
-    if ((roles & NameRole.Category) !== 0) this.#category = categoryOf(list, this.#registry);
+    if ((roles & NameRole.Category) !== 0) {
+      this.#category = categoryOf(list, this.#registry);
+      this.#noteCategories(from, to);
+    }
     if ((roles & NameRole.Prefix) !== 0) {
       const name = Buffer.from(this.#path.buffer, 0, this.#pathLength).toString("utf8");
       for (const field of flattenObjects(parsed.value, name, this.#registry)) {
