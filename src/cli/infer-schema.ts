@@ -59,6 +59,20 @@ function look(
   }
 }
 
+/** Values at a dotted path as they stand, a list as one value; several only below lists of objects or under repeated names. */
+export function valuesAt(value: JsonValue, parts: readonly string[], from = 0): readonly JsonValue[] {
+  if (from === parts.length) return [value];
+  if (Array.isArray(value)) return (value as readonly JsonValue[]).flatMap((item) => valuesAt(item, parts, from));
+  if (value === null || typeof value !== "object") return [];
+  const object = value as { readonly [key: string]: JsonValue };
+  const found: JsonValue[] = [];
+  for (let to = from + 1; to <= parts.length; to++) {
+    const key = parts.slice(from, to).join(".");
+    if (Object.hasOwn(object, key)) found.push(...valuesAt(object[key] as JsonValue, parts, to));
+  }
+  return found;
+}
+
 function note(seen: Map<string, Seen>, name: string, value: JsonValue, inList: boolean): void {
   if (value === null || typeof value === "object") return;
   let kinds = seen.get(name);

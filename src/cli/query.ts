@@ -3,11 +3,12 @@ import { readFileSync } from "node:fs";
 import { EventBus, KestrelError, messageOf, type RecordBatch, ReplaySource, SystemClock, stringifyJson } from "#core";
 import { createRuleSetEvaluatorFor } from "#engine";
 import { compileRuleSet, type Dialect, fieldsOf, formatDiagnostic, type QuerySource } from "#eql";
-import { encodeJson, RecordView } from "#event";
+import { RecordView } from "#event";
 import { hitWords, type SchemaRegistry } from "#schema";
 import { type Arguments, EXIT, parseArguments, usageError } from "./arguments.ts";
 import { inferFields } from "./infer-schema.ts";
 import { backendOf, LOG_FLAGS, logOptionsOf } from "./log-input.ts";
+import { idOf, PendingLines, wholeEvent } from "./matched-event.ts";
 import { LineWriter } from "./output.ts";
 import { registryFrom } from "./schema-file.ts";
 import { rereadable } from "./stdin-spool.ts";
@@ -36,6 +37,7 @@ export async function query(argv: readonly string[]): Promise<number> {
     await printMatches({
       args,
       paths: files.paths,
+      names: new Map(files.paths.map((path, index) => [path, paths[index] as string])),
       registry,
       words: hitWords(program.predicates.length),
       evaluate: (batch) => evaluator.evaluate(batch),
@@ -49,19 +51,20 @@ export async function query(argv: readonly string[]): Promise<number> {
 interface Matching {
   readonly args: Arguments;
   readonly paths: readonly string[];
+  /** Paths as the user gave them, by the path that is read. */
+  readonly names: ReadonlyMap<string, string>;
   readonly registry: SchemaRegistry;
   readonly words: number;
   readonly evaluate: (batch: RecordBatch) => Uint32Array;
 }
 
-async function printMatches({ args, paths, registry, words, evaluate }: Matching): Promise<void> {
+async function printMatches({ args, paths, names, registry, words, evaluate }: Matching): Promise<void> {
   const writer = new LineWriter();
   const view = new RecordView();
   const idField = args.text("id");
-  const id = idField === undefined ? undefined : (registry.byName(idField)?.id ?? 0);
-  const show = (): string => {
-    const value = id === undefined ? encodeJson(view, registry) : (view.value(id) ?? null);
-    const text = stringifyJson(value as Parameters<typeof stringifyJson>[0]);
+  const lines = new PendingLines();
+  const show = (line: Uint8Array | undefined): string => {
+    const text = idField === undefined ? wholeEvent(line, view, registry) : stringifyJson(idOf(line, view, registry, idField));
     return args.has("json") ? `{"events":[${text}]}` : text;
   };
   const bus = new EventBus<Uint32Array>({
@@ -72,9 +75,10 @@ async function printMatches({ args, paths, registry, words, evaluate }: Matching
     batchCount: 2,
     consume(batch, hits) {
       for (let record = 0; record < batch.count; record++) {
+        const line = lines.next();
         if (((hits[record * words] as number) & 1) === 0) continue;
         view.reset(batch.bytes, batch.offsets[record] as number);
-        writer.line(show());
+        writer.line(show(line));
       }
     },
   });
@@ -82,7 +86,9 @@ async function printMatches({ args, paths, registry, words, evaluate }: Matching
     registry,
     files: paths,
     decoder: logOptionsOf(args),
-    onProblem: ({ file, line, message }) => console.error(`kestrel: warn: ${printable(file)}${line === 0 ? "" : `:${line}`}: ${message}`),
+    onRecord: (line) => lines.add(line),
+    onProblem: ({ file, line, message }) =>
+      console.error(`kestrel: warn: ${printable(names.get(file) ?? file)}${line === 0 ? "" : `:${line}`}: ${message}`),
   });
   await source.start(bus);
   await bus.drain();

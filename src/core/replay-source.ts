@@ -22,6 +22,8 @@ export interface ReplayOptions {
   readonly decoder: JsonDecoderOptions;
   /** Told of each line or block that is left out. */
   readonly onProblem: (problem: ReplayProblem) => void;
+  /** Told of each record before it is pushed: a copy of its line, nothing for one of a `.klog` file. */
+  readonly onRecord?: (line: Uint8Array | undefined) => void;
 }
 
 /** See the head of this file. */
@@ -77,6 +79,7 @@ export class ReplaySource implements Source {
           this.#problem(file, chunk.numbers[index] as number, size.message);
           continue;
         }
+        this.#options.onRecord?.(chunk.bytes.slice(from, to));
         while (!sink.push(decoder.builder.bytes, 0, size)) await sink.ready();
         this.#records++;
       }
@@ -99,6 +102,7 @@ export class ReplaySource implements Source {
         const offset = block.offsets[index] as number;
         const size = recordSize(block.bytes, offset);
         this.#bytes += size;
+        this.#options.onRecord?.(undefined);
         while (!sink.push(block.bytes, offset, size)) await sink.ready();
         this.#records++;
       }
