@@ -25,6 +25,9 @@ export interface NumberedLine {
 /** Name for standard input. */
 const STDIN_NAME = "-";
 
+/** Bytes asked for at a time: every piece costs some turns of the event loop. */
+const PIECE_BYTES: number = 256 << 10;
+
 /** Reads a file (`-`: standard input) as chunks of non-empty lines. Throws {@link EventFileError} when it cannot be read or decompressed. */
 export async function* readLineChunks(path: string, lineBytesMax: number = LINE_BYTES_MAX): AsyncGenerator<LineChunk, void, void> {
   const splitter = new LineSplitter(lineBytesMax);
@@ -52,7 +55,9 @@ export async function* readLines(path: string, lineBytesMax: number = LINE_BYTES
 /** The bytes of a file (`-`: standard input), decompressed when its first bytes say gzip or zstd. Throws {@link EventFileError}. */
 async function* readBytes(path: string): AsyncGenerator<Uint8Array, void, void> {
   const name = path === STDIN_NAME ? "standard input" : `"${path}"`;
-  const stream = path === STDIN_NAME ? createReadStream("", { fd: 0, autoClose: false }) : createReadStream(path);
+  const highWaterMark = PIECE_BYTES;
+  const stream =
+    path === STDIN_NAME ? createReadStream("", { fd: 0, autoClose: false, highWaterMark }) : createReadStream(path, { highWaterMark });
   const source = stream[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
   let position = 0;
   let opened = false;
@@ -143,8 +148,10 @@ class LineSplitter {
     const chunk: MutableChunk = { bytes: this.#bytes, from: [], to: [], numbers: [], tooLong: [] };
     let searchFrom = this.#append(input);
     chunk.bytes = this.#bytes;
+    // One view for all lines: making one costs as much as finding a line's end.
+    const held = this.#bytes.subarray(0, this.#length);
     for (;;) {
-      const end = this.#bytes.subarray(0, this.#length).indexOf(0x0a, searchFrom);
+      const end = held.indexOf(0x0a, searchFrom);
       if (end < 0) break;
       if (this.#skipping) this.#skipping = false;
       else this.#line(chunk, end);
