@@ -1,6 +1,6 @@
 // bun run bench: every section one after another, one table or `--json`; `--only eql,agent` picks some. Progress goes to standard error.
 // Inputs are made from fixed seeds, so runs on one machine compare.
-import { cpus, release } from "node:os";
+import { cpus, loadavg, release } from "node:os";
 import { parseArgs } from "node:util";
 import { WASMTIME_VERSION } from "#ffi/libwasmtime";
 import { agentSection } from "./agent.bench.ts";
@@ -21,6 +21,7 @@ function machine(): Readonly<Record<string, string | number>> {
     cpu: cpus()[0]?.model ?? "unknown",
     cores: cpus().length,
     architecture: process.arch,
+    load: Number((loadavg()[0] ?? 0).toFixed(1)),
     bun: Bun.version,
     libwasmtime: WASMTIME_VERSION,
     commit: described.exitCode === 0 ? described.stdout.toString().trim() : "unknown",

@@ -6,9 +6,10 @@ import { AgentHome, type EventCounts, type Memory, RunningAgent, whyNoAgent } fr
 
 const SETTLE_WITHIN_MS = 60_000;
 const LOOK_EVERY_MS = 100;
-/** Part of the time after which memory has its working size. */
-const WARM_UP = 0.2;
-/** Growth from the end of the warm-up to the end that still counts as flat: the table of processes and the database cache breathe. */
+/** Parts of the time whose least memory is compared: the collector makes a saw, its low points show what is really held. */
+const EARLY: readonly [number, number] = [0.2, 0.4];
+const LATE: readonly [number, number] = [0.8, 1];
+/** Growth between them that still counts as flat: the table of processes and the database cache breathe. */
 const GROWTH_MAX = 0.1;
 const GROWTH_FREE_KIB = 4096;
 
@@ -66,6 +67,11 @@ function accountOf({ events, exact }: { readonly events: EventCounts; readonly e
   return `produced ${events.produced} ${sign} evaluated ${events.evaluated} + dropped ${events.dropped} (${causes.join(", ")})`;
 }
 
+function leastAnonymous(samples: readonly Sample[], [from, to]: readonly [number, number]): number {
+  const last = samples.length - 1;
+  return Math.min(...samples.slice(Math.floor(last * from), Math.floor(last * to) + 1).map((sample) => sample.memory.anonymous));
+}
+
 async function steady(agent: RunningAgent, options: { seconds: number; rate: number; every: number }): Promise<boolean> {
   const startMs = performance.now();
   const samples = [await look(agent, startMs)];
@@ -83,18 +89,18 @@ async function steady(agent: RunningAgent, options: { seconds: number; rate: num
   }
   const account = await settled(agent);
   const [first, last] = [samples[0]!, samples.at(-1)!];
-  const warm = samples[Math.floor(samples.length * WARM_UP)]!;
-  const growth = last.memory.anonymous - warm.memory.anonymous;
-  const flat = growth <= Math.max(GROWTH_FREE_KIB, warm.memory.anonymous * GROWTH_MAX);
+  const [early, late] = [leastAnonymous(samples, EARLY), leastAnonymous(samples, LATE)];
+  const flat = late - early <= Math.max(GROWTH_FREE_KIB, early * GROWTH_MAX);
   const dropped = account.events.dropped - first.events.dropped;
   const seconds = last.second - first.second;
   const rate = Math.round((last.events.produced - first.events.produced) / seconds);
   const cpu = (((last.cpuSeconds - first.cpuSeconds) * 100) / seconds).toFixed(1);
-  const mb = (sample: Sample): string => `${(sample.memory.total / 1024).toFixed(1)} MB`;
+  const mb = (kib: number): string => `${(kib / 1024).toFixed(1)} MB`;
   const good = dropped === 0 && account.exact && flat;
   console.log(
     `${good ? "good" : "BAD"}: ${seconds} s at ${rate} events/s (${load.events} of them made here), ${cpu} % CPU; dropped ${dropped}; ` +
-      `RSS first ${mb(first)}, warm ${mb(warm)}, last ${mb(last)}, ${flat ? "flat" : "GROWING"}; ${accountOf(account)}`,
+      `RSS first ${mb(first.memory.total)}, last ${mb(last.memory.total)}; least anonymous early ${mb(early)}, late ${mb(late)}: ` +
+      `${flat ? "flat" : "GROWING"}; ${accountOf(account)}`,
   );
   return good;
 }
