@@ -17,7 +17,8 @@ export interface FieldDefinition {
 /** First id of fields that are not in the catalogue. */
 export const EXTRA_FIELD_FIRST_ID = 4096;
 const EXTRA_FIELD_LAST_ID = 65_000;
-const NAME = /^[@\p{L}_][\p{L}\p{N}_@$-]*(\.[@\p{L}\p{N}_$-]+)*$/u;
+/** Logs of other systems have spaces, digits and marks in their names, and EQL can write them all in backticks. */
+const NAME = /^[^.\p{Cc}\p{Cs}]+(\.[^.\p{Cc}\p{Cs}]+)*$/u;
 
 /** Why a field could not be added: its name, type or an existing definition. */
 export interface FieldConflict {
