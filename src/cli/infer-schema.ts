@@ -1,4 +1,5 @@
 // Types of fields that no schema names, taken from the events themselves: what `kestrel query` does for logs of other systems.
+import { KestrelError } from "#core";
 import { type JsonValue, parseJson, readLines } from "#event";
 import { type FieldType, isConflict, type SchemaRegistry } from "#schema";
 
@@ -15,23 +16,61 @@ interface Seen {
   lists: boolean;
 }
 
+/** Most fields of single objects in lists; a log with more is searched as if each list were one object. */
+const PLACED_MAX = 512;
+
+/** Which fields to add. */
+export interface InferOptions {
+  readonly names: readonly string[];
+  /** Also `list.0.key`, `list.1.key` and so on for names that lead through lists of objects: lambdas look into one object at a time. */
+  readonly placed: boolean;
+}
+
 /** Looks at every event of the files and adds the named fields to the registry, as far as some event has them. */
-export async function inferFields(names: readonly string[], files: readonly string[], registry: SchemaRegistry): Promise<void> {
-  const unknown = names.filter((name) => registry.byName(name) === undefined);
-  if (unknown.length === 0) return;
+export async function inferFields({ names, placed }: InferOptions, files: readonly string[], registry: SchemaRegistry): Promise<void> {
+  const wanted = placed ? names : names.filter((name) => registry.byName(name) === undefined);
+  if (wanted.length === 0) return;
   const seen = new Map<string, Seen>();
-  const paths = unknown.map((name) => ({ name, parts: name.split(".") }));
+  const places = new Map<string, string>();
+  const paths = wanted.map((name) => ({ name, parts: name.split(".") }));
   for (const file of files) {
     for await (const { line, problem } of readLines(file)) {
       if (problem !== undefined) continue;
       const parsed = parseJson(line);
       if (!("value" in parsed)) continue;
-      for (const { name, parts } of paths) look(parsed.value, parts, 0, (value, inList) => note(seen, name, value, inList));
+      for (const { name, parts } of paths) {
+        look(parsed.value, parts, 0, (value, inList) => note(seen, name, value, inList));
+        if (placed && places.size <= PLACED_MAX) collectPlaces(parsed.value, parts, [], (place) => places.set(place, name));
+      }
     }
   }
-  for (const [name, kinds] of seen) {
-    const added = registry.add({ name, type: typeOf(kinds) });
-    if (isConflict(added)) throw new Error(added.message);
+  const add = (name: string, type: FieldType): void => {
+    const added = registry.add({ name, type });
+    if (isConflict(added)) throw new KestrelError("usage", added.message);
+  };
+  for (const [name, kinds] of seen) if (registry.byName(name) === undefined) add(name, typeOf(kinds));
+  if (places.size > PLACED_MAX) return;
+  for (const [place, name] of places) {
+    const field = registry.byName(name);
+    if (field !== undefined) add(place, field.type);
+  }
+}
+
+/** Visits the names with positions, of the outer lists or of all, at which a dotted path has values below lists of objects. */
+function collectPlaces(value: JsonValue, parts: readonly string[], names: readonly string[], visit: (place: string) => void): void {
+  if (Array.isArray(value)) {
+    for (const [position, item] of (value as readonly JsonValue[]).entries()) {
+      collectPlaces(item, parts, typeof item === "object" && item !== null ? [...names, `${names.at(-1)}.${position}`] : names, visit);
+    }
+  } else if (parts.length === 0) {
+    for (const name of names.slice(1)) visit(name);
+  } else if (value !== null && typeof value === "object") {
+    const object = value as { readonly [key: string]: JsonValue };
+    for (let to = 1; to <= parts.length; to++) {
+      const key = parts.slice(0, to).join(".");
+      const below = names.length === 0 ? [key] : names.map((name) => `${name}.${key}`);
+      if (Object.hasOwn(object, key)) collectPlaces(object[key] as JsonValue, parts.slice(to), below, visit);
+    }
   }
 }
 

@@ -23,7 +23,8 @@ export async function query(argv: readonly string[]): Promise<number> {
   const idField = args.text("id");
   using files = await rereadable(paths);
   const names = fieldsOf(text, dialect).map((field) => field.name);
-  await inferFields(idField === undefined ? names : [...names, idField], files.paths, registry);
+  const placed = /array(search|count)\s*\(|\[\s*\d/i.test(text);
+  await inferFields({ names: idField === undefined ? names : [...names, idField], placed }, files.paths, registry);
   const backend = backendOf(args);
   const source: QuerySource = { id: "query", text, dialect, exceptions: [], lenientFields: dialect === "endgame" };
   const { program, queries } = compileRuleSet([source], registry, [backend]);

@@ -9,7 +9,7 @@ import type { Operand } from "./operand.ts";
 /** What a lambda's variable stands for: an element, each object of a list of objects (whose fields are flattened), or nothing. */
 export type LambdaBinding =
   | { readonly kind: "element"; readonly index: number; readonly type: ValueType }
-  | { readonly kind: "object"; readonly prefix: string }
+  | { readonly kind: "object"; readonly prefix: string; readonly whole: string }
   | { readonly kind: "nothing" };
 
 /** State of one lowering. */

@@ -1,5 +1,7 @@
-// arraySearch and arrayCount: bind a variable to each element. Events hold no objects, their fields are flattened, so a list of objects is
-// searched through the fields below its name: `arraySearch(a, x, x.b == 1)` asks whether some a.b is 1.
+// arraySearch and arrayCount: bind a variable to each element. Events hold no objects, their fields are flattened. Where the schema has the
+// objects of a list apart, as `a.0.b`, `a.1.b`, each is searched on its own; else all as one: `arraySearch(a, x, x.b == 1)` asks whether
+// some a.b is 1.
+import type { FieldDefinition } from "#schema";
 import type { Expression } from "./ast.ts";
 import { LAMBDA_DEPTH_MAX } from "./ir.ts";
 import { type CallResult, type CallSite, condition, fail, type LambdaBinding, type LowerContext, value } from "./lower-context.ts";
@@ -22,8 +24,16 @@ export function lowerLambda(site: CallSite, kind: "search" | "count"): CallResul
         `Objects of "${array.object.name}" cannot be counted, events keep their fields only`,
         arrayExpression,
       );
-    const inside = bind(context, name, { kind: "object", prefix: array.object.name });
-    return { kind: "condition", condition: lowering.condition(body, inside) };
+    const { name: prefix } = array.object;
+    const whole = wholeName(context, arrayExpression) ?? prefix;
+    const positions = positionsBelow(prefix, array.object.fields);
+    if (positions.length === 0) {
+      return { kind: "condition", condition: lowering.condition(body, bind(context, name, { kind: "object", prefix, whole })) };
+    }
+    const single = positions.map((position) => {
+      return lowering.condition(body, bind(context, name, { kind: "object", prefix: `${prefix}.${position}`, whole }));
+    });
+    return { kind: "condition", condition: context.builder.or(single) };
   }
   if (array.value.kind === "null") {
     // The array is never there; its body is checked all the same.
@@ -38,6 +48,23 @@ export function lowerLambda(site: CallSite, kind: "search" | "count"): CallResul
   if (kind === "search")
     return { kind: "condition", condition: condition(context, context.builder.arraySearch(array.value, index, lowered)) };
   return { kind: "value", value: value(context, context.builder.arrayCount(array.value, index, lowered)) };
+}
+
+/** The list's name without positions, when a variable of an outer list is in it. */
+function wholeName(context: LowerContext, expression: Expression): string | undefined {
+  if (expression.kind !== "field") return undefined;
+  const binding = context.lambdas.get(expression.parts[0]!);
+  return binding?.kind === "object" ? [binding.whole, ...expression.parts.slice(1)].join(".") : undefined;
+}
+
+/** Positions of the objects that the schema has apart. */
+function positionsBelow(prefix: string, fields: readonly FieldDefinition[]): readonly number[] {
+  const positions = new Set<number>();
+  for (const field of fields) {
+    const position = /^\d+(?=\.)/.exec(field.name.slice(prefix.length + 1))?.[0];
+    if (position !== undefined) positions.add(Number(position));
+  }
+  return [...positions].sort((a, b) => a - b);
 }
 
 function variableName(expression: Expression): string | undefined {

@@ -1,5 +1,7 @@
 // Syntax to IR: resolves names, gives everything a type, turns both dialects into one meaning. Whatever is wrong is reported where it stands
 // and stands for null from there on, so that one mistake gives one message and the rest is still checked.
+
+import type { FieldDefinition } from "#schema";
 import { nearestName } from "#schema";
 import type { CallExpression, Expression, FieldExpression, LiteralExpression, MembershipExpression } from "./ast.ts";
 import { unreachable } from "./ast.ts";
@@ -267,11 +269,36 @@ function lowerField(expression: FieldExpression, context: LowerContext): Operand
     return fail(context, "unsupported", "Only one position [n] in a field's name is supported", expression);
   }
   const name = (binding === undefined ? parts : [binding.prefix, ...parts.slice(1)]).join(".");
+  const placed = placedName(expression, name, context);
+  if (placed !== undefined) return { value: fieldNode(context, placed), field: placed, from, to };
   const field = context.registry.byName(name);
-  if (field === undefined) return lowerUnknown(expression, name, context);
+  if (field === undefined) {
+    if (binding !== undefined && !isPrefix(name, context) && isKnown([binding.whole, ...parts.slice(1)].join("."), context)) {
+      // Other objects of the list have it, this one never does.
+      return { value: context.builder.nullValue("string"), from, to };
+    }
+    return lowerUnknown(expression, name, context);
+  }
   const node = fieldNode(context, field);
   const position = expression.indexes[0];
   return { value: position === undefined ? node : context.builder.element(node, position.index), field, from, to };
+}
+
+/** The field of one object in a list: `a[0].b` where the schema has `a.0.b`. */
+function placedName({ parts, indexes }: FieldExpression, name: string, context: LowerContext): FieldDefinition | undefined {
+  const position = indexes[0];
+  if (position === undefined || position.after >= parts.length) return undefined;
+  const names = name.split(".");
+  names.splice(names.length - (parts.length - position.after), 0, String(position.index));
+  return context.registry.byName(names.join("."));
+}
+
+function isPrefix(name: string, context: LowerContext): boolean {
+  return context.knownFields().some((field) => field.name.startsWith(`${name}.`));
+}
+
+function isKnown(name: string, context: LowerContext): boolean {
+  return context.registry.byName(name) !== undefined || isPrefix(name, context);
 }
 
 function lowerUnknown(expression: FieldExpression, name: string, context: LowerContext): Operand | undefined {

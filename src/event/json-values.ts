@@ -36,24 +36,38 @@ export function scalarOf(type: EntryType, value: unknown): Scalar | undefined {
   }
 }
 
-/** The known fields inside a list of objects that stands under `name`, each with all its values in order. Nested lists are walked too. */
+/**
+ * The known fields inside a list of objects that stands under `name`, each with all its values in order. Nested lists are walked too. A field
+ * whose name holds positions, `name.0.key`, gets the values of that object alone.
+ */
 export function flattenObjects(list: readonly JsonValue[], name: string, registry: SchemaRegistry): readonly FlattenedField[] {
   const found = new Map<string, { field: FieldDefinition; values: Scalar[] }>();
-  const walk = (value: JsonValue, path: string): void => {
+  const take = (value: JsonValue, path: string): void => {
+    const field = found.get(path)?.field ?? registry.byName(path);
+    const scalar = field === undefined ? undefined : scalarOf(entryTypeOf(field.type), value);
+    if (field === undefined || scalar === undefined) return;
+    const entry = found.get(path) ?? { field, values: [] };
+    entry.values.push(scalar);
+    found.set(path, entry);
+  };
+  // `names`: without positions, with that of the outermost list, and so on to the innermost.
+  const walk = (value: JsonValue, names: readonly string[]): void => {
     if (Array.isArray(value)) {
-      for (const item of value as readonly JsonValue[]) walk(item, path);
+      for (const [position, item] of (value as readonly JsonValue[]).entries()) {
+        walk(item, typeof item === "object" && item !== null ? [...names, `${names.at(-1)}.${position}`] : names);
+      }
     } else if (typeof value === "object" && value !== null) {
-      for (const [key, item] of Object.entries(value)) walk(item, `${path}.${key}`);
-    } else if (path !== name) {
-      const field = found.get(path)?.field ?? registry.byName(path);
-      const scalar = field === undefined ? undefined : scalarOf(entryTypeOf(field.type), value);
-      if (field === undefined || scalar === undefined) return;
-      const entry = found.get(path) ?? { field, values: [] };
-      entry.values.push(scalar);
-      found.set(path, entry);
+      for (const [key, item] of Object.entries(value)) {
+        walk(
+          item,
+          names.map((path) => `${path}.${key}`),
+        );
+      }
+    } else if (names[0] !== name) {
+      for (const path of names) take(value, path);
     }
   };
-  walk(list, name);
+  walk(list, [name]);
   return [...found.values()].map(({ field, values }) => ({ id: field.id, type: field.type, values }));
 }
 

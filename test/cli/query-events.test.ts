@@ -165,3 +165,51 @@ test(`any event comes back unchanged (KESTREL_SEED=${seed})`, async () => {
   expect(code).toBe(0);
   expect(lines).toEqual(events.map((event) => `{"events":[${JSON.stringify(event)}]}`));
 });
+
+const LISTS: readonly (readonly [string, readonly number[]])[] = [
+  ['item.user == "root"', [1, 2]],
+  ["item.props[0].level == 1", [1]],
+  ["item.props[1].level == 2", [1]],
+  ["item.props[1].level == 4", []],
+  ["arraySearch(item.props, p, p.level == 2)", [1, 2]],
+  ['item.user == "root" and arraySearch(item.props, p, p.level == 2)', [1]],
+  ['item.user == "guest" and item.props.level == 1', [1]],
+  ['item.user == "guest" and item.props.level == 2', [2]],
+  ['item.user == "root" and item.props.level == null', [2]],
+  ['item.user == "root" and item.groups == "b"', [1]],
+  ['item.user == "guest" and item.groups == "b"', []],
+  ["item.user == item.owner", [2]],
+];
+
+test("a lambda looks into one object at a time", async () => {
+  const log = logOf(
+    "lists.jsonl",
+    [
+      '{"n":1,"list":[{"user":"root","owner":"guest","groups":["a","b"],"props":[{"level":1},{"level":2}]},{"user":"guest","props":[{"level":1}]}]}',
+      '{"n":2,"list":[{"user":"root"},{"user":"guest","owner":"guest","props":[{"level":2}]}]}',
+      '{"n":3,"list":[]}',
+    ].join("\n"),
+  );
+  const found: (readonly [string, unknown[]])[] = [];
+  for (const [body] of LISTS) found.push([body, await idsOf(`any where arraySearch(list, item, ${body})`, log, "n")]);
+  expect(found).toEqual(LISTS.map(([body, ids]) => [body, [...ids]]));
+  expect(
+    await idsOf('any where not arraySearch(list, $x, $x.user == "guest" and $x.props.level == 1)', log, "n", "--backend", "lua"),
+  ).toEqual([2]);
+  expect(await idsOf('any where list[1].user == "guest" and list[0].user == "root"', log, "n")).toEqual([1, 2]);
+}, 30_000);
+
+test("names that need backticks", async () => {
+  const event = '{"my-field":1,"my field":"x","6myfield":true,"my`field":2,"ü":3,"a":{"b-c":{"d e":4}},"a/b":6,"0":{"1":5},"n":1}';
+  const log = logOf("names.jsonl", `${event}\n{"n":2}`);
+  const parts = [
+    "`my-field` == 1",
+    '`my field` == "x"',
+    "`6myfield` == true",
+    "`my``field` == 2",
+    "ü == 3",
+    "a.`b-c`.`d e` == 4",
+    "`a/b` == 6",
+  ];
+  expect(await idsOf(`any where ${parts.join(" and ")} and \`0\`.\`1\` == 5`, log, "n")).toEqual([1]);
+});
