@@ -24,7 +24,7 @@ import {
   settle,
 } from "./world.ts";
 
-const STEPS = 200;
+const STEPS = 300;
 const WORLDS = 2;
 const BROKEN: readonly Rule[] = [
   ruleOf("broken.eql", "process where process.nam == 1"),
@@ -70,6 +70,7 @@ class World {
   readonly #armings: Promise<void>[] = [];
   #compilations: (() => void)[] = [];
   #timeMs = 1_000_000;
+  #stalled = false;
   #offered = 0;
   #refused = 0;
   #thrown = 0;
@@ -131,12 +132,14 @@ class World {
 
   async #step(): Promise<void> {
     const die = this.#chance.below(100);
-    if (die < 25) this.#burst(1 + this.#chance.below(this.#chance.is(0.2) ? 600 : 40));
-    else if (die < 45) this.#bench.clock.advance(this.#chance.below(40));
-    else if (die < 50) this.#swap();
-    else if (die < 60) this.#compilations.shift()?.();
-    else if (die < 63) this.#bench.engine.flush();
-    else await this.#stepWorker();
+    if (die < 27) this.#burst(1 + this.#chance.below(this.#chance.is(0.1) ? 400 : 30));
+    else if (die < 37) this.#bench.clock.advance(this.#chance.below(40));
+    else if (die < 42) this.#swap();
+    else if (die < 52) this.#compilations.shift()?.();
+    else if (die < 74) this.#bench.engine.flush();
+    // Workers that stall for a while: the bus gets full.
+    else if (die < 77) this.#stalled = !this.#stalled;
+    else if (!this.#stalled) await this.#stepWorker();
     await settle();
     this.#check();
   }
@@ -246,6 +249,7 @@ for (let world = 0; world < WORLDS; world++) {
     // Not vacuous.
     expect(records.length).toBeGreaterThan(200);
     expect(borders.length).toBeGreaterThan(2);
+    if (partitions > 1) expect(story.refused).toBeGreaterThan(0);
     expect(bench.alerts.length).toBeGreaterThan(50);
     const got = bench.alerts.map(({ seq, ruleId }) => ({ seq, ruleId }));
     expect(got.every(({ seq }, index) => index === 0 || seq >= (got[index - 1] as { seq: bigint }).seq)).toBe(true);
