@@ -199,6 +199,16 @@ test("a lambda looks into one object at a time", async () => {
   expect(await idsOf('any where list[1].user == "guest" and list[0].user == "root"', log, "n")).toEqual([1, 2]);
 }, 30_000);
 
+test("the Endgame dialect on the same log", async () => {
+  const ids = (query: string) => idsOf(query, plain, "process.name", "--dialect", "endgame");
+  expect(await ids("process where process.name == 'A*'")).toEqual(["a"]);
+  // Old rules name the pattern first.
+  expect(await ids('match(?"[ab]", process.name)')).toEqual(["a", "b"]);
+  expect(await ids('match(process.name, ?"[ab]")')).toEqual(["a", "b"]);
+  expect(await ids("process.name:length() = 1 and no_such_field != null")).toEqual([]);
+  expect(await ids("x.n in (id, 1.5, '2')")).toEqual(["b", "e"]);
+});
+
 test("names that need backticks", async () => {
   const event = '{"my-field":1,"my field":"x","6myfield":true,"my`field":2,"ü":3,"a":{"b-c":{"d e":4}},"a/b":6,"0":{"1":5},"n":1}';
   const log = logOf("names.jsonl", `${event}\n{"n":2}`);
