@@ -51,7 +51,10 @@ for (const { file, lines } of SECTIONS) {
     test("Wasm and Lua", () => {
       expect(queries.filter((query) => !query.ok)).toEqual([]);
       const count = texts.length;
-      const expected = sound.flatMap(([condition, truth]) => [`${condition}: ${truth === "true"}`, `not ${condition}: ${truth === "false"}`]);
+      const expected = sound.flatMap(([condition, truth]) => [
+        `${condition}: ${truth === "true"}`,
+        `not ${condition}: ${truth === "false"}`,
+      ]);
       const shown = ([hits = []]: boolean[][]) => expected.map((line, index) => line.replace(/: (true|false)$/, `: ${hits[index]}`));
       expect(shown(new WasmRunner(program.wasm, count).evaluate([record], count))).toEqual(expected);
       expect(shown(evaluateLua(program.lua, [record], count))).toEqual(expected);
