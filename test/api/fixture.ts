@@ -14,7 +14,7 @@ import { type Alert, encodeAlert, type Json, MockClock, stringifyJson } from "#c
 import { type Diagnostic, SEVERITIES } from "#schema";
 
 export const TOKEN: string = "f".repeat(64);
-export const START_NS: bigint = 1_780_000_000_000_000_000n;
+const START_NS: bigint = 1_780_000_000_000_000_000n;
 
 /** An alert with a given position in its id, so that tests can name it. */
 export function makeAlert(number: number, changes: Partial<Alert> = {}): Alert {

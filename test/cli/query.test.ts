@@ -166,7 +166,7 @@ describe("takes", () => {
     const { stdout, code } = await runKestrel(["query", "file where size > 11", "-", "--json", "--id", "size", "--schema", schema], {
       stdin,
     });
-    expect({ stdout, code }).toEqual({ stdout: '{"events":[12]}\n', code: 0 });
+    expect({ stdout, code }).toEqual({ stdout: '{"events":["12"]}\n', code: 0 });
     const wrong = await folder.write("wrong.json", '{"process.name": "u64"}');
     expect(await runKestrel(["query", "file where true", "-", "--schema", wrong], { stdin })).toMatchObject({ code: 2, stdout: "" });
   });
