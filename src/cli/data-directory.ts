@@ -1,5 +1,5 @@
 // The agent's data folder: made 0700, refused when others could write into it.
-import { mkdirSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { KestrelError, messageOf } from "#core";
@@ -24,6 +24,7 @@ export function defaultDataPath(): string {
 /** Makes or checks the folder. */
 export function openDataDirectory(path: string): DataDirectory {
   try {
+    if (existsSync(path) && !statSync(path).isDirectory()) throw new Error("it is not a folder");
     mkdirSync(path, { recursive: true, mode: 0o700 });
     const { mode, uid } = statSync(path);
     const me = process.geteuid?.();

@@ -59,7 +59,9 @@ async function start(args: Arguments): Promise<Running> {
   const registry = registryFrom(args.text("schema"));
   const clock = new SystemClock();
   const data = openDataDirectory(args.text("data") ?? defaultDataPath());
-  const store = openStore(data, log);
+  // A start that fails half-way lets go of what it has, or sensors and timers would keep the process alive.
+  await using undo = new AsyncDisposableStack();
+  const store = undo.adopt(openStore(data, log), (opened) => opened.close());
   const storeSink = new StoreSink(store);
   const backend = backendOf(args);
   const book = await loadBookForAgent(
@@ -86,6 +88,7 @@ async function start(args: Arguments): Promise<Running> {
     cacheDirectory: data.cache,
     batchBudgetMs: BATCH_BUDGET_MS,
   });
+  undo.defer(() => engine.close());
   const source = new EbpfSource({ registry, clock });
   const agent = new Agent({
     registry,
@@ -101,10 +104,14 @@ async function start(args: Arguments): Promise<Running> {
   const { armed, problems } = await agent.arm(book.compiled);
   for (const { ruleId, diagnostics } of problems)
     log.write("warn", "rule left out", { rule: ruleId, reason: diagnostics[0]?.message ?? "" });
+  if (armed === 0) log.write("warn", "no rule is armed: nothing raises an alert until one is uploaded");
   const recordPath = args.text("record");
   const recording = recordPath === undefined ? undefined : new RecordingSink(recordPath, { registry, next: engine.input, log });
+  undo.defer(() => recording?.close());
   const watching = await startWatching(source, recording ?? engine.input, { registry, log });
+  undo.defer(() => watching.stop());
   const server = serve(args, { agent, alerts: alertReader(store, storeSink), clock, log, data });
+  undo.move();
   return {
     log,
     armed,
