@@ -1,5 +1,5 @@
 // kestrel check, test and the rule files behind them: shapes for scripts, exit codes, a broken rule among good ones.
-import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { jsonLines, RULES, runKestrel, TempFolder } from "./program.ts";
 
@@ -14,6 +14,7 @@ interface Checked {
 }
 
 const folder = new TempFolder();
+afterAll(() => folder[Symbol.dispose]());
 const at = (...names: string[]): string => join(folder.path, ...names);
 
 beforeAll(async () => {

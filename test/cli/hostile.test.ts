@@ -1,6 +1,6 @@
 // Input that wants to break the program: random bytes, very long, very deep, rules that never end. Each gets a clear answer, and soon: a program
 // that does not end fails its test by the deadline of `runKestrel`.
-import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import fc from "fast-check";
 import { assemble } from "../runtime-wasm/wat.ts";
 import { jsonLines, type Outcome, RECORDING, runKestrel, TempFolder } from "./program.ts";
@@ -16,6 +16,7 @@ interface Checked {
 const SEED = 20_261;
 const MEGABYTE = 1_000_000;
 const folder = new TempFolder();
+afterAll(() => folder[Symbol.dispose]());
 
 /** Bytes of xorshift32. */
 function randomBytes(length: number, seed: number, printable: boolean): Uint8Array {

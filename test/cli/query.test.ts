@@ -1,5 +1,5 @@
 // kestrel query as scripts use it: where events come from, what is printed, and what a wrong query answers.
-import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { zstdCompressSync } from "node:zlib";
 import { KlogWriter, RecordBuilder } from "#event";
@@ -15,6 +15,7 @@ const EVENTS = ["alpha", "beta", "gamma"].map((name, index) => ({
 }));
 const TEXT = EVENTS.map((event) => `${JSON.stringify(event)}\n`).join("");
 const folder = new TempFolder();
+afterAll(() => folder[Symbol.dispose]());
 const at = (name: string): string => join(folder.path, name);
 
 beforeAll(async () => {

@@ -1,5 +1,5 @@
 // kestrel replay: the same bytes on every run, every number of partitions, either back end, from JSON and from .klog; what it says besides.
-import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { EventFileError, JsonDecoder, KlogWriter, readLineChunks } from "#event";
 import { SchemaRegistry } from "#schema";
@@ -11,6 +11,7 @@ setDefaultTimeout(120_000);
 const SEED = 7;
 const HOUR_EVENTS = 20_000;
 const folder = new TempFolder();
+afterAll(() => folder[Symbol.dispose]());
 const hourJson = join(folder.path, "hour.jsonl");
 const hourKlog = join(folder.path, "hour.klog");
 
