@@ -1,4 +1,5 @@
-// Copies every record that passes to a .klog file. A file that can no longer be written is said once and does not stop the agent.
+// Copies every record that the next sink took to a .klog file: what was refused was not evaluated and must not replay. A file that can no
+// longer be written is said once and does not stop the agent.
 import { type Log, messageOf, type RecordSink } from "#core";
 import { KlogWriter } from "#event";
 import type { SchemaRegistry } from "#schema";
@@ -21,8 +22,9 @@ export class RecordingSink implements RecordSink {
   }
 
   push(bytes: Uint8Array, offset: number, length: number): boolean {
-    this.#write(() => this.#writer.append(bytes, offset, length));
-    return this.#next.push(bytes, offset, length);
+    const taken = this.#next.push(bytes, offset, length);
+    if (taken) this.#write(() => this.#writer.append(bytes, offset, length));
+    return taken;
   }
 
   ready(): Promise<void> {
