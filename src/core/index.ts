@@ -11,6 +11,7 @@ export {
   type Emission,
   type Evaluator,
   type FaultKind,
+  type FaultPlace,
   type LossCounts,
   type RecordBatch,
   type RecordSink,

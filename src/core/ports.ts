@@ -67,16 +67,27 @@ export interface Evaluator {
 /** Why a rule was stopped. */
 export type FaultKind = "fuel" | "trap" | "memory" | "error" | "time";
 
+/** Where in a batch a rule failed. */
+export interface FaultPlace {
+  /** Index of the record it failed at. */
+  readonly record: number;
+  /** Hit bits of the records before that one, as `evaluate` gives them; the evaluator still answers `emission` for those. */
+  readonly hitsBefore: Uint32Array;
+}
+
 /** A rule's own failure: the rule is quarantined, the agent goes on. Not a bug of ours. */
 export class RuleFault extends Error {
   override readonly name = "RuleFault";
+  /** Known of users' rules, which are evaluated record by record; a rule set says only that it failed. */
+  readonly place: FaultPlace | undefined;
   constructor(
     readonly kind: FaultKind,
     /** Predicate id inside the evaluator's program; -1 when unknown. */
     readonly predicate: number,
     message: string,
-    options?: { readonly cause?: unknown },
+    options?: { readonly cause?: unknown; readonly place?: FaultPlace | undefined },
   ) {
     super(message, options);
+    this.place = options?.place;
   }
 }

@@ -1,6 +1,7 @@
 // Composes the rooms: rules in, records through the bus, alerts out to the sinks.
-// Invariants: alerts leave in the order of seq, then of rules; a failing rule is quarantined from the batch it failed in and the others go on;
-// the same records and rules give the same alerts on any number of partitions. Knows no sensor and no socket.
+// Invariants: alerts leave in the order of seq, then of rules; a failing rule is quarantined at the record it failed at and the others go on;
+// the same records and rules give the same alerts on any number of partitions and however the records are cut into batches, so that a
+// recording replays as it was live. Knows no sensor and no socket.
 import {
   type Alert,
   type BusCounters,
@@ -20,7 +21,9 @@ import { RecordView } from "#event";
 import type { Rule } from "#rules";
 import { type Backend, type Diagnostic, hitWords, type SchemaRegistry } from "#schema";
 import { AlertBuilder } from "./alert-builder.ts";
+import { batchPart } from "./batch-part.ts";
 import type { CompiledRules, RuleCompiler } from "./compile.ts";
+import { evaluateSingly } from "./evaluate-singly.ts";
 import { createUserRule, ruleSetFactory } from "./evaluators.ts";
 import { type ArmablePartition, type ArmedSet, type BatchResult, InlinePartition, prepareAll, WorkerPartition } from "./partition.ts";
 import { RuleState } from "./rule-state.ts";
@@ -62,12 +65,19 @@ interface UserRule {
   readonly evaluator: Evaluator;
 }
 
-/** Hits of one evaluator over a batch. */
+/** What a user's rule said of a batch. */
+interface UserHits {
+  readonly bits: Uint32Array;
+  readonly fault: RuleFault | undefined;
+}
+
+/** Hits of one evaluator over a batch, up to the record where its rule failed. */
 interface HitList {
   readonly words: number;
   readonly bits: Uint32Array;
   readonly ruleOf: (predicate: number) => Rule;
   readonly user: UserRule | undefined;
+  readonly fault: RuleFault | undefined;
 }
 
 /** See the head of this file. */
@@ -198,18 +208,35 @@ export class Engine {
     this.#raise(batch, result);
   }
 
-  // Rare: a rule of the set failed. It is quarantined, the set compiled without it and the batch evaluated again; later batches wait for it.
+  // Rare: a rule of the set failed. What comes before the record it failed at is raised, the rule is quarantined there, the set compiled
+  // without it and the rest evaluated with that; later batches wait for it.
   async #consumeFault(batch: RecordBatch, first: Extract<BatchResult, { kind: "fault" }>): Promise<void> {
+    let rest = batch;
     let result: BatchResult = first;
     while (result.kind === "fault") {
-      const rule = result.set.rules[result.fault.predicate];
-      if (rule === undefined) throw result.fault;
-      // Other partitions report the same rule for the batches they had before they got the smaller set: that set is made once.
-      const isNew = this.#quarantine(rule, batch, result.fault);
-      if (isNew || !this.#retryReady) await this.#armWithoutQuarantined();
-      result = this.#retry.evaluate(batch);
+      const { set, fault } = result;
+      // Other partitions report a rule that is stopped already for the batches they had before they got the smaller set.
+      if (this.#mayBlame(set.rules[fault.predicate])) {
+        const { hits, failed } = await evaluateSingly(ruleSetFactory(this.#options.backend, this.#options.cacheDirectory), set, rest);
+        const before = failed?.record ?? rest.count;
+        this.#raise(batchPart(rest, 0, before), { kind: "hits", hits, set });
+        if (failed === undefined) return;
+        const rule = set.rules[failed.fault.predicate];
+        if (rule === undefined) throw failed.fault;
+        rest = batchPart(rest, before, rest.count);
+        this.#quarantine(rule, rest, 0, failed.fault);
+      }
+      if (!this.#retryReady) await this.#armWithoutQuarantined();
+      result = this.#retry.evaluate(rest);
     }
-    this.#raise(batch, result);
+    this.#raise(rest, result);
+  }
+
+  /** Whether a failure blamed on this rule is news; a batch whose failure names no rule may name one record by record. */
+  #mayBlame(rule: Rule | undefined): boolean {
+    if (rule === undefined) return true;
+    const state = this.#states.get(rule.id);
+    return state !== undefined && state.quarantineReason === undefined;
   }
 
   // Batches that a worker still evaluates with the old set are cleaned by #raiseHits; the workers get the smaller set for what follows.
@@ -221,47 +248,55 @@ export class Engine {
   }
 
   #raise(batch: RecordBatch, { hits, set }: Extract<BatchResult, { kind: "hits" }>): void {
+    if (batch.count === 0) return;
     const words = hitWords(set.program.predicates.length);
-    const lists: HitList[] = [{ words, bits: hits, ruleOf: (predicate) => set.rules[predicate] as Rule, user: undefined }];
-    // #quarantine replaces the list, it does not change this one.
+    const ofSet = (predicate: number): Rule => set.rules[predicate] as Rule;
+    const lists: HitList[] = [{ words, bits: hits, ruleOf: ofSet, user: undefined, fault: undefined }];
     for (const user of this.#userRules) {
-      const bits = this.#evaluateUserRule(user, batch);
-      if (bits === undefined) continue;
+      const { bits, fault } = this.#evaluateUserRule(user, batch);
       const gate = set.gates.get(user.rule.id);
-      lists.push({ words: 1, bits: gate === undefined ? bits : gated(bits, hits, words, gate), ruleOf: () => user.rule, user });
+      lists.push({ words: 1, bits: gate === undefined ? bits : gated(bits, hits, words, gate), ruleOf: () => user.rule, user, fault });
     }
     for (let record = 0; record < batch.count; record++) {
-      for (const list of lists) this.#raiseHits(batch, record, list);
+      for (const list of lists) {
+        const { user, fault } = list;
+        // A rule stopped for its time failed at no record: it stops with the batch's first.
+        if (user !== undefined && fault !== undefined && record === (fault.place?.record ?? 0)) {
+          this.#quarantine(user.rule, batch, record, fault);
+        }
+        this.#raiseHits(batch, record, list);
+      }
     }
   }
 
-  #evaluateUserRule(user: UserRule, batch: RecordBatch): Uint32Array | undefined {
+  #evaluateUserRule(user: UserRule, batch: RecordBatch): UserHits {
     const startMs = performance.now();
     try {
       const bits = user.evaluator.evaluate(batch);
       const budgetMs = this.#options.batchBudgetMs;
       const tookMs = performance.now() - startMs;
-      if (budgetMs === undefined || tookMs <= budgetMs) return bits;
+      if (budgetMs === undefined || tookMs <= budgetMs) return { bits, fault: undefined };
       throw new RuleFault("time", 0, `Took ${tookMs.toFixed(0)} ms for ${batch.count} events, ${budgetMs} ms are allowed`);
     } catch (error) {
       if (!(error instanceof RuleFault)) throw error;
-      this.#quarantine(user.rule, batch, error);
-      return undefined;
+      const bits = new Uint32Array(batch.count);
+      if (error.place !== undefined) bits.set(error.place.hitsBefore);
+      return { bits, fault: error };
     }
   }
 
-  /** Stops a rule with an alert. False when it was stopped before. */
-  #quarantine(rule: Rule, batch: RecordBatch, fault: RuleFault): boolean {
+  /** Stops a rule at a record with an alert, unless it was stopped before. */
+  #quarantine(rule: Rule, batch: RecordBatch, record: number, fault: RuleFault): void {
     const state = this.#states.get(rule.id);
-    if (state === undefined || state.quarantineReason !== undefined) return false;
+    if (state === undefined || state.quarantineReason !== undefined) return;
     // What failed may be the exceptions of a Lua or Wasm rule: its body stops with them.
     closeAll(this.#userRules.filter((user) => user.rule === rule));
     this.#userRules = this.#userRules.filter((user) => user.rule !== rule);
     state.quarantineReason = `${fault.kind}: ${fault.message}`;
+    this.#retryReady = false;
     this.#options.log.write("warn", "rule stopped", { rule: rule.id, reason: fault.message });
-    this.#view.reset(batch.bytes, batch.offsets[0] as number);
+    this.#view.reset(batch.bytes, batch.offsets[record] as number);
     this.#emit(this.#builder.quarantineAlert(rule, this.#view, state.quarantineReason));
-    return true;
   }
 
   #raiseHits(batch: RecordBatch, record: number, list: HitList): void {

@@ -482,9 +482,14 @@ function host.said(at)
   return concat(parts)
 end
 
+-- Index of the record at hand: where a run failed whose error could not be described (no memory, an error in the error handler).
+function host.at()
+  return index
+end
+
 -- Whether the JIT compiler is on in this state.
 function host.jit_status()
   return (jit.status())
 end
 
-return host.describe, host.load, host.run, host.said, host.field, host.category, host.expression, host.names, host.jit_status
+return host.describe, host.load, host.run, host.at, host.said, host.field, host.category, host.expression, host.names, host.jit_status

@@ -1,6 +1,6 @@
 // Evaluator of one user's Lua rule: text → tree → rewritten Lua → a sandboxed state that takes whole batches. Everything wrong with the text is
 // a diagnostic; everything wrong while it runs is a RuleFault. A rule keeps nothing between events, so partitions and batches do not matter.
-import { type Emission, type Evaluator, KestrelError, type RecordBatch, RuleFault } from "#core";
+import { type Emission, type Evaluator, type FaultPlace, KestrelError, type RecordBatch, RuleFault } from "#core";
 import type { CategoryTable, Diagnostic, SchemaRegistry } from "#schema";
 import { BatchMemory } from "./batch-memory.ts";
 import { addExpressions, type RegexCompiler } from "./regex-table.ts";
@@ -126,7 +126,9 @@ class LuaRuleEvaluator implements Evaluator {
   readonly #categories: CategoryTable;
   readonly #memory = new BatchMemory();
   #categoryCount = 0;
-  #fault: RuleFault | undefined;
+  #failure: LuaFailure | undefined;
+  /** What was said before the failure, by record. */
+  #saidBefore: readonly (Emission | undefined)[] = [];
   #closed = false;
 
   constructor(sandbox: Sandbox, categories: CategoryTable) {
@@ -136,14 +138,21 @@ class LuaRuleEvaluator implements Evaluator {
 
   evaluate(batch: RecordBatch): Uint32Array {
     if (this.#closed) throw new KestrelError("closed", "Lua rule evaluator is closed");
-    if (this.#fault !== undefined) throw this.#fault;
+    if (this.#failure !== undefined) {
+      this.#saidBefore = [];
+      throw faultOf(this.#failure, undefined);
+    }
     const { batchAddress, outAddress, hits } = this.#memory.take(batch, 1);
     if (batch.count === 0) return hits;
     this.#learnCategories();
     const result = this.#sandbox.run(batchAddress, batch.count, outAddress);
     if (typeof result === "number") return hits;
-    this.#fault = faultOf(result);
-    throw this.#fault;
+    const record = Math.max(0, result.record);
+    // A copy, without what the failing record may have left; what was said is read now, from a state that does nothing more.
+    const hitsBefore = hits.slice(0, record);
+    this.#saidBefore = Array.from(hitsBefore, (bit, index) => (bit === 0 ? undefined : this.#said(index)));
+    this.#failure = result;
+    throw faultOf(result, { record, hitsBefore });
   }
 
   /** Logs bring new categories while the rule is in use. */
@@ -154,7 +163,11 @@ class LuaRuleEvaluator implements Evaluator {
   }
 
   emission(recordIndex: number): Emission | undefined {
-    if (this.#closed || this.#fault !== undefined) return undefined;
+    if (this.#closed) return undefined;
+    return this.#failure === undefined ? this.#said(recordIndex) : this.#saidBefore[recordIndex];
+  }
+
+  #said(recordIndex: number): Emission | undefined {
     const said = this.#sandbox.said(recordIndex);
     return said === undefined ? undefined : readEmission(said);
   }
@@ -165,9 +178,9 @@ class LuaRuleEvaluator implements Evaluator {
   }
 }
 
-function faultOf(failure: LuaFailure): RuleFault {
-  const place = failure.line > 0 ? ` at line ${failure.line}` : "";
-  return new RuleFault(failure.kind, 0, `Lua rule failed${place}: ${failure.text}`);
+function faultOf(failure: LuaFailure, place: FaultPlace | undefined): RuleFault {
+  const line = failure.line > 0 ? ` at line ${failure.line}` : "";
+  return new RuleFault(failure.kind, 0, `Lua rule failed${line}: ${failure.text}`, { place });
 }
 
 const decoder = new TextDecoder();

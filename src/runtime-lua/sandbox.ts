@@ -1,5 +1,5 @@
 // One LuaJIT state that holds one user's rule: the trusted chunks inside it, their functions held from here. What Lua raises comes out as a
-// LuaFailure with kind, line and record; a state that failed may be in the middle of anything and is not used again.
+// LuaFailure with kind, line and record; a state that failed may be in the middle of anything: it is asked what was said before, no more.
 import { type FaultKind, KestrelError } from "#core";
 import { NativeError } from "#ffi/handle";
 import { LuaError, type LuaFunction, LuaState, type LuaValue } from "#ffi/luajit";
@@ -28,7 +28,7 @@ export const LUA_MESSAGES_MAX = 8;
 export const LUA_TEXT_BYTES_MAX = 4096;
 
 const decoder = new TextDecoder();
-const HOST_FUNCTIONS = ["describe", "load", "run", "said", "field", "category", "expression", "names", "jitStatus"] as const;
+const HOST_FUNCTIONS = ["describe", "load", "run", "at", "said", "field", "category", "expression", "names", "jitStatus"] as const;
 type HostFunction = (typeof HOST_FUNCTIONS)[number];
 
 /** What a rule's Lua raised. */
@@ -116,7 +116,9 @@ export class Sandbox {
   /** Evaluates a batch; addresses as numbers. The number of hits, or the failure. */
   run(batch: number, count: number, out: number): number | LuaFailure {
     const result = this.#state.call3(this.#host.run, batch, count, out);
-    return typeof result === "number" ? result : failureOf(result);
+    if (typeof result === "number") return result;
+    const failure = failureOf(result);
+    return failure.record >= 0 ? failure : { ...failure, record: Number(this.#call("at")) };
   }
 
   /** What the rule said about a record of the last batch, as host.said in event.lua prints it. */

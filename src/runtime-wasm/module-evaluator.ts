@@ -1,6 +1,6 @@
 // Runs a user's own Wasm rule module (Host API v1, see host-api.ts) on records, one guest call per record. The module is a stranger: it is
 // checked before it runs, bounded while it runs, and an instance that trapped is thrown away.
-import { type Emission, type Evaluator, KestrelError, messageOf, type RecordBatch, RuleFault, SystemClock } from "#core";
+import { type Emission, type Evaluator, type FaultPlace, KestrelError, messageOf, type RecordBatch, RuleFault, SystemClock } from "#core";
 import { RecordView } from "#event";
 import { NativeError, signature, type WasmFunction, WasmLinker, type WasmModule, WasmStore, WasmTrap } from "#ffi/libwasmtime";
 import type { SchemaRegistry } from "#schema";
@@ -66,6 +66,7 @@ class ModuleEvaluator implements Evaluator {
   readonly #signatures: ReadonlyMap<string, string>;
   #hits = new Uint32Array(0);
   #emissions: (Emission | undefined)[] = [];
+  #nextEvent = 0;
   #closed = false;
 
   constructor(bytes: Uint8Array, registry: SchemaRegistry, options: ModuleOptions) {
@@ -108,14 +109,15 @@ class ModuleEvaluator implements Evaluator {
     this.#emissions = new Array(batch.count);
     const instance = this.#fresh();
     this.#state.memory = instance.memory;
+    let index = 0;
     try {
-      for (let index = 0; index < batch.count; index++) {
+      for (; index < batch.count; index++) {
         this.#state.view.reset(batch.bytes, batch.offsets[index]!);
         hits[index] = this.#evaluateOne(instance, index) ? 1 : 0;
       }
     } catch (error) {
       this.#pool.discard(instance);
-      throw faultOf(error);
+      throw faultOf(error, { record: index, hitsBefore: hits.slice(0, index) });
     } finally {
       this.#state.memory = undefined;
       this.#state.event = -1;
@@ -125,10 +127,13 @@ class ModuleEvaluator implements Evaluator {
   }
 
   #evaluateOne(instance: Instance, index: number): boolean {
-    beginEvent(this.#state, index);
+    // Counts on over batches: an index would tell the module where a batch begins, and a recording is cut into other batches.
+    const event = this.#nextEvent;
+    this.#nextEvent = (event + 1) & 0x7fff_ffff;
+    beginEvent(this.#state, event);
     instance.store.setFuel(this.#options.fuelPerEvent ?? FUEL_PER_EVENT);
-    if (instance.eval.call(index) === 0) return false;
-    instance.capture?.call(index);
+    if (instance.eval.call(event) === 0) return false;
+    instance.capture?.call(event);
     this.#emissions[index] = emissionOf(this.#state);
     return true;
   }
@@ -227,13 +232,13 @@ function badImport(from: string, name: string): KestrelError {
   return new KestrelError("bad-module", `Module imports "${from}.${name}"; a rule may import only from "${HOST_MODULE}": ${known}${hint}`);
 }
 
-function faultOf(error: unknown): Error {
+function faultOf(error: unknown, place: FaultPlace): Error {
   if (error instanceof WasmTrap) {
     if (error.trap === "out-of-fuel" || error.cause instanceof HostBudgetError) {
-      return new RuleFault("fuel", 0, "Module used up its budget for one event", { cause: error });
+      return new RuleFault("fuel", 0, "Module used up its budget for one event", { cause: error, place });
     }
-    return new RuleFault("trap", 0, `Module trapped: ${error.message}`, { cause: error });
+    return new RuleFault("trap", 0, `Module trapped: ${error.message}`, { cause: error, place });
   }
-  if (error instanceof NativeError) return new RuleFault("error", 0, `Module failed: ${messageOf(error)}`, { cause: error });
+  if (error instanceof NativeError) return new RuleFault("error", 0, `Module failed: ${messageOf(error)}`, { cause: error, place });
   return error instanceof Error ? error : new Error(String(error));
 }

@@ -75,7 +75,7 @@ test("several rules that fail in one batch are all stopped, each with its alert;
     await bench.engine.drain();
     await bench.push(FILE, PROCESS);
     await bench.engine.close();
-    expect(bench.fired()).toEqual(["!a", "!b", "!c", "!d"]);
+    expect(bench.fired()).toEqual(["!a", "!b", "!d", "!c"]);
     expect(bench.engine.counters()).toMatchObject({ evaluated: 5, waiting: 0 });
   }
 });
@@ -132,14 +132,16 @@ test("a rule that is stopped while a reload compiles stays stopped", async () =>
       await bench.engine.arm([...rules, ruleOf("more", "hit process")]);
       await bench.push(FILE, PROCESS, FILE);
       await bench.engine.close();
-      expect(bench.fired()).toEqual(["!bad", "good", "good", "more", "good"]);
+      // At the record it failed at, in its place: rules of the set come first, and one of them fails before any of the set hits.
+      const first = bad.body.kind === "eql" ? ["!bad", "good"] : ["good", "!bad"];
+      expect(bench.fired()).toEqual([...first, "good", "more", "good"]);
     }
   }
 });
 
 test("a user's rule over its time for a batch is stopped, with a live budget only", async () => {
   for (const [batchBudgetMs, fired] of [
-    [-1, ["!slow", "eql"]],
+    [-1, ["eql", "!slow"]],
     [60_000, ["eql", "slow"]],
     [undefined, ["eql", "slow"]],
   ] as const) {

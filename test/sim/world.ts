@@ -199,7 +199,9 @@ export class SteppedWorker {
         return { kind: "done", id };
       case "evaluate": {
         const result = this.#partition.evaluate(request.batch);
-        return result.kind === "hits" ? { kind: "hits", id, hits: result.hits } : { kind: "error", id, message: result.fault.message };
+        if (result.kind === "hits") return { kind: "hits", id, hits: result.hits };
+        const { kind, predicate, message } = result.fault;
+        return { kind: "fault", id, fault: { faultKind: kind, predicate, message } };
       }
       case "close":
         await this.#partition.close();
