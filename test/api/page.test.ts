@@ -1,10 +1,12 @@
 // The page in a real browser: alerts appear by themselves, hostile text stays text, and the token leaves the address bar.
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type RunningServer, startServer } from "#api";
 import { SystemClock } from "#core";
 import { Browser, findChromium } from "./browser.ts";
 import { MemoryAgent, MemoryAlerts, makeAlert, processEvent, TOKEN } from "./fixture.ts";
 
+// Generous, since machines are noisy and no test here measures time; it only ends what hangs.
+setDefaultTimeout(60_000);
 const program = findChromium();
 if (program === undefined) console.log("Skipped: the page in a browser, because no Chromium is installed (apt-get install chromium)");
 

@@ -1,9 +1,11 @@
 // What the bus does when something around it fails or misbehaves: nothing is consumed twice, nothing waits for ever, every record is counted.
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { type BusOptions, EventBus, MockClock, type RecordBatch } from "#core";
 import { RecordBuilder, RecordView } from "#event";
 import { BATCH_BYTES_MAX, BATCH_RECORDS_MAX } from "../../src/core/ports.ts";
 
+// Generous, since machines are noisy and no test here measures time; it only ends what hangs.
+setDefaultTimeout(60_000);
 function record(time: number): Uint8Array {
   const builder = new RecordBuilder();
   builder.begin(0, BigInt(time));

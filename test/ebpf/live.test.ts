@@ -1,5 +1,5 @@
 // The sensors on this machine's own kernel: do the act with a real program, see the record. Skips, saying why, where the kernel refuses.
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, chownSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,6 +10,8 @@ import { closeFd, sealedMemoryFile } from "#ffi/libc";
 import { type FieldValue, SchemaRegistry } from "#schema";
 import { Collector } from "./collector.ts";
 
+// Generous, since machines are noisy and no test here measures time; it only ends what hangs.
+setDefaultTimeout(60_000);
 const registry = new SchemaRegistry();
 const report = inspectMachine();
 const ready = report.error === undefined;

@@ -1,10 +1,12 @@
 // A rule that fails is stopped with one alert that says so; the others go on, on any number of partitions. Every way to fail, with real
 // runtimes: Lua, users' modules, and predicates of the rule set itself, which a compiler of these tests makes fail.
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import type { RuleCompiler } from "#engine";
 import type { Rule } from "#rules";
 import { alertLine, benchOf, type EventSpec, faultyCompiler, luaRule, ruleOf, wasmFailingAt } from "./fixture.ts";
 
+// Generous, since machines are noisy and no test here measures time; it only ends what hangs.
+setDefaultTimeout(60_000);
 const FILE: EventSpec = { category: "file", fields: { "file.path": "/tmp/x" } };
 const PROCESS: EventSpec = { category: "process", fields: { "process.name": "sh" } };
 /** More than a batch: the rule fails in the second one. */

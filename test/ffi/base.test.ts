@@ -1,5 +1,5 @@
 // Handles, native memory, argument checks, the C library, and opening bundled libraries.
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { closeSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
 import fc from "fast-check";
 import { Handle, NativeError, type Pointer } from "#ffi/handle";
@@ -25,6 +25,8 @@ import {
   readU64,
 } from "#ffi/memory";
 
+// Generous, since machines are noisy and no test here measures time; it only ends what hangs.
+setDefaultTimeout(60_000);
 function codeOf(run: () => unknown): string {
   try {
     run();

@@ -1,10 +1,12 @@
 // Any function of the library with any arguments: a value or the rule's own fault, soon, and the same one every time.
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import fc from "fast-check";
 import { RuleFault } from "#core";
 import { createLuaRuleEvaluator } from "#runtime-lua";
 import { batchOf, registry } from "./records.ts";
 
+// Generous, since machines are noisy and no test here measures time; it only ends what hangs.
+setDefaultTimeout(60_000);
 const SEED = Number(Date.now() % 2 ** 31);
 const batch = batchOf([{ "process.name": "nc", "process.args": ["a", "b"] }]);
 

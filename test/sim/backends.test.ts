@@ -1,10 +1,12 @@
 // Generated events through generated rules: the same alert bytes from Wasm and from LuaJIT, on 1, 2 and 4 partitions with real workers, and
 // the alerts are those of the reference evaluator.
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { SchemaRegistry } from "#schema";
 import { alertLine, benchOf } from "../engine/fixture.ts";
 import { announce, expectedAlerts, generatedEvents, generatedRecord, generatedRules, LUA_RULES, SEED } from "./world.ts";
 
+// Generous, since machines are noisy and no test here measures time; it only ends what hangs.
+setDefaultTimeout(60_000);
 const RULES = 30;
 const EVENTS = 300;
 const RECORDS = 1500;

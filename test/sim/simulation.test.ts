@@ -1,6 +1,6 @@
 // The engine under everything at once, by seed: bursts, pauses, a full bus, clocks that jump, partitions that finish in any order, rules
 // swapped at any moment (some broken, some compilations failing), sinks that throw. KESTREL_SEED=… bun test test/sim repeats a run.
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,6 +24,8 @@ import {
   settle,
 } from "./world.ts";
 
+// Generous, since machines are noisy and no test here measures time; it only ends what hangs.
+setDefaultTimeout(60_000);
 const STEPS = 300;
 const WORLDS = 2;
 const BROKEN: readonly Rule[] = [
