@@ -102,7 +102,8 @@ function readId(reader: ValueReader, context: ReadContext, node: MapNode): strin
   // Lists from elsewhere number their rules.
   const id = value?.kind === "number" && context.foreignKeys ? String(value.value) : (reader.text("id", 1000) ?? defaultId);
   if (id === undefined) {
-    if (value === undefined) findings.error("missing-key", 'This rule has no "id": give it a unique, stable one', place);
+    // A value of another kind was reported as it was read.
+    if (value === undefined || value.kind === "null") findings.error("missing-key", 'This rule has no "id": give it a unique, stable one', place);
     return undefined;
   }
   if (ID.test(id)) return id;

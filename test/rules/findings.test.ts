@@ -19,6 +19,7 @@ const ROWS: readonly Row[] = [
     /no place in an .eql header/,
   ],
   ["no id", "yaml", `‹›name: a\n${Q}`, "missing-key", /no "id"/],
+  ["an id that is only an anchor", "yaml", `id: &a‹›\nname: b\n${Q}`, "missing-key", /no "id"/],
   ["bad id", "yaml", `id: ‹a b›\n${Q}`, "bad-id", /"a b" is not a rule id/],
   ["no body", "yaml", "‹›id: a\n", "missing-key", /no "query"/],
   ["two bodies", "yaml", `id: a\n${Q}lua: ‹return true›\n`, "two-bodies", /"query" and "lua"/],
