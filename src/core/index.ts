@@ -2,6 +2,7 @@
 export type { Alert, Ancestor, Json } from "./alert.ts";
 export { decodeAlert, encodeAlert } from "./alert-json.ts";
 export { type BusCounters, type BusOptions, EventBus, type FullPolicy, type Partition } from "./bus.ts";
+export type { Checkpoint, SavedState, StateRow } from "./checkpoint.ts";
 export { type Cancel, type Clock, MockClock, SystemClock } from "./clock.ts";
 export { assert, KestrelError, messageOf } from "./error.ts";
 export { stringifyJson } from "./json.ts";

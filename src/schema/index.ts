@@ -2,6 +2,18 @@
 export { CATEGORY_NONE, CATEGORY_OTHER, CATEGORY_SEVERAL, CategoryTable } from "./category.ts";
 export { FIELD_TYPES, type FieldReader, type FieldType, type FieldValue, type Scalar } from "./field-type.ts";
 export { nearestName } from "./nearest-name.ts";
+export {
+  type Expression,
+  type KeyPart,
+  type LineageRelation,
+  PLAN_SLOTS_MAX,
+  PLAN_STEPS_MAX,
+  type PlanLineage,
+  type PlanStep,
+  type ProcessIdentity,
+  planSlots,
+  type RulePlan,
+} from "./plan.ts";
 export { type Backend, type Diagnostic, hitWords, type PredicateInfo, type RuleSetProgram, type Span } from "./program.ts";
 export {
   ARRAY_ELEMENTS_MAX,

@@ -10,14 +10,15 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   event: ["schema"],
   core: ["schema", "event"],
   eql: ["schema"],
+  nfa: ["schema", "event", "core"],
   "runtime-wasm": ["schema", "event", "core", "ffi"],
   "runtime-lua": ["schema", "event", "core", "ffi"],
   rules: ["schema", "eql"],
-  engine: ["schema", "event", "core", "eql", "runtime-wasm", "runtime-lua", "rules"],
+  engine: ["schema", "event", "core", "eql", "nfa", "runtime-wasm", "runtime-lua", "rules"],
   ebpf: ["schema", "event", "core", "ffi"],
   store: ["schema", "event", "core"],
   api: ["schema", "event", "core", "rules", "engine", "store"],
-  cli: ["schema", "event", "core", "eql", "runtime-wasm", "runtime-lua", "rules", "engine", "ebpf", "store", "api", "ffi"],
+  cli: ["schema", "event", "core", "eql", "nfa", "runtime-wasm", "runtime-lua", "rules", "engine", "ebpf", "store", "api", "ffi"],
 };
 
 const product = sourceFiles(["src", "ffi"]).filter((file) => !file.path.startsWith("src/eql/guest/"));
