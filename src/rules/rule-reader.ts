@@ -103,7 +103,8 @@ function readId(reader: ValueReader, context: ReadContext, node: MapNode): strin
   const id = value?.kind === "number" && context.foreignKeys ? String(value.value) : (reader.text("id", 1000) ?? defaultId);
   if (id === undefined) {
     // A value of another kind was reported as it was read.
-    if (value === undefined || value.kind === "null") findings.error("missing-key", 'This rule has no "id": give it a unique, stable one', place);
+    if (value === undefined || value.kind === "null")
+      findings.error("missing-key", 'This rule has no "id": give it a unique, stable one', place);
     return undefined;
   }
   if (ID.test(id)) return id;
