@@ -6,6 +6,26 @@ import { KestrelError } from "#core";
 /** "KSTL": says whose database a file is, in SQLite's own header. */
 export const APPLICATION_ID = 0x4b53544c;
 
+/**
+ * Tables of the sequence state, also made anew after damaged ones were set aside. A rowid table: in one WITHOUT ROWID, 10^5 new rows of 300
+ * bytes among 10^6 take 1.1 s instead of 0.5 s and four times the log.
+ */
+export const STATE_TABLES = `CREATE TABLE state_rows (
+     id INTEGER PRIMARY KEY,
+     owner TEXT NOT NULL,
+     key BLOB NOT NULL,
+     value BLOB NOT NULL,
+     checksum INTEGER NOT NULL,
+     UNIQUE (owner, key)
+   ) STRICT;
+   CREATE TABLE state_header (
+     id INTEGER PRIMARY KEY CHECK (id = 1),
+     format INTEGER NOT NULL,
+     position TEXT,
+     written_ns INTEGER NOT NULL,
+     checksum INTEGER NOT NULL
+   ) STRICT;`;
+
 /** Steps from an empty database to the newest shape. */
 export const MIGRATIONS: readonly string[] = [
   `CREATE TABLE alerts (
@@ -31,6 +51,7 @@ export const MIGRATIONS: readonly string[] = [
      key TEXT PRIMARY KEY,
      value TEXT NOT NULL
    ) STRICT;`,
+  STATE_TABLES,
 ];
 
 /** Version of a database; 0 for an empty one. */

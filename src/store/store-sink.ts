@@ -1,5 +1,5 @@
 // Alerts into the store. Invariant: a listener, and every sink after this one, hears of an alert only when it is stored.
-import type { Alert, Sink } from "#core";
+import type { Alert, Checkpoint, Sink } from "#core";
 import type { Store, StoredAlert } from "./store.ts";
 
 /** Hears of each new alert after it is stored. Must not throw. */
@@ -17,12 +17,15 @@ export class StoreSink implements Sink {
 
   /** Stores one alert; one that is there already is not told again. Throws `KestrelError` when it cannot be stored. */
   take(alert: Alert): void {
-    this.takeAll([alert]);
+    this.commit([alert]);
   }
 
-  /** Stores several alerts in one transaction. Throws as `take` does. */
-  takeAll(alerts: readonly Alert[]): void {
-    for (const stored of this.#store.insertAlerts(alerts)) for (const listener of this.#listeners) listener(stored);
+  /**
+   * Stores alerts, a checkpoint of the sequence state and its position in one transaction (`Store.commit`), then tells of the new alerts.
+   * Throws as `take` does.
+   */
+  commit(alerts: readonly Alert[], checkpoint?: Checkpoint, position?: string): void {
+    for (const stored of this.#store.commit(alerts, checkpoint, position)) for (const listener of this.#listeners) listener(stored);
   }
 
   /** Calls `listener` for each alert stored from now on, in order; the result ends it. */

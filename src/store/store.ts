@@ -1,10 +1,11 @@
-// What the agent remembers: alerts, uploaded rules, settings, in one SQLite file. Invariant: an alert whose insert has returned is in the
+// What the agent remembers: alerts, sequence state, uploaded rules, settings, in one SQLite file. Invariant: an alert whose insert has returned is in the
 // database after the death of the process. Only one agent uses a file at a time.
 import type { Database, Statement } from "bun:sqlite";
-import { type Alert, type Clock, decodeAlert, encodeAlert, SystemClock, stringifyJson } from "#core";
+import { type Alert, type Checkpoint, type Clock, decodeAlert, encodeAlert, SystemClock, stringifyJson } from "#core";
 import { parseJson } from "#event";
 import { SEVERITIES, type Severity } from "#schema";
 import { openDatabase } from "./open-database.ts";
+import { type DamagedState, StateTable, type StoredState } from "./state-table.ts";
 import { storeError } from "./store-error.ts";
 
 /** Limits and helpers of a store. */
@@ -84,7 +85,8 @@ export class Store {
   readonly #clock: Clock;
   readonly #insert: Statement<{ position: number }, (string | number | bigint)[]>;
   readonly #removeOldest: Statement<{ bytes: number }, [number]>;
-  readonly #insertAll: (alerts: readonly Alert[]) => StoredAlert[];
+  readonly #state: StateTable;
+  readonly #commitAll: (alerts: readonly Alert[], checkpoint?: Checkpoint, position?: string) => StoredAlert[];
   #alertCount = 0;
   #alertBytes = 0;
   #alertsRemoved = 0;
@@ -103,7 +105,12 @@ export class Store {
     this.#removeOldest = database.query(
       "DELETE FROM alerts WHERE position IN (SELECT position FROM alerts ORDER BY position LIMIT ?) RETURNING bytes",
     );
-    this.#insertAll = database.transaction((alerts: readonly Alert[]) => this.#insertRows(alerts));
+    this.#state = new StateTable(database, path);
+    this.#commitAll = database.transaction((alerts: readonly Alert[], checkpoint?: Checkpoint, position?: string) => {
+      const stored = this.#insertRows(alerts);
+      if (checkpoint !== undefined || position !== undefined) this.#state.write(checkpoint, position, this.#clock.nowNs());
+      return stored;
+    });
     this.#recount();
   }
 
@@ -146,18 +153,40 @@ export class Store {
    * positions. Throws `KestrelError` when they could not be stored; they are counted then.
    */
   insertAlerts(alerts: readonly Alert[]): readonly StoredAlert[] {
+    return this.commit(alerts);
+  }
+
+  /**
+   * Stores alerts as `insertAlerts` does and, in the same transaction, a checkpoint of the sequence state with the position of the last
+   * event it covers, a text of the caller. A checkpoint without a position leaves the state with none: the old one is not its own. Without
+   * both, the state stays as it is.
+   */
+  commit(alerts: readonly Alert[], checkpoint?: Checkpoint, position?: string): readonly StoredAlert[] {
     let stored: StoredAlert[];
     const before = { count: this.#alertCount, bytes: this.#alertBytes };
     try {
-      stored = this.#insertAll(alerts);
+      stored = this.#commitAll(alerts, checkpoint, position);
     } catch (error) {
       this.#alertCount = before.count;
       this.#alertBytes = before.bytes;
       this.#insertsFailed += alerts.length;
-      throw storeError("store alerts in", this.path, error);
+      throw storeError(checkpoint === undefined ? "store alerts in" : "store alerts and sequence state in", this.path, error);
     }
     if (this.#alertCount > this.#alertsMax || this.#alertBytes > this.#alertBytesMax) this.#removeOld();
     return stored;
+  }
+
+  /**
+   * The sequence state of the last commit; `undefined` when there is none. State that is damaged or of another format is set aside, and
+   * the store goes on without; alerts stay as they are.
+   */
+  loadState(): StoredState | DamagedState | undefined {
+    return this.#read(() => this.#state.load());
+  }
+
+  /** Removes the sequence state and its position. */
+  clearState(): void {
+    this.#write("remove the sequence state from", () => this.#state.clear());
   }
 
   /** Alerts that meet the conditions, newest first, at most `limit`, only positions below `before` when given. */

@@ -11,5 +11,5 @@ sink.subscribe(({ json }) => {
 });
 for (let number = Number(first); ; number += 4) {
   sink.take(alertOf(number));
-  sink.takeAll([alertOf(number + 1), alertOf(number + 2), alertOf(number + 3)]);
+  sink.commit([alertOf(number + 1), alertOf(number + 2), alertOf(number + 3)]);
 }

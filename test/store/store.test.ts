@@ -165,7 +165,7 @@ test("the sink tells of an alert once, when it is stored", () => {
   });
   sink.take(alertOf(1));
   sink.take(alertOf(1));
-  sink.takeAll([alertOf(2), alertOf(3)]);
+  sink.commit([alertOf(2), alertOf(3)]);
   end();
   sink.take(alertOf(4));
   // Positions grow; one that a double used up stays free.
@@ -212,8 +212,8 @@ test("every version becomes the newest, a newer one is refused and left alone", 
     migrate(database, "memory");
     expect(versionOf(database)).toBe(MIGRATIONS.length);
     if (version > 0) expect(database.query("SELECT value FROM settings").get()).toEqual({ value: "value" });
-    expect(codeOf(() => migrate(database, "memory", []))).toMatch(
-      /^store-newer: "memory" has version 1, this Kestrel knows up to 0: update it/,
+    expect(codeOf(() => migrate(database, "memory", []))).toStartWith(
+      `store-newer: "memory" has version ${MIGRATIONS.length}, this Kestrel knows up to 0: update it`,
     );
     database.close();
   }
