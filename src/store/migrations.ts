@@ -59,16 +59,24 @@ export function versionOf(database: Database): number {
   return numberOf(database, "user_version");
 }
 
+/** Throws {@link foreign} for a database of another program. Changes nothing. */
+export function refuseForeign(database: Database, path: string): void {
+  const owner = numberOf(database, "application_id");
+  if (owner !== APPLICATION_ID && (owner !== 0 || hasTables(database))) throw foreign(path);
+}
+
+/** The error for a database of another program. */
+export function foreign(path: string): KestrelError {
+  return new KestrelError("store-foreign", `"${path}" is a database of another program: choose another place`);
+}
+
 /**
  * Brings a database to the newest shape, each step in a transaction of its own. Throws {@link KestrelError} for a newer database
  * (`store-newer`) and for one that is not ours (`store-foreign`).
  */
 export function migrate(database: Database, path: string, migrations: readonly string[] = MIGRATIONS): void {
+  refuseForeign(database, path);
   const version = versionOf(database);
-  const owner = numberOf(database, "application_id");
-  if (owner !== APPLICATION_ID && (owner !== 0 || hasTables(database))) {
-    throw new KestrelError("store-foreign", `"${path}" is a database of another program: choose another data folder`);
-  }
   if (version > migrations.length) {
     const known = migrations.length;
     throw new KestrelError(

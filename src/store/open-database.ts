@@ -1,10 +1,10 @@
 // Opens the database file: private to its owner, in WAL mode, checked. A damaged file is set aside, never deleted, and what can be read
 // from it goes into the new one.
 import { Database } from "bun:sqlite";
-import { chmodSync, closeSync, constants, existsSync, mkdirSync, openSync, renameSync, statSync } from "node:fs";
+import { chmodSync, closeSync, constants, existsSync, mkdirSync, openSync, readSync, renameSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { KestrelError } from "#core";
-import { migrate } from "./migrations.ts";
+import { APPLICATION_ID, foreign, migrate, refuseForeign } from "./migrations.ts";
 import { isDamage, storeError } from "./store-error.ts";
 
 /** An open database and what happened on the way. */
@@ -20,17 +20,24 @@ export interface OpenedDatabase {
 export interface ConnectionLimits {
   readonly fileBytesMax: number;
   readonly busyTimeoutMs: number;
+  /** Whether a file that never was a database is refused instead of set aside. */
+  readonly refuseOtherFiles: boolean;
 }
 
 // Above this size the check would delay the start; damage then shows as an error of the statement that meets it.
 const CHECKED_BYTES_MAX: number = 32 << 20;
 const SET_ASIDE_MAX = 1000;
+// SQLite's file format, section 1.3, "The Database Header".
+const HEADER_BYTES = 100;
+const MAGIC = "SQLite format 3\0";
+const APPLICATION_ID_OFFSET = 68;
 // SQLite's own default, which new files have.
 const PAGE_BYTES = 4096;
 
 /** Opens or makes the database. Throws {@link KestrelError} when that is impossible. */
 export function openDatabase(path: string, limits: ConnectionLimits): OpenedDatabase {
   try {
+    if (existsSync(path)) refuseOthers(path, limits.refuseOtherFiles);
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     // The file's mode is right before SQLite writes the first byte; its -wal and -shm files take it over.
     closeSync(openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600));
@@ -53,10 +60,33 @@ export function openDatabase(path: string, limits: ConnectionLimits): OpenedData
   }
 }
 
+// Looks at the header before anything of the file is changed, its mode included. A file of ours that is so damaged that its beginning is gone
+// cannot be told from any other file.
+function refuseOthers(path: string, refuseOtherFiles: boolean): void {
+  const header = Buffer.alloc(HEADER_BYTES);
+  // Not to wait for a writer should it be a pipe.
+  const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  let length: number;
+  try {
+    length = readSync(file, header);
+  } finally {
+    closeSync(file);
+  }
+  if (length === 0) return;
+  if (header.toString("latin1", 0, MAGIC.length) !== MAGIC) {
+    if (!refuseOtherFiles) return;
+    throw new KestrelError("store-foreign", `"${path}" is not a file that Kestrel keeps its state in: choose another name`);
+  }
+  const owner = header.readUInt32BE(APPLICATION_ID_OFFSET);
+  if (owner !== 0 && owner !== APPLICATION_ID) throw foreign(path);
+}
+
 function openChecked(path: string, limits: ConnectionLimits): Database {
   const database = new Database(path, { readwrite: true, create: true, strict: true });
   try {
     database.run(`PRAGMA busy_timeout = ${Math.max(0, Math.round(limits.busyTimeoutMs))}`);
+    // First of all, because the journal mode is written into the file.
+    refuseForeign(database, path);
     // WAL with NORMAL: a commit is in the kernel's hands when it returns, so it survives the death of this process; only a power cut may
     // take the last commits. FULL would pay an fsync for every alert.
     database.run("PRAGMA journal_mode = WAL");
@@ -98,6 +128,7 @@ interface TablePlan {
   readonly order: string;
 }
 
+// The sequence state is not among them: part of it would be worse than none.
 const TABLES: readonly TablePlan[] = [
   { table: "alerts", columns: "position, id, time_ns, rule_id, severity, bytes, json", order: "position" },
   { table: "rules", columns: "id, format, text, enabled, updated_ns", order: "id" },

@@ -30,6 +30,7 @@ const STATE_FORMAT = 1;
 const PAGE_ROWS = 100;
 // A table that was set aside and is too damaged to be dropped stays, and the next one gets a number.
 const SET_ASIDE_MAX = 100;
+const TABLES = ["state_rows", "state_header"] as const;
 
 interface HeaderRow {
   readonly format: number;
@@ -93,8 +94,7 @@ export class StateTable {
   clear(): void {
     this.#database
       .transaction(() => {
-        this.#database.run("DELETE FROM state_rows");
-        this.#database.run("DELETE FROM state_header");
+        for (const table of TABLES) this.#database.run(`DELETE FROM ${table}`);
       })
       .immediate();
   }
@@ -118,7 +118,8 @@ export class StateTable {
     if (row.checksum !== headerChecksum(row.format, row.position, row.written)) throw new StateDamage("the header fails its checksum");
     // The whole check, for the index too: one that lost a key would let a second row of that key in.
     const check = this.#database.query<{ readonly integrity_check: string }, []>("PRAGMA integrity_check(state_rows)").get();
-    if (check?.integrity_check !== "ok") throw new StateDamage(check?.integrity_check ?? "the check gave no answer");
+    // Damage of pages comes as lines of text under a headline.
+    if (check?.integrity_check !== "ok") throw new StateDamage(check?.integrity_check.split("\n").slice(0, 2).join(" ") ?? "no answer");
     for (const [, owner, key, value, checksum] of this.#pages()) {
       if (checksumOf(seedOf(owner), key, value) !== checksum) throw new StateDamage(`a row of "${owner}" fails its checksum`);
     }
@@ -147,27 +148,28 @@ export class StateTable {
 
   // Renaming touches the schema alone, so it works however damaged the tables are.
   #setAside(): string {
-    return this.#database
+    const suffix = this.#freeSuffix();
+    this.#database
       .transaction(() => {
-        const suffix = this.#freeSuffix();
-        for (const table of ["state_rows", "state_header"]) {
+        for (const table of TABLES) {
           if (this.#exists(table)) this.#database.run(`ALTER TABLE ${table} RENAME TO ${table}${suffix}`);
         }
         this.#database.run(STATE_TABLES);
-        return `state_rows${suffix}`;
       })
       .immediate();
+    return `state_rows${suffix}`;
   }
 
+  // Dropping visits every page, so it fails on damage; in a transaction of its own, because SQLite then refuses the rest of it.
   #freeSuffix(): string {
     for (let number = 1; number <= SET_ASIDE_MAX; number++) {
       const suffix = number === 1 ? "_damaged" : `_damaged_${number}`;
-      const tables = [`state_rows${suffix}`, `state_header${suffix}`];
       try {
-        // A transaction in the transaction: a drop that meets damage leaves nothing half done.
-        this.#database.transaction(() => {
-          for (const table of tables) this.#database.run(`DROP TABLE IF EXISTS ${table}`);
-        })();
+        this.#database
+          .transaction(() => {
+            for (const table of TABLES) this.#database.run(`DROP TABLE IF EXISTS ${table}${suffix}`);
+          })
+          .immediate();
         return suffix;
       } catch (error) {
         if (!isDamage(error)) throw error;

@@ -18,6 +18,11 @@ export interface StoreOptions {
   readonly fileBytesMax?: number;
   /** Longest wait for another process that holds the file. */
   readonly busyTimeoutMs?: number;
+  /**
+   * For a path that a person typed: a file that is no database is refused (`store-foreign`) and left as it is, instead of being set aside
+   * as a damaged database.
+   */
+  readonly refuseOtherFiles?: boolean;
   readonly clock?: Clock;
 }
 
@@ -119,6 +124,7 @@ export class Store {
     const { database, setAside, alertsRecovered } = openDatabase(path, {
       fileBytesMax: options.fileBytesMax ?? FILE_BYTES_MAX_DEFAULT,
       busyTimeoutMs: options.busyTimeoutMs ?? BUSY_TIMEOUT_MS_DEFAULT,
+      refuseOtherFiles: options.refuseOtherFiles ?? false,
     });
     try {
       return { store: new Store(path, database, options), alertsRecovered, ...(setAside === undefined ? {} : { setAside }) };

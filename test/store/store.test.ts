@@ -1,33 +1,13 @@
 // The store: exact alerts back, filters, paging that stays put, limits, rules, settings, and every way a database can be unusable.
 import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Alert, KestrelError, MockClock } from "#core";
-import { type AlertQuery, readAlert, Store, type StoredAlert, type StoreOptions, StoreSink } from "#store";
-import { APPLICATION_ID, MIGRATIONS, migrate, versionOf } from "../../src/store/migrations.ts";
+import { type Alert, encodeAlert, MockClock, stringifyJson } from "#core";
+import { type AlertQuery, readAlert, Store, type StoredAlert, StoreSink } from "#store";
+import { MIGRATIONS, migrate, versionOf } from "../../src/store/migrations.ts";
 import { alertOf } from "./alert.ts";
-
-function temp(): Disposable & { readonly path: string; readonly database: string } {
-  const path = mkdtempSync(join(tmpdir(), "kestrel-store-"));
-  return { path, database: join(path, "data", "kestrel.db"), [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
-}
-
-function openStore(path: string, options: StoreOptions = {}): Store & Disposable {
-  const { store } = Store.open(path, options);
-  return Object.assign(store, { [Symbol.dispose]: () => store.close() });
-}
-
-function codeOf(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    if (error instanceof KestrelError) return `${error.code}: ${error.message}`;
-    throw error;
-  }
-  return "no error";
-}
+import { codeOf, openStore, temp } from "./fixture.ts";
 
 const numbersOf = (list: readonly StoredAlert[]): number[] => list.map(({ json }) => Number(readAlert(json)?.seq));
 
@@ -232,15 +212,64 @@ test("a newer database and another program's are refused and left as they are", 
   database.close();
   expect(codeOf(() => Store.open(dir.database))).toMatch(/^store-newer: .*has version 99/);
   const foreign = join(dir.path, "foreign.db");
-  database = new Database(foreign, { create: true });
-  database.run("CREATE TABLE theirs (a)");
+  for (const owner of [0, 7]) {
+    rmSync(foreign, { force: true });
+    database = new Database(foreign, { create: true });
+    database.run("CREATE TABLE theirs (a)");
+    database.run(`PRAGMA application_id = ${owner}`);
+    database.close();
+    chmodSync(foreign, 0o640);
+    const before = readFileSync(foreign);
+    expect(codeOf(() => Store.open(foreign))).toMatch(/^store-foreign: .*another program/);
+    expect(existsSync(`${foreign}.damaged-1`)).toBe(false);
+    expect(readFileSync(foreign).equals(before)).toBe(true);
+    // Without an owner in its header it had to be opened to be known.
+    if (owner !== 0) expect(statSync(foreign).mode & 0o777).toBe(0o640);
+  }
+});
+
+test("a file a person named by mistake is refused and left as it is, an empty one is used", () => {
+  using dir = temp();
+  const options = { refuseOtherFiles: true };
+  for (const text of ['{"event": 1}\n', "x".repeat(5000)]) {
+    const path = join(dir.path, "events.jsonl");
+    writeFileSync(path, text);
+    chmodSync(path, 0o644);
+    expect(codeOf(() => Store.open(path, options))).toMatch(
+      /^store-foreign: ".*events\.jsonl" is not a file that Kestrel keeps its state in/,
+    );
+    expect(readFileSync(path, "utf8")).toBe(text);
+    expect(statSync(path).mode & 0o777).toBe(0o644);
+    expect(existsSync(`${path}.damaged-1`)).toBe(false);
+  }
+  const empty = join(dir.path, "empty");
+  writeFileSync(empty, "");
+  for (let turn = 1; turn <= 2; turn++) {
+    using store = openStore(empty, options);
+    store.commit([alertOf(turn)]);
+    expect(store.alertCount).toBe(turn);
+  }
+});
+
+test("a database of version 1 keeps its alerts and gets state", () => {
+  using dir = temp();
+  const path = join(dir.path, "old.db");
+  const alerts = [alertOf(1), alertOf(2)];
+  const database = new Database(path, { create: true, strict: true });
+  migrate(database, path, MIGRATIONS.slice(0, 1));
+  for (const { id, timeNs, ruleId, ...rest } of alerts) {
+    const json = stringifyJson(encodeAlert({ id, timeNs, ruleId, ...rest }));
+    database
+      .query("INSERT INTO alerts (id, time_ns, rule_id, severity, bytes, json) VALUES (?, ?, ?, 0, ?, ?)")
+      .run(id, timeNs, ruleId, Buffer.byteLength(json), json);
+  }
   database.close();
-  expect(codeOf(() => Store.open(foreign))).toMatch(/^store-foreign: .*another program/);
-  expect(existsSync(`${foreign}.damaged-1`)).toBe(false);
-  database = new Database(foreign);
-  expect(database.query("SELECT name FROM sqlite_schema").all()).toEqual([{ name: "theirs" }]);
-  expect(database.query("PRAGMA application_id").get()).not.toEqual({ application_id: APPLICATION_ID });
-  database.close();
+  using store = openStore(path);
+  expect(store.after(0, 10).map(({ json }) => readAlert(json))).toEqual(alerts);
+  expect(store.loadState()).toBeUndefined();
+  store.commit([alertOf(3)], undefined, "7");
+  expect(store.loadState()).toMatchObject({ kind: "saved", position: "7" });
+  expect(store.alertCount).toBe(3);
 });
 
 test("what is no database is set aside, each under its own name", () => {
