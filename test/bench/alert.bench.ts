@@ -1,8 +1,9 @@
-// The way of one alert: made from rule and record, printed, stored. Only events that match pay for it.
+// The way of one alert: made from rule and record, printed, stored. Only events that match pay for it. And the state of sequences, which is
+// stored with the alerts.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Alert, encodeAlert, stringifyJson } from "#core";
+import { type Alert, type Checkpoint, encodeAlert, type StateRow, stringifyJson } from "#core";
 import { RecordView } from "#event";
 import { parseRuleText, type Rule } from "#rules";
 import { Store, StoreSink } from "#store";
@@ -49,6 +50,51 @@ function storeNs(alerts: readonly Alert[]): number {
   }
 }
 
+const DIRTY_KEYS = 100_000;
+const STATE_VALUE_BYTES = 300;
+const STATE_RULES = 50;
+
+/** As a large flood leaves it: keys in no order, of some rules. */
+function dirtyKeys(random: () => number): Checkpoint {
+  const row = (index: number): StateRow => {
+    const key = Uint8Array.from({ length: 16 }, () => random() * 256);
+    return { owner: `kestrel.rule-${index % STATE_RULES}`, key, value: new Uint8Array(STATE_VALUE_BYTES).fill(index) };
+  };
+  return { cleared: [], rows: Array.from({ length: DIRTY_KEYS }, (_, index) => row(index)) };
+}
+
+/** Commits of 10^5 rows: new ones, then all of them again in another order; then what a start reads. */
+function stateRows(random: () => number): readonly Row[] {
+  const directory = mkdtempSync(join(tmpdir(), "kestrel-bench-"));
+  try {
+    const { store } = Store.open(join(directory, "kestrel.db"));
+    const fresh = Array.from({ length: ROUNDS }, () => dirtyKeys(random));
+    const inserted = bestNs(1, () => store.commit([], fresh.pop(), "{}"), ROUNDS);
+    store.clearState();
+    const first = dirtyKeys(random);
+    const again: Checkpoint = { cleared: [], rows: first.rows.toReversed() };
+    store.commit([], first, "{}");
+    const updated = bestNs(1, () => store.commit([], again, "{}"), ROUNDS);
+    const loaded = bestNs(1, () => loadAll(store), ROUNDS);
+    store.close();
+    const unit = "ms";
+    return [
+      { name: "snapshot of 10^5 new keys", value: inserted / 1e6, unit, note: `${STATE_VALUE_BYTES}-byte values, one commit` },
+      { name: "snapshot of 10^5 changed keys", value: updated / 1e6, unit, note: "the same keys again" },
+      { name: "snapshot of 10^5 keys loaded", value: loaded / 1e6, unit, note: "checked, then read" },
+    ];
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+function loadAll(store: Store): void {
+  const state = store.loadState();
+  let count = 0;
+  if (state?.kind === "saved") for (const { value } of state.rows) count += value.length > 0 ? 1 : 0;
+  if (count !== DIRTY_KEYS) throw new Error(`The state has ${count} rows, not ${DIRTY_KEYS}`);
+}
+
 function rows(): readonly Row[] {
   const rule = ruleOf(RULE);
   const random = seededRandom(7);
@@ -62,10 +108,11 @@ function rows(): readonly Row[] {
     { name: "alert made from a record", value: bestNs(TURNS, make) / 1000, unit, note: "id, captures, ancestry, whole event" },
     { name: "alert printed as JSON", value: bestNs(TURNS, (turn) => stringifyJson(encodeAlert(alerts[turn]!))) / 1000, unit },
     { name: "alert stored", value: storeNs(alerts) / 1000, unit, note: "SQLite, one commit each, no fsync" },
+    ...stateRows(random),
   ];
 }
 
-/** Alerts. */
+/** Alerts, and the state stored with them. */
 export const alertSection: Section = { name: "alert", rows };
 
 if (import.meta.main) await printAlone(alertSection);
