@@ -210,7 +210,7 @@ end
 local function parse_v6(text)
   local gap = find(text, "::", 1, true)
   local head = parse_groups(gap and sub(text, 1, gap - 1) or text, not gap)
-  local tail = gap and parse_groups(sub(text, gap + 2), true) or {}
+  local tail = parse_groups(gap and sub(text, gap + 2) or "", true)
   if not head or not tail or (gap and #head + #tail > 14) or (not gap and #head ~= 16) then
     return nil
   end

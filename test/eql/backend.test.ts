@@ -94,6 +94,28 @@ describe("the module", () => {
     expect(evaluateLua(emitLua(roots), records, 2)).toEqual([[true, false]]);
   });
 
+  test(`texts that are nearly addresses are told apart alike (KESTREL_SEED=${seed})`, () => {
+    const registry = new SchemaRegistry();
+    const roots = lower(
+      ['any where cidrMatch(process.name, "::/0")', 'any where cidrMatch(process.name, "0.0.0.0/0", "1::/16")'],
+      registry,
+    );
+    const random = seededRandom(seed);
+    const pieces = ["::", ":", "1", "0", "ffff", "fe80", "12345", ".", "1.2.3.4", "255", "256", "01", "g", "x", " "];
+    const made = Array.from({ length: 3000 }, () =>
+      Array.from({ length: 1 + random() * 9 }, () => pieces[Math.floor(random() * pieces.length)]),
+    );
+    const texts = ["::1x", "::x", "::1::", "1::2::3", ":::", "::", "1:2:3:4:5:6:7::", "::1.2.3.4", ...made.map((parts) => parts.join(""))];
+    const records = texts.map((text) => record(registry, "process", { "process.name": text }));
+    const wanted = records.map((bytes) => roots.map((root) => evaluateCondition(root, { event: viewOf(bytes), variables: [] }) === true));
+    const hits = wanted.filter((row) => row.includes(true)).length;
+    expect([hits > 50, hits < texts.length / 2]).toEqual([true, true]);
+    const lua = evaluateLua(emitLua(roots), records, 2);
+    const wasm = new WasmRunner(emitWasm(roots), 2).evaluate(records, 2);
+    const differing = texts.flatMap((text, at) => (Bun.deepEquals([wanted[at], wanted[at]], [wasm[at], lua[at]]) ? [] : [text]));
+    expect(differing).toEqual([]);
+  });
+
   test("after a trap `current` names the predicate, and the next batch is right", () => {
     const registry = new SchemaRegistry();
     const doubled = "concat(process.command_line, process.command_line)";
