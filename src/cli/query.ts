@@ -33,6 +33,7 @@ export async function query(argv: readonly string[]): Promise<number> {
     if (diagnostic.severity === "error" || dialect !== "endgame") console.error(formatDiagnostic(text, diagnostic, { file: "query" }));
   }
   if (queries[0]?.ok !== true) return EXIT.usage;
+  if (queries[0].plan !== undefined) throw usageError("Queries over several events run as rules, with kestrel replay --rules");
   const evaluator = await createRuleSetEvaluatorFor(backend, program);
   try {
     await printMatches({

@@ -2,7 +2,7 @@
 // Runs in the caller's thread; compile-worker.ts runs it in another, so that a running agent neither pauses nor keeps the compiler in memory.
 import { workerUrl } from "#core";
 import type { Rule } from "#rules";
-import type { Backend, Diagnostic, ExtraField, RuleSetProgram, SchemaRegistry } from "#schema";
+import type { Backend, Diagnostic, ExtraField, RulePlan, RuleSetProgram, SchemaRegistry } from "#schema";
 
 /** What a compiler needs of a rule. */
 export type CompilableRule = Pick<Rule, "id" | "body" | "exceptions">;
@@ -10,8 +10,10 @@ export type CompilableRule = Pick<Rule, "id" | "body" | "exceptions">;
 /** A compiled set. Lists are parallel to the rules that were given. */
 export interface CompiledRules {
   readonly program: RuleSetProgram;
-  /** Predicate of each rule; -1 for one with errors and for a Lua or Wasm rule without exceptions. */
+  /** Predicate of each rule; -1 for one with errors, one with a plan, and for a Lua or Wasm rule without exceptions. */
   readonly predicates: readonly number[];
+  /** Plan of each rule that depends on several events. */
+  readonly plans: readonly (RulePlan | undefined)[];
   readonly diagnostics: readonly (readonly Diagnostic[])[];
   /** Names of all categories in id order: the program refers to ids. */
   readonly categories: readonly string[];
@@ -30,13 +32,15 @@ export const compileHere: RuleCompiler = async (rules, registry, backend) => {
     [backend],
   );
   const predicates = rules.map(() => -1);
+  const plans: (RulePlan | undefined)[] = rules.map(() => undefined);
   const diagnostics: (readonly Diagnostic[])[] = rules.map(() => []);
   queries.forEach((query, position) => {
     const index = inSet[position]?.index as number;
     predicates[index] = query.predicate;
+    plans[index] = query.plan;
     diagnostics[index] = query.diagnostics;
   });
-  return { program, predicates, diagnostics, categories: registry.categories.names() };
+  return { program, predicates, plans, diagnostics, categories: registry.categories.names() };
 };
 
 function querySource({ id, body, exceptions }: CompilableRule): Parameters<typeof import("#eql").compileRuleSet>[0][number] {

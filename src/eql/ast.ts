@@ -72,7 +72,7 @@ interface LogicExpression extends Range {
 }
 
 /** Endpoint's `child of […]`, `descendant of […]`, `event of […]`. */
-interface LineageExpression extends Range {
+export interface LineageExpression extends Range {
   readonly kind: "lineage";
   readonly relation: string;
   readonly query: EventQuery;
@@ -105,20 +105,48 @@ export interface EventQuery extends Range {
   readonly bare: boolean;
 }
 
-/** A query over several events. Known to the grammar; its parts are not compiled. */
+/** Name of a step, for the steps after it: `as name`. */
+export interface Alias extends Range {
+  readonly name: string;
+}
+
+/** `[…]` with what stands around it. */
+export interface Step extends Range {
+  readonly query: EventQuery;
+  /** Written `![…]`. */
+  readonly missing: boolean;
+  /** Keys of its own `by`. */
+  readonly keys: readonly Expression[];
+  /** 1 when not written. */
+  readonly runs: number;
+  /** Where `runs=N` is written. */
+  readonly runsRange: Range | undefined;
+  /** Where `fork` is written, not `fork=false`. */
+  readonly forkRange: Range | undefined;
+  readonly alias: Alias | undefined;
+}
+
+/** `maxspan=…` as nanoseconds. */
+interface Maxspan extends Range {
+  readonly ns: bigint;
+}
+
+/** A query over several events. */
 export interface SeveralEventsQuery extends Range {
   readonly kind: "sequence" | "sample" | "join";
   /** The keyword. */
   readonly keywordRange: Range;
-  /** Queries of the steps, the one of `until` last. */
-  readonly steps: readonly EventQuery[];
-  /** Keys of all `by` clauses. */
+  /** Keys of the `by` before the steps: the first keys of every step. */
   readonly keys: readonly Expression[];
+  readonly maxspan: Maxspan | undefined;
+  readonly steps: readonly Step[];
+  readonly until: Step | undefined;
 }
 
 /** `| name …`. */
 export interface Pipe extends Range {
   readonly name: string;
+  readonly nameRange: Range;
   readonly operands: readonly Expression[];
 }
 

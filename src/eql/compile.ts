@@ -1,7 +1,8 @@
 // A rule set to one program: every query lowered into one shared IR, then each back end once. A query with errors takes no part in the
 // program and does not stop the others.
-import type { Backend, Diagnostic, PredicateInfo, RuleSetProgram, SchemaRegistry } from "#schema";
+import type { Backend, Diagnostic, PredicateInfo, RulePlan, RuleSetProgram, SchemaRegistry } from "#schema";
 import { type ConditionNode, IrBuilder } from "./ir.ts";
+import { withPredicates } from "./lower-plan.ts";
 import { emitLua } from "./lua.ts";
 import { lowerQuery, type QuerySource } from "./query.ts";
 import { emitWasm } from "./wasm.ts";
@@ -12,8 +13,10 @@ export interface CompiledQuery {
   /** No error: the query is part of the program. */
   readonly ok: boolean;
   readonly diagnostics: readonly Diagnostic[];
-  /** Its position in the program's predicates, which is its bit in the hit words; -1 when not ok. */
+  /** Its position in the program's predicates, which is its bit in the hit words; -1 when not ok or planned. */
   readonly predicate: number;
+  /** What the sequencer must do, for a query that depends on other events. Its predicates are the program's. */
+  readonly plan: RulePlan | undefined;
   /** Ids of the fields it reads, ascending; those of its exceptions too. */
   readonly fieldIds: readonly number[];
 }
@@ -30,14 +33,25 @@ export function compileRuleSet(
   const roots: ConditionNode[] = [];
   const predicates: PredicateInfo[] = [];
   const queries = sources.map((source): CompiledQuery => {
-    const { condition, diagnostics, fieldIds } = lowerQuery(source, registry, builder);
-    if (condition === undefined) return { id: source.id, ok: false, diagnostics, predicate: -1, fieldIds };
-    predicates.push({ ruleId: source.id });
-    return { id: source.id, ok: true, diagnostics, predicate: roots.push(condition) - 1, fieldIds };
+    const { id } = source;
+    const { condition, planned, diagnostics, fieldIds } = lowerQuery(source, registry, builder);
+    const add = (root: ConditionNode, slot?: number): number => {
+      assert(!root.stateful, `A predicate of ${id} depends on other events`);
+      predicates.push(slot === undefined ? { ruleId: id } : { ruleId: id, slot });
+      return roots.push(root) - 1;
+    };
+    const outcome = { id, diagnostics, fieldIds, predicate: -1, plan: undefined };
+    if (condition !== undefined) return { ...outcome, ok: true, predicate: add(condition) };
+    if (planned === undefined) return { ...outcome, ok: false };
+    return { ...outcome, ok: true, plan: withPredicates(planned.plan, planned.conditions.map(add)) };
   });
   const wasm = backends.includes("wasm") ? emitWasm(roots) : new Uint8Array(0);
   const lua = backends.includes("lua") ? emitLua(roots) : "";
   return { program: { wasm, lua, predicates }, queries };
+}
+
+function assert(condition: boolean, text: string): asserts condition {
+  if (!condition) throw new Error(`Assertion failed: ${text}`);
 }
 
 /** Findings about one query, without making code: all that compileRuleSet would find. */

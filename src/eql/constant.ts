@@ -20,7 +20,16 @@ export function evaluateConstant(text: string, dialect: Dialect): ConstantResult
   if (expression === undefined) return { ok: false, diagnostics: diagnostics.items };
   const builder = new IrBuilder();
   const registry = new SchemaRegistry();
-  const context = lowerContext({ builder, registry, dialect, lenientFields: false, diagnostics, fieldIds: new Set() });
+  const context = lowerContext({
+    builder,
+    registry,
+    dialect,
+    lenientFields: false,
+    diagnostics,
+    fieldIds: new Set(),
+    categories: "look",
+    lineage: (lineage) => void diagnostics.error("constant-expected", "Lineage is not constant", lineage),
+  });
   const operand = lowerOperand(expression, context);
   if (operand !== undefined && !diagnostics.hasError) {
     const { value } = operand;

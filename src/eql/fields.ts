@@ -1,6 +1,6 @@
 // What a query's text says about fields and categories without any schema: which names it uses, and as what. For tools that must make a
 // schema from data before they can compile.
-import type { Dialect, EventQuery, Expression, FieldExpression, LiteralExpression } from "./ast.ts";
+import type { Dialect, EventQuery, Expression, FieldExpression, LiteralExpression, Query, SeveralEventsQuery, Step } from "./ast.ts";
 import { DiagnosticList } from "./diagnostics.ts";
 import { parseQuery } from "./parse.ts";
 import { childrenOf } from "./query.ts";
@@ -22,9 +22,12 @@ export function fieldsOf(text: string, dialect: Dialect): readonly NamedField[] 
   const query = parseQuery(text.toWellFormed(), dialect, new DiagnosticList(""));
   if (query === undefined) return [];
   const { body, pipes } = query;
-  for (const step of body.kind === "event" ? [body] : body.steps) collector.event(step);
-  for (const key of body.kind === "event" ? [] : body.keys) collector.expression(key, "any", new Map());
-  if (body.kind === "event") for (const pipe of pipes) for (const operand of pipe.operands) collector.expression(operand, "any", new Map());
+  for (const step of eventsOf(body)) collector.event(step);
+  if (body.kind !== "event") {
+    const steps = stepsOf(body);
+    for (const key of [...body.keys, ...steps.flatMap((step) => step.keys)]) collector.expression(key, "any", new Map());
+  }
+  for (const pipe of pipes) for (const operand of pipe.operands) collector.expression(operand, "any", new Map());
   return collector.fields();
 }
 
@@ -32,9 +35,16 @@ export function fieldsOf(text: string, dialect: Dialect): readonly NamedField[] 
 export function categoriesOf(text: string, dialect: Dialect): readonly string[] {
   const query = parseQuery(text.toWellFormed(), dialect, new DiagnosticList(""));
   if (query === undefined) return [];
-  const { body } = query;
-  const names = (body.kind === "event" ? [body] : body.steps).map((step) => step.category);
+  const names = eventsOf(query.body).map((step) => step.category);
   return [...new Set(names.filter((name) => name !== undefined))];
+}
+
+function stepsOf({ steps, until }: SeveralEventsQuery): readonly Step[] {
+  return until === undefined ? steps : [...steps, until];
+}
+
+function eventsOf(body: Query["body"]): readonly EventQuery[] {
+  return body.kind === "event" ? [body] : stepsOf(body).map((step) => step.query);
 }
 
 type Prefixes = ReadonlyMap<string, string | undefined>;

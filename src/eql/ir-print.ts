@@ -37,6 +37,8 @@ function printValue(node: ValueNode, indent: string): string {
       return node.name;
     case "element":
       return `${node.field.name}[${node.index}]`;
+    case "earlier":
+      return `#${node.step}.${node.field.name}${node.index === undefined ? "" : `[${node.index}]`}`;
     case "variable":
       return `$${node.index}`;
     case "arithmetic":
@@ -75,6 +77,8 @@ function printAtom(node: Atom, indent: string): string {
       return `(regex${node.folded ? "!" : ""} ${print(node.value)} ${node.patterns.map((text) => JSON.stringify(text)).join(" ")})`;
     case "cidr":
       return `(cidr ${print(node.value)} ${node.blocks.map(blockText).join(" ")})`;
+    case "lineage":
+      return `(lineage ${node.relation} ${node.index})`;
     case "textTest":
       return `(${node.test}${node.folded ? "!" : ""} ${print(node.text)} ${print(node.part)})`;
     case "arraySearch":

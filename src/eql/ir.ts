@@ -8,7 +8,7 @@
 //   Atoms (compare, in, like, regex, cidr, textTest) are true if any combination is true, else false if any is false, else null;
 //   arraySearch is the same over the elements of its array. `!=` and `not in` are `not` over the atom.
 //   and, or, not are three-valued over their operands; isNull and category are never null.
-import type { FieldType } from "#schema";
+import type { FieldType, LineageRelation } from "#schema";
 import type { RegexFlavour, RegexOptions } from "./regex-parse.ts";
 
 /**
@@ -27,6 +27,8 @@ interface Base {
   readonly free: number;
   /** Nodes on the longest way down to a leaf, this one included. */
   readonly depth: number;
+  /** Depends on earlier events (`earlier` or `lineage` is in it): nothing for a back end, only for the evaluator of residuals. */
+  readonly stateful: boolean;
 }
 
 interface ValueBase extends Base {
@@ -57,6 +59,17 @@ export interface ElementNode extends ValueBase {
   readonly kind: "element";
   readonly field: FieldNode;
   readonly index: number;
+}
+
+/**
+ * A field, or with `index` one element of it, of another event than the one at hand: in the residual of a step, of the last event that
+ * filled step `step`; in a pipe, of the `step`-th event of the result. Null when there is no such event.
+ */
+export interface EarlierNode extends ValueBase {
+  readonly kind: "earlier";
+  readonly step: number;
+  readonly field: FieldNode;
+  readonly index: number | undefined;
 }
 
 /** A lambda's variable: one element of the array of the enclosing lambda that binds `index` (outermost lambda 0, then 1, …). */
@@ -155,6 +168,7 @@ export type ValueNode =
   | NullNode
   | FieldNode
   | ElementNode
+  | EarlierNode
   | VariableNode
   | ArithmeticNode
   | ConvertNode
@@ -270,6 +284,13 @@ export interface ArraySearchNode extends Base {
   readonly body: ConditionNode;
 }
 
+/** The event's process is a child or descendant of one that the plan's lineage `index` is about, or is that process itself (`event`). */
+export interface LineageNode extends Base {
+  readonly kind: "lineage";
+  readonly relation: LineageRelation;
+  readonly index: number;
+}
+
 export interface NotNode extends Base {
   readonly kind: "not";
   readonly operand: ConditionNode;
@@ -299,6 +320,7 @@ export type ConditionNode =
   | CidrNode
   | TextTestNode
   | ArraySearchNode
+  | LineageNode
   | NotNode
   | AndNode
   | OrNode;
@@ -310,7 +332,7 @@ export const IR_DEPTH_MAX = 128;
 /** Most lambdas inside one another. */
 export const LAMBDA_DEPTH_MAX = 16;
 
-type Fields<N extends IrNode> = Omit<N, "id" | "free" | "depth" | "kind">;
+type Fields<N extends IrNode> = Omit<N, "id" | "free" | "depth" | "stateful" | "kind">;
 
 /** Makes and shares nodes. One builder for one rule set. */
 export class IrBuilder {
@@ -338,6 +360,12 @@ export class IrBuilder {
 
   element(field: FieldNode, index: number): ElementNode {
     return this.#make(`element ${field.id} ${index}`, [field], (base) => ({ ...base, kind: "element", type: field.type, field, index }));
+  }
+
+  earlier(step: number, field: FieldNode, index?: number): EarlierNode {
+    return this.#make(`earlier ${step} ${field.id} ${index}`, [field], (base) => {
+      return { ...base, stateful: true, kind: "earlier", type: field.type, step, field, index };
+    });
   }
 
   variable(index: number, type: ValueType): VariableNode {
@@ -429,6 +457,10 @@ export class IrBuilder {
     });
   }
 
+  lineage(relation: LineageRelation, index: number): LineageNode {
+    return this.#make(`lineage ${relation} ${index}`, [], (base) => ({ ...base, stateful: true, kind: "lineage", relation, index }));
+  }
+
   /** Negation; a double negation and a known truth are simplified. */
   not(operand: ConditionNode): ConditionNode {
     if (operand.kind === "not") return operand.operand;
@@ -465,11 +497,13 @@ export class IrBuilder {
     if (known !== undefined) return known as N;
     let free = 0;
     let depth = 1;
+    let stateful = false;
     for (const operand of operands) {
       free |= operand.free;
+      stateful ||= operand.stateful;
       depth = Math.max(depth, operand.depth + 1);
     }
-    const node = create({ id: this.#nodes.size, free, depth });
+    const node = create({ id: this.#nodes.size, free, depth, stateful });
     this.#nodes.set(key, node);
     return node;
   }
@@ -513,6 +547,11 @@ function elementType(fieldType: FieldType): ValueType {
     case "bool":
       return "bool";
   }
+}
+
+/** For back ends: what depends on earlier events is never part of a program. */
+export function assertStateless(node: EarlierNode | LineageNode): never {
+  throw new Error(`Assertion failed: ${node.kind} in a predicate`);
 }
 
 function idsOf(nodes: readonly IrNode[]): string {

@@ -4,7 +4,7 @@ import type { ComparisonExpression } from "./ast.ts";
 import { dateOfMs, parseDate } from "./dates.ts";
 import { quoted, type Range } from "./diagnostics.ts";
 import type { CompareOperator, ConditionNode, ConstantValue, ValueNode } from "./ir.ts";
-import { condition, fail, type LowerContext, value } from "./lower-context.ts";
+import { condition, fail, fieldNode, type LowerContext, value } from "./lower-context.ts";
 import { describe, isNullLiteral, isNumeric, type Operand } from "./operand.ts";
 import { hasWildcard, readPattern } from "./patterns.ts";
 
@@ -42,11 +42,8 @@ export function lowerComparison(
 export function lowerPresence(context: LowerContext, operand: Operand): ConditionNode {
   const { builder } = context;
   if (operand.object === undefined) return condition(context, builder.isNull(operand.value));
-  const fields = operand.object.fields.map((field) => {
-    context.fieldIds.add(field.id);
-    return builder.isNull(builder.field({ fieldId: field.id, name: field.name, fieldType: field.type }));
-  });
-  return builder.and(fields);
+  const { fields, step } = operand.object;
+  return builder.and(fields.map((field) => builder.isNull(fieldNode(context, field, { step }))));
 }
 
 /** `left == right` in the context's dialect. */

@@ -1,6 +1,6 @@
 // What every part of lowering shares: the dialect, the known fields, where findings go, and the lambda variables in sight.
 import type { FieldDefinition, SchemaRegistry } from "#schema";
-import type { CallExpression, Dialect, Expression } from "./ast.ts";
+import type { CallExpression, Dialect, Expression, LineageExpression } from "./ast.ts";
 import type { DiagnosticList, Range } from "./diagnostics.ts";
 import { foldCondition, foldValue } from "./fold.ts";
 import type { ConditionNode, ConstantValue, IrBuilder, ValueNode, ValueType } from "./ir.ts";
@@ -9,8 +9,29 @@ import type { Operand } from "./operand.ts";
 /** What a lambda's variable stands for: an element, each object of a list of objects (whose fields are flattened), or nothing. */
 export type LambdaBinding =
   | { readonly kind: "element"; readonly index: number; readonly type: ValueType }
-  | { readonly kind: "object"; readonly prefix: string; readonly whole: string }
+  | { readonly kind: "object"; readonly prefix: string; readonly whole: string; readonly step: number | undefined }
   | { readonly kind: "nothing" };
+
+/** What a name at the front of a field stands for: a step's last event, or nothing for the reason given. */
+export type StepName = { readonly kind: "step"; readonly step: number } | { readonly kind: "refused"; readonly reason: string };
+
+/** What fields may begin with beside their own names. */
+export interface NameScope {
+  /** Names given with `as`. */
+  readonly aliases: ReadonlyMap<string, StepName>;
+  /** In a pipe: how many events a result has, for `events[N].field`; else 0. */
+  readonly eventCount: number;
+  /** In a pipe behind a count: the columns it made. */
+  readonly columns: ReadonlyMap<string, FieldDefinition>;
+  /** Behind `count`, whose rows have no fields beside the columns. */
+  readonly columnsOnly: boolean;
+}
+
+/** No names but fields. */
+export const NO_NAMES: NameScope = { aliases: new Map(), eventCount: 0, columns: new Map(), columnsOnly: false };
+
+/** How lowering names categories that the registry does not know: for a program they get an id, for a mere look they get none. */
+export type CategoryPolicy = "intern" | "look";
 
 /** State of one lowering. */
 export interface LowerContext {
@@ -23,22 +44,29 @@ export interface LowerContext {
   readonly knownFields: () => readonly FieldDefinition[];
   /** Fields that some node reads. */
   readonly fieldIds: Set<number>;
+  readonly categories: CategoryPolicy;
+  readonly names: NameScope;
+  /** Lowers `child of […]` and its like. `undefined`: reported. */
+  readonly lineage: (expression: LineageExpression, context: LowerContext) => ConditionNode | undefined;
   readonly lambdas: ReadonlyMap<string, LambdaBinding>;
   /** Elements bound so far; the next element variable gets this index. */
   readonly lambdaDepth: number;
 }
 
 /** What a lowering starts from. */
-export type LowerOptions = Pick<LowerContext, "builder" | "registry" | "dialect" | "lenientFields" | "diagnostics" | "fieldIds">;
+export type LowerOptions = Pick<
+  LowerContext,
+  "builder" | "registry" | "dialect" | "lenientFields" | "diagnostics" | "fieldIds" | "categories" | "lineage"
+>;
 
-/** A context outside of any lambda. */
+/** A context outside of any lambda and step. */
 export function lowerContext(options: LowerOptions): LowerContext {
   let fields: readonly FieldDefinition[] | undefined;
   const knownFields = (): readonly FieldDefinition[] => {
     fields ??= options.registry.fields();
     return fields;
   };
-  return { ...options, knownFields, lambdas: new Map(), lambdaDepth: 0 };
+  return { ...options, knownFields, names: NO_NAMES, lambdas: new Map(), lambdaDepth: 0 };
 }
 
 /** The mutually recursive entry points; functions get them as a value so that files need no cycle. */
@@ -86,8 +114,18 @@ export function constantOperand(context: LowerContext, type: ValueType, constant
   return { value: context.builder.constant(type, constant), from: range.from, to: range.to };
 }
 
+/** Which event's field, and which element of it; nothing means the event at hand and all elements. */
+interface FieldPlace {
+  readonly step?: number | undefined;
+  readonly index?: number | undefined;
+}
+
 /** A field's node; notes that the field is read. */
-export function fieldNode(context: LowerContext, field: FieldDefinition): ReturnType<IrBuilder["field"]> {
-  context.fieldIds.add(field.id);
-  return context.builder.field({ fieldId: field.id, name: field.name, fieldType: field.type });
+export function fieldNode(context: LowerContext, field: FieldDefinition, { step, index }: FieldPlace = {}): ValueNode {
+  // Columns of a pipe have negative ids: no event has them.
+  if (field.id >= 0) context.fieldIds.add(field.id);
+  const { builder } = context;
+  const node = builder.field({ fieldId: field.id, name: field.name, fieldType: field.type });
+  if (step !== undefined) return builder.earlier(step, node, index);
+  return index === undefined ? node : builder.element(node, index);
 }

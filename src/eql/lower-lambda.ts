@@ -24,14 +24,14 @@ export function lowerLambda(site: CallSite, kind: "search" | "count"): CallResul
         `Objects of "${array.object.name}" cannot be counted, events keep their fields only`,
         arrayExpression,
       );
-    const { name: prefix } = array.object;
+    const { name: prefix, step } = array.object;
     const whole = wholeName(context, arrayExpression) ?? prefix;
     const positions = positionsBelow(prefix, array.object.fields);
     if (positions.length === 0) {
-      return { kind: "condition", condition: lowering.condition(body, bind(context, name, { kind: "object", prefix, whole })) };
+      return { kind: "condition", condition: lowering.condition(body, bind(context, name, { kind: "object", prefix, whole, step })) };
     }
     const single = positions.map((position) => {
-      return lowering.condition(body, bind(context, name, { kind: "object", prefix: `${prefix}.${position}`, whole }));
+      return lowering.condition(body, bind(context, name, { kind: "object", prefix: `${prefix}.${position}`, whole, step }));
     });
     return { kind: "condition", condition: context.builder.or(single) };
   }

@@ -1,15 +1,13 @@
 // Syntax to IR: resolves names, gives everything a type, turns both dialects into one meaning. Whatever is wrong is reported where it stands
 // and stands for null from there on, so that one mistake gives one message and the rest is still checked.
-
-import type { FieldDefinition } from "#schema";
-import { nearestName } from "#schema";
-import type { CallExpression, Expression, FieldExpression, LiteralExpression, MembershipExpression } from "./ast.ts";
+import type { CallExpression, Expression, LiteralExpression, MembershipExpression } from "./ast.ts";
 import { unreachable } from "./ast.ts";
 import { DiagnosticList, quoted } from "./diagnostics.ts";
 import type { ConditionNode } from "./ir.ts";
 import { lowerArithmetic } from "./lower-arithmetic.ts";
 import { lowerComparison, lowerPatterns, lowerPresence, lowerSet, textOperand } from "./lower-compare.ts";
-import { type CallResult, constantOperand, fail, fieldNode, type LowerContext, type Lowering, value } from "./lower-context.ts";
+import { type CallResult, constantOperand, fail, type LowerContext, type Lowering, value } from "./lower-context.ts";
+import { lowerField } from "./lower-field.ts";
 import { lowerCall } from "./lower-functions.ts";
 import { lowerRegex } from "./lower-regex.ts";
 import { describe, type Operand } from "./operand.ts";
@@ -46,11 +44,7 @@ function tryCondition(expression: Expression, context: LowerContext): ConditionN
     case "membership":
       return lowerMembership(expression, context);
     case "lineage":
-      context.diagnostics.error("not-yet", "Lineage (child of, descendant of, event of) is not supported yet", {
-        from: expression.from,
-        to: expression.query.from,
-      });
-      return undefined;
+      return context.lineage(expression, context);
     case "call": {
       const result = lowerCallExpression(expression, context);
       if (result === undefined || result.kind === "condition") return result?.condition;
@@ -249,80 +243,6 @@ function lowerLiteral(literal: LiteralExpression, context: LowerContext): Operan
     default:
       return { value: builder.nullValue("string"), literal, from, to };
   }
-}
-
-function lowerField(expression: FieldExpression, context: LowerContext): Operand | undefined {
-  const { from, to, parts } = expression;
-  const binding = context.lambdas.get(parts[0]!);
-  if (binding === undefined && expression.variable) {
-    const known = [...context.lambdas.keys()].map((name) => `$${name}`).join(", ");
-    const hint = known === "" ? "variables exist inside arraySearch and arrayCount only" : `known are ${known}`;
-    return fail(context, "unknown-variable", `Unknown variable ${quoted(`$${parts[0]}`)}, ${hint}`, expression);
-  }
-  if (binding?.kind === "nothing") return { value: context.builder.nullValue("string"), from, to };
-  if (binding?.kind === "element") {
-    if (parts.length === 1 && expression.indexes.length === 0)
-      return { value: context.builder.variable(binding.index, binding.type), from, to };
-    return fail(context, "unknown-field", `Variable "${parts[0]}" is a single value, it has no parts`, expression);
-  }
-  if (expression.indexes.length > 1) {
-    return fail(context, "unsupported", "Only one position [n] in a field's name is supported", expression);
-  }
-  const name = (binding === undefined ? parts : [binding.prefix, ...parts.slice(1)]).join(".");
-  const placed = placedName(expression, name, context);
-  if (placed !== undefined) return { value: fieldNode(context, placed), field: placed, from, to };
-  const field = context.registry.byName(name);
-  if (field === undefined) {
-    if (binding !== undefined && !isPrefix(name, context) && isKnown([binding.whole, ...parts.slice(1)].join("."), context)) {
-      // Other objects of the list have it, this one never does.
-      return { value: context.builder.nullValue("string"), from, to };
-    }
-    return lowerUnknown(expression, name, context);
-  }
-  const node = fieldNode(context, field);
-  const position = expression.indexes[0];
-  return { value: position === undefined ? node : context.builder.element(node, position.index), field, from, to };
-}
-
-/** The field of one object in a list: `a[0].b` where the schema has `a.0.b`. */
-function placedName({ parts, indexes }: FieldExpression, name: string, context: LowerContext): FieldDefinition | undefined {
-  const position = indexes[0];
-  if (position === undefined || position.after >= parts.length) return undefined;
-  const names = name.split(".");
-  names.splice(names.length - (parts.length - position.after), 0, String(position.index));
-  return context.registry.byName(names.join("."));
-}
-
-function isPrefix(name: string, context: LowerContext): boolean {
-  return context.knownFields().some((field) => field.name.startsWith(`${name}.`));
-}
-
-function isKnown(name: string, context: LowerContext): boolean {
-  return context.registry.byName(name) !== undefined || isPrefix(name, context);
-}
-
-function lowerUnknown(expression: FieldExpression, name: string, context: LowerContext): Operand | undefined {
-  const { from, to } = expression;
-  const nothing = context.builder.nullValue("string");
-  // Nobody reads more messages, and each suggestion looks at every known name.
-  if (context.diagnostics.isFull && context.diagnostics.hasError) return undefined;
-  const prefix = `${name}.`;
-  const below = context.knownFields().filter((field) => field.name.startsWith(prefix));
-  if (below.length > 0) return { value: nothing, object: { name, fields: below }, from, to };
-  if (expression.optional) return { value: nothing, from, to };
-  const names = context.knownFields().map((known) => known.name);
-  const suggestion = context.diagnostics.isFull ? undefined : nearestName(name, names);
-  const message = `Unknown field ${quoted(name)}${unknownHint(name, suggestion)}`;
-  if (!context.lenientFields) return fail(context, "unknown-field", message, expression);
-  context.diagnostics.warning("unknown-field", message, expression);
-  return { value: nothing, from, to };
-}
-
-function unknownHint(name: string, suggestion: string | undefined): string {
-  if (/^(null|true|false)$/i.test(name)) return `, write ${name.toLowerCase()}`;
-  if (suggestion !== undefined) return `, did you mean "${suggestion}"?`;
-  const asText = /^[\w-]+$/.test(name) ? `"${name}" in quotes if text is meant, ` : "";
-  return `, write ${asText}?${name} if events may have it`;
 }
 
 function lowerCallExpression(call: CallExpression, context: LowerContext): CallResult {

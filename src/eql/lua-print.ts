@@ -3,7 +3,16 @@
 import { EntryType } from "#schema";
 import { unreachable } from "./ast.ts";
 import { foldText } from "./case-folding.ts";
-import { type ConditionNode, type ConstantValue, type FieldNode, type Pattern, type RegexNode, type ValueNode, Wild } from "./ir.ts";
+import {
+  assertStateless,
+  type ConditionNode,
+  type ConstantValue,
+  type FieldNode,
+  type Pattern,
+  type RegexNode,
+  type ValueNode,
+  Wild,
+} from "./ir.ts";
 import { compileRegex } from "./regex.ts";
 import { cheapestFirst, type Facts, membership } from "./rule-set-facts.ts";
 
@@ -139,6 +148,8 @@ export class LuaPrinter {
         return `S.any2(S.text_test.${node.test}, ${this.value(node.text, node.folded)}, ${this.value(node.part, node.folded)})`;
       case "arraySearch":
         return `S.array_search(${this.value(node.array, false)}, ${node.index}, ${this.#body(node.body)})`;
+      case "lineage":
+        return assertStateless(node);
       default:
         return unreachable(node);
     }
@@ -187,6 +198,8 @@ export class LuaPrinter {
         return `S.truth_value(${this.condition(node.condition)})`;
       case "arrayCount":
         return `S.array_count(${this.value(node.array, false)}, ${node.index}, ${this.#body(node.body)})`;
+      case "earlier":
+        return assertStateless(node);
       default:
         return unreachable(node);
     }

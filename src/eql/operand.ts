@@ -19,6 +19,8 @@ export interface Operand extends Range {
 interface ObjectPath {
   readonly name: string;
   readonly fields: readonly FieldDefinition[];
+  /** Of which event it is: undefined means the one at hand, see EarlierNode. */
+  readonly step: number | undefined;
 }
 
 /** How messages name an operand: what it is and of which type. */

@@ -13,13 +13,14 @@ import type {
   MembershipExpression,
   Pipe,
   Query,
-  SeveralEventsQuery,
 } from "./ast.ts";
-import type { DiagnosticList, Range } from "./diagnostics.ts";
+import type { DiagnosticList } from "./diagnostics.ts";
 import { decimalValue, integerValue, nameParts, oldRawStringValue, rawStringValue, stringValue } from "./literals.ts";
+import { severalEventsQuery } from "./parse-steps.ts";
 import { parser } from "./parser.generated.ts";
 import { scan } from "./scan.ts";
 import { reportSyntaxErrors } from "./syntax-errors.ts";
+import { named, rangeOf } from "./syntax-node.ts";
 
 const STRICT: LRParser = parser.configure({ strict: true });
 /** Most methods after one value: `a:f():g()…`. */
@@ -79,11 +80,11 @@ class AstBuilder {
     const first = nodes[0]!;
     switch (first.name) {
       case "SequenceQuery":
-        return { body: this.#severalEvents("sequence", first), pipes };
+        return { body: severalEventsQuery("sequence", first, this.#steps()), pipes };
       case "SampleQuery":
-        return { body: this.#severalEvents("sample", first), pipes };
+        return { body: severalEventsQuery("sample", first, this.#steps()), pipes };
       case "JoinQuery":
-        return { body: this.#severalEvents("join", first), pipes };
+        return { body: severalEventsQuery("join", first, this.#steps()), pipes };
       case "EventQuery":
         return { body: this.#eventQuery(first), pipes };
       default: {
@@ -111,24 +112,24 @@ class AstBuilder {
     };
   }
 
-  #severalEvents(kind: SeveralEventsQuery["kind"], node: SyntaxNode): SeveralEventsQuery {
-    const steps: EventQuery[] = [];
-    const keys: Expression[] = [];
-    const collect = (parent: SyntaxNode): void => {
-      for (const child of named(parent)) {
-        if (child.name === "EventQuery") steps.push(this.#eventQuery(child));
-        else if (child.name === "By") keys.push(...named(child).map((key) => this.#expression(key)));
-        else if (child.name === "Step" || child.name === "Until") collect(child);
-      }
+  #steps(): Parameters<typeof severalEventsQuery>[2] {
+    return {
+      ...this.#context(),
+      source: (node) => this.#source(node),
+      expression: (node) => this.#expression(node),
+      eventQuery: (node) => this.#eventQuery(node),
     };
-    collect(node);
-    return { kind, keywordRange: { from: node.from, to: node.from + kind.length }, steps, keys, ...rangeOf(node) };
   }
 
   #pipe(node: SyntaxNode): Pipe {
     const [name, ...rest] = named(node);
     const items = rest[0]?.name === "PipeItems" ? named(rest[0]) : rest;
-    return { name: this.#source(name!), operands: items.map((item) => this.#expression(item)), ...rangeOf(node) };
+    return {
+      name: this.#source(name!),
+      nameRange: rangeOf(name!),
+      operands: items.map((item) => this.#expression(item)),
+      ...rangeOf(node),
+    };
   }
 
   #expression(node: SyntaxNode): Expression {
@@ -358,19 +359,4 @@ class AstBuilder {
   #source(node: SyntaxNode): string {
     return this.#text.slice(node.from, node.to);
   }
-}
-
-const PUNCTUATION = /^[^A-Za-z]/;
-
-/** Children that stand for something: not brackets and commas. */
-function named(node: SyntaxNode): SyntaxNode[] {
-  const nodes: SyntaxNode[] = [];
-  for (let child = node.firstChild; child !== null; child = child.nextSibling) {
-    if (!PUNCTUATION.test(child.name) && child.name !== "Missing") nodes.push(child);
-  }
-  return nodes;
-}
-
-function rangeOf(node: SyntaxNode): Range {
-  return { from: node.from, to: node.to };
 }

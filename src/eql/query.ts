@@ -1,10 +1,13 @@
-// One query to one condition: parse, refuse what is not supported yet, lower, and weave the exceptions in.
+// One query to one condition or one plan: parse, lower, and weave the exceptions in.
 import type { Diagnostic, SchemaRegistry } from "#schema";
 import type { Dialect, Expression, Query } from "./ast.ts";
 import { DiagnosticList } from "./diagnostics.ts";
-import { type ConditionNode, IR_DEPTH_MAX, type IrBuilder } from "./ir.ts";
+import { type ConditionNode, IR_DEPTH_MAX, type IrBuilder, type IrNode } from "./ir.ts";
 import { lowerCondition } from "./lower.ts";
-import { type LowerContext, lowerContext } from "./lower-context.ts";
+import { type CategoryPolicy, fail, type LowerContext, lowerContext } from "./lower-context.ts";
+import { lowerEvent } from "./lower-event.ts";
+import { LineageCollector } from "./lower-lineage.ts";
+import { type LoweredPlan, type PlanParts, planEvent, planExpressions, planSteps } from "./lower-plan.ts";
 import { parseExpression, parseQuery } from "./parse.ts";
 
 /** A query to compile. */
@@ -19,17 +22,16 @@ export interface QuerySource {
   readonly lenientFields: boolean;
 }
 
-/** A query as IR. */
+/** A query as IR: a condition, or a plan. Both `undefined` when there is an error. */
 export interface LoweredQuery {
-  /** `undefined` when there is an error. */
+  /** Of a plain event query. */
   readonly condition: ConditionNode | undefined;
+  /** Of a query that depends on other events. */
+  readonly planned: LoweredPlan | undefined;
   readonly diagnostics: readonly Diagnostic[];
   /** Ascending ids of the fields it reads. */
   readonly fieldIds: readonly number[];
 }
-
-/** How lowering names categories that the registry does not know: for a program they get an id, for a mere look they get none. */
-export type CategoryPolicy = "intern" | "look";
 
 /** Lowers a query with its exceptions. */
 export function lowerQuery(
@@ -41,75 +43,55 @@ export function lowerQuery(
   const text = source.text.toWellFormed();
   const diagnostics = new DiagnosticList(text);
   const fieldIds = new Set<number>();
+  const lineages = new LineageCollector();
   const { dialect, lenientFields } = source;
-  const context = (list: DiagnosticList) => lowerContext({ builder, registry, dialect, lenientFields, diagnostics: list, fieldIds });
-  const query = parseQuery(text, source.dialect, diagnostics);
+  const lineage: LowerContext["lineage"] = (expression, inner) => lineages.lower(expression, inner);
+  const contextOf = (list: DiagnosticList) =>
+    lowerContext({ builder, registry, dialect, lenientFields, diagnostics: list, fieldIds, categories, lineage });
+  const query = parseQuery(text, dialect, diagnostics);
+  const context = contextOf(diagnostics);
   const lists = [diagnostics];
-  const conditions: ConditionNode[] = query === undefined ? [] : lowerBody(query, context(diagnostics), categories);
+  const exceptions: ConditionNode[] = [];
   for (const [i, exception] of source.exceptions.entries()) {
     const list = new DiagnosticList(exception, `In exception ${i + 1}: `);
     lists.push(list);
-    const expression = parseExpression(exception.toWellFormed(), source.dialect, list);
-    if (expression !== undefined) conditions.push(notTrue(builder, lowerCondition(expression, context(list))));
+    const expression = parseExpression(exception.toWellFormed(), dialect, list);
+    if (expression !== undefined) exceptions.push(notTrue(builder, lowerCondition(expression, contextOf(list))));
   }
-  const condition = builder.and(conditions);
-  if (condition.depth > IR_DEPTH_MAX) {
-    const message = `Query is nested too deeply: ${condition.depth} steps inside one another, the limit is ${IR_DEPTH_MAX}`;
-    diagnostics.error("nesting-too-deep", message, { from: 0, to: 0 });
-  }
+  const lowered = query === undefined ? undefined : lowerBody(query, { context, text, lineages, exceptions });
+  if (lowered !== undefined) checkDepth(lowered, diagnostics);
   const found = lists.flatMap((list) => list.items);
   const sound = found.every((item) => item.severity !== "error");
-  return { condition: sound ? condition : undefined, diagnostics: found, fieldIds: [...fieldIds].sort((a, b) => a - b) };
+  return {
+    condition: sound ? lowered?.condition : undefined,
+    planned: sound ? lowered?.planned : undefined,
+    diagnostics: found,
+    fieldIds: [...fieldIds].sort((a, b) => a - b),
+  };
 }
 
-function lowerBody(query: Query, context: LowerContext, categories: CategoryPolicy): ConditionNode[] {
-  const { body, pipes } = query;
-  const { builder, registry, diagnostics, fieldIds } = context;
-  if (body.kind === "join" && context.dialect === "default") {
-    diagnostics.error("wrong-dialect", "join belongs to the Endgame dialect, write sequence or sample", body.keywordRange);
-    return [];
-  }
-  if (body.kind === "sample" && context.dialect === "endgame") {
-    diagnostics.error("wrong-dialect", "sample belongs to the default dialect, write join", body.keywordRange);
-    return [];
-  }
-  if (body.kind !== "event") {
-    diagnostics.error("not-yet", `${SEVERAL_EVENTS_WORDS[body.kind]} are not supported yet`, body.keywordRange);
-    return [];
-  }
-  if (pipes[0] !== undefined) {
-    diagnostics.error("not-yet", `Pipes (| ${pipes[0].name}) are not supported yet`, pipes[0]);
-    return [];
-  }
-  const lineage = findLineage(body.condition);
-  if (lineage !== undefined) {
-    const message = `Lineage (${lineage.relation} of) is not supported yet`;
-    diagnostics.error("not-yet", message, { from: lineage.from, to: lineage.query.from });
-    return [];
-  }
+type Lowered = Pick<LoweredQuery, "condition" | "planned">;
+
+function lowerBody({ body }: Query, parts: PlanParts): Lowered | undefined {
+  const { context, exceptions } = parts;
+  if (body.kind !== "event") return { condition: undefined, planned: planSteps(body, parts) };
   if (body.bare && context.dialect === "default") {
     const message = "Query names no category, write any where (or a category such as process where) before the condition";
-    diagnostics.error("missing-category", message, { from: body.from, to: body.from });
-    return [];
+    return fail(context, "missing-category", message, { from: body.from, to: body.from });
   }
-  const condition = lowerCondition(body.condition, context);
-  if (body.category === undefined) return [condition];
-  const fieldId = registry.idOf("event.category");
-  fieldIds.add(fieldId);
-  const { categories: table } = registry;
-  const categoryId = categories === "intern" && !diagnostics.hasError ? table.intern(body.category) : table.idOf(body.category);
-  return [builder.category({ categoryId, name: body.category, fieldId }), condition];
+  const condition = context.builder.and([lowerEvent(body, context), ...exceptions]);
+  if (!condition.stateful) return { condition, planned: undefined };
+  return { condition: undefined, planned: planEvent(condition, parts) };
 }
 
-const SEVERAL_EVENTS_WORDS = { sequence: "Sequences", sample: "Samples", join: "Joins" } as const;
-
-function findLineage(expression: Expression): Extract<Expression, { readonly kind: "lineage" }> | undefined {
-  if (expression.kind === "lineage") return expression;
-  for (const child of childrenOf(expression)) {
-    const found = findLineage(child);
-    if (found !== undefined) return found;
-  }
-  return undefined;
+/** What back ends and evaluators recurse over is bounded. */
+function checkDepth({ condition, planned }: Lowered, diagnostics: DiagnosticList): void {
+  const roots: IrNode[] = condition === undefined ? [] : [condition];
+  if (planned !== undefined) roots.push(...planned.conditions, ...planExpressions(planned.plan));
+  const depth = Math.max(0, ...roots.map((root) => root.depth));
+  if (depth <= IR_DEPTH_MAX) return;
+  const message = `Query is nested too deeply: ${depth} steps inside one another, the limit is ${IR_DEPTH_MAX}`;
+  diagnostics.error("nesting-too-deep", message, { from: 0, to: 0 });
 }
 
 /** Expressions directly inside an expression; those of a lineage's query not included. */

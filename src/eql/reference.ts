@@ -11,6 +11,10 @@ import { referenceRegex } from "./reference-regex.ts";
 export interface Scope {
   readonly event: FieldReader;
   readonly variables: readonly ConstantValue[];
+  /** Last event of an earlier step; only residuals and pipes ask. */
+  readonly earlier?: (step: number) => FieldReader | undefined;
+  /** Truth of a lineage; only residuals ask. */
+  readonly lineage?: (index: number) => boolean | null;
 }
 
 /** An event without category and fields. */
@@ -31,6 +35,11 @@ export function evaluateValue(node: ValueNode, scope: Scope): readonly ConstantV
       return fieldElements(node, scope.event);
     case "element":
       return fieldElements(node.field, scope.event).slice(node.index, node.index + 1);
+    case "earlier": {
+      const earlier = scope.earlier?.(node.step);
+      const elements = earlier === undefined ? [] : fieldElements(node.field, earlier);
+      return node.index === undefined ? elements : elements.slice(node.index, node.index + 1);
+    }
     case "variable":
       return [scope.variables[node.index]!];
     case "arithmetic":
@@ -114,6 +123,8 @@ export function evaluateCondition(node: ConditionNode, scope: Scope): boolean | 
       });
     case "arraySearch":
       return anyOf(evaluateValue(node.array, scope).map((element) => evaluateCondition(node.body, bind(scope, node.index, element))));
+    case "lineage":
+      return scope.lineage?.(node.index) ?? null;
     case "not": {
       const operand = evaluateCondition(node.operand, scope);
       return operand === null ? null : !operand;
@@ -134,7 +145,7 @@ export function evaluateCondition(node: ConditionNode, scope: Scope): boolean | 
 function bind(scope: Scope, index: number, element: ConstantValue): Scope {
   const variables = [...scope.variables];
   variables[index] = element;
-  return { event: scope.event, variables };
+  return { ...scope, variables };
 }
 
 function listOf(event: FieldReader, fieldId: number): readonly Scalar[] {

@@ -128,8 +128,10 @@ export function childrenOf(node: IrNode): readonly IrNode[] {
     case "variable":
     case "truth":
     case "category":
+    case "lineage":
       return [];
     case "element":
+    case "earlier":
       return [node.field];
     case "arithmetic":
     case "compare":
@@ -182,6 +184,7 @@ function cost(node: ConditionNode): number {
     case "regex":
       return 60 * node.patterns.length;
     case "arraySearch":
+    case "lineage":
       return 100;
     case "not":
       return cost(node.operand);

@@ -111,6 +111,7 @@ function hint(token: string, before: string): string {
   const call = CALLED_LIKE_OPERATORS.get(keyword);
   if (call !== undefined) return `, write ${call}`;
   if (/^\s*[\w."`]+\s*$/.test(before)) return ", expected where after the category";
+  if (/\bmaxspan\s*=\s*[\d.]+\s*$/.test(before.slice(-60))) return ", units of maxspan are ms, s, m, h, d";
   if (/\d$/.test(before) && /^[xX_]/.test(token)) return ", numbers are plain decimals";
   if (/~\s*$/.test(before)) return ", ~ stands behind in, like, regex or the name of a function; to ignore case alone write :";
   if (/^["'\d$@\p{L}]/u.test(token) && /[\w"')\]]\s*$/.test(before)) return ", an operator such as and, == or a comma is missing before it";

@@ -1,7 +1,16 @@
 // Code for conditions. A condition is written in one of two ways: `isTrue` / `isFalse` leave 1 when it is certainly so, which is all that `and`, `or`
 // and `not` ask of each other; `truth` leaves 0, 1 or 2 (null) where null makes a difference or the result is remembered.
 import { unreachable } from "./ast.ts";
-import type { AndNode, CompareOperator, ConditionNode, IrNode, OrNode, TextTest, ValueNode } from "./ir.ts";
+import {
+  type AndNode,
+  assertStateless,
+  type CompareOperator,
+  type ConditionNode,
+  type IrNode,
+  type OrNode,
+  type TextTest,
+  type ValueNode,
+} from "./ir.ts";
 import { cheapestFirst, childrenOf, isCondition, membership } from "./rule-set-facts.ts";
 import { Op, WasmType } from "./wasm-encode.ts";
 import type { ProgramLayout } from "./wasm-layout.ts";
@@ -156,6 +165,9 @@ export class ConditionWriter extends ValueWriter {
       case "cidr":
       case "textTest":
         if (!this.#fieldTest(node)) this.#test(node);
+        return;
+      case "lineage":
+        assertStateless(node);
         return;
       default:
         unreachable(node);

@@ -1,7 +1,17 @@
 // Code for values. A value is a list, so its code is a loop: `each` writes code that runs `body` once for every element; operands of a function are
 // loops inside one another, and a null result skips to the next combination.
 import { unreachable } from "./ast.ts";
-import type { ArithmeticOperator, CallNode, ConditionNode, ConstantValue, ConvertNode, FieldNode, ValueNode, ValueType } from "./ir.ts";
+import {
+  type ArithmeticOperator,
+  assertStateless,
+  type CallNode,
+  type ConditionNode,
+  type ConstantValue,
+  type ConvertNode,
+  type FieldNode,
+  type ValueNode,
+  type ValueType,
+} from "./ir.ts";
 import { FunctionBody, type Label, Op, WasmType } from "./wasm-encode.ts";
 import { type ProgramLayout, textOf } from "./wasm-layout.ts";
 import type { Guest } from "./wasm-link.ts";
@@ -134,6 +144,9 @@ export abstract class ValueWriter {
         return;
       case "arrayCount":
         this.#arrayCount(node, body);
+        return;
+      case "earlier":
+        assertStateless(node);
         return;
       default:
         unreachable(node);

@@ -22,6 +22,8 @@ export interface Diagnostic {
 export interface PredicateInfo {
   /** Id of the rule the predicate belongs to. */
   readonly ruleId: string;
+  /** Slot of the rule's plan that it fills; absent when it is the whole rule. */
+  readonly slot?: number;
 }
 
 /**

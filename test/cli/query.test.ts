@@ -186,8 +186,6 @@ describe("a wrong query exits 2, prints nothing on standard output and says", ()
     ["process where", [/\[syntax\]/]],
     ["process where process.name = 'x'", [/error/]],
     ["", [/Query is empty, expected for example/]],
-    ["sequence [any where true] [any where true]", [/\[not-yet\]/]],
-    ["process where true | head 3", [/\[not-yet\]/]],
     ["process where 1/0 == 1", [/error/]],
     ["\u0000\u0007", [/error/]],
   ];

@@ -155,7 +155,13 @@ export const faultyCompiler: RuleCompiler = async (rules, registry) => {
       (global.set $current (i32.const -1))
       (i32.const 0)))`);
   const program = { wasm, lua: "", predicates: inSet.map(({ rule }) => ({ ruleId: rule.id })) };
-  const compiled: CompiledRules = { program, predicates, diagnostics: rules.map(() => []), categories: registry.categories.names() };
+  const compiled: CompiledRules = {
+    program,
+    predicates,
+    plans: rules.map(() => undefined),
+    diagnostics: rules.map(() => []),
+    categories: registry.categories.names(),
+  };
   return compiled;
 };
 
