@@ -10,6 +10,9 @@ const INPUT_FLAGS = `  --timestamp FIELD    field with the event's time (default
   --time-unit UNIT     unit of numeric times: auto, s, ms, us, 100ns or ns (default auto: by size)
   --category FIELD     field with the event's category (default event.category)
   --tiebreaker FIELD   field that orders events of one time (default event.sequence)
+  --from T, --to T     only events from T on, and before T: dates as in events (2026-03-02, 2026-03-02T08:00:00Z) or numbers of
+                       --time-unit; the others are counted. An event without a time has that of the one before it
+  --quiet              no progress line on a terminal
   --schema FILE        more fields: JSON, {"name": "type", …}; types keyword keyword[] i64 u64 f64 bool ip date`;
 
 /** Commands in the order they are listed. */
@@ -37,27 +40,32 @@ Examples
   },
   replay: {
     summary: "Run rules over recorded events; the same input gives the same bytes",
-    text: `kestrel replay FILE… [--rules PATH…] [--json] [--partitions N]
+    text: `kestrel replay FILE… [--rules PATH…] [--json] [--speed X] [--from T] [--to T] [--partitions N]
 
-Evaluates rules over event logs: JSON lines (plain, .gz, .zst) or .klog; - reads standard input. Alerts go to standard output in
-order, totals to standard error. Uses the built-in rules without --rules.
+Evaluates rules over event logs: JSON lines (plain, .gz, .zst) or .klog; - reads standard input. Several files are merged by time,
+equal times in the order the files are named; the events of one file stay in its order. Alerts go to standard output in order,
+totals and, on a terminal, progress to standard error. SIGINT and SIGTERM stop reading; what was read is evaluated, and the totals
+are printed. Uses the built-in rules without --rules.
 
   --rules PATH         rule file, folder or glob; may be repeated
   --json               one alert per line as JSON
+  --speed X            as fast as it happened (1), X times that (10x, 0.5), or max (default)
   --partitions N       threads that evaluate rules, 1 to 64 (default 1)
   --backend B          wasm (default) or lua
 ${INPUT_FLAGS}
 
 Examples
   kestrel replay events.jsonl.gz --rules rules/ --json
+  kestrel replay web-*.klog db.jsonl.zst --from 2026-03-02T08:00:00Z --to 2026-03-02T09:00:00Z
+  kestrel replay hour.klog --speed 60x
   zcat audit.gz | kestrel replay - --rules shadow.yaml`,
   },
   query: {
     summary: "Run one EQL query over event logs",
-    text: `kestrel query 'EQL' FILE… [--json] [--id FIELD]
+    text: `kestrel query 'EQL' FILE… [--json] [--id FIELD] [--from T] [--to T]
 kestrel query --query-file FILE FILE… [--json] [--id FIELD]
 
-Prints the events that match. Fields that Kestrel does not know are typed by looking at the events first.
+Prints the events that match, several files merged by time. Fields that Kestrel does not know are typed by looking at the events first.
 
   --json               one JSON object a line: {"events":[…]}
   --id FIELD           only the values of this field instead of whole events
@@ -67,6 +75,7 @@ ${INPUT_FLAGS}
 
 Examples
   kestrel query 'process where process.name == "curl" and process.args : "*-o*"' events.jsonl
+  kestrel query 'network where true' *.jsonl.gz --from 2026-03-02 --to 2026-03-03
   kestrel query 'process where opcode == 1' old.jsonl --dialect endgame --category event_type --timestamp timestamp --time-unit 100ns`,
   },
   check: {

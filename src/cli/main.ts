@@ -59,7 +59,16 @@ function unknownCommand(name: string): number {
 }
 
 /** Errors about what was given rather than about this machine. */
-const USAGE_CODES: ReadonlySet<string> = new Set(["usage", "bad-schema-file", "invalid-listen", "token-required", "no-input", "bad-query"]);
+const USAGE_CODES: ReadonlySet<string> = new Set([
+  "usage",
+  "bad-schema-file",
+  "invalid-listen",
+  "token-required",
+  "no-input",
+  "bad-query",
+  "replay-changed",
+  "too-many-files",
+]);
 
 function explain(error: unknown, command: string): number {
   if (error instanceof Error && error.name === "EventFileError") {

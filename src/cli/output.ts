@@ -9,9 +9,12 @@ export class LineWriter {
   #pending: string[] = [];
   #length = 0;
   readonly #descriptor: number;
+  readonly #beforeWrite: () => void;
 
-  constructor(descriptor = 1) {
+  /** `beforeWrite` is called before each piece: whoever shares the terminal makes room. */
+  constructor(descriptor = 1, beforeWrite: () => void = () => undefined) {
     this.#descriptor = descriptor;
+    this.#beforeWrite = beforeWrite;
   }
 
   /** Adds one line. */
@@ -26,6 +29,7 @@ export class LineWriter {
     const bytes = Buffer.from(this.#pending.join(""));
     this.#pending = [];
     this.#length = 0;
+    if (bytes.length > 0) this.#beforeWrite();
     for (let at = 0; at < bytes.length; ) {
       try {
         at += writeSync(this.#descriptor, bytes, at);

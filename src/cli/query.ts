@@ -7,16 +7,27 @@ import { RecordView } from "#event";
 import { hitWords, type SchemaRegistry } from "#schema";
 import { type Arguments, EXIT, parseArguments, usageError } from "./arguments.ts";
 import { inferFields } from "./infer-schema.ts";
-import { backendOf, LOG_FLAGS, logOptionsOf } from "./log-input.ts";
+import { backendOf, LOG_FLAGS, logOptionsOf, rangeOf } from "./log-input.ts";
 import { idOf, PendingLines, wholeEvent } from "./matched-event.ts";
 import { LineWriter } from "./output.ts";
+import { ProgressBar } from "./progress.ts";
 import { registryFrom } from "./schema-file.ts";
 import { rereadable } from "./stdin-spool.ts";
 import { printable } from "./terminal.ts";
 
+const FLAGS = {
+  ...LOG_FLAGS,
+  json: "switch",
+  id: "text",
+  "query-file": "text",
+  dialect: "text",
+  backend: "text",
+  quiet: "switch",
+} as const;
+
 /** Runs the command. */
 export async function query(argv: readonly string[]): Promise<number> {
-  const args = parseArguments(argv, { ...LOG_FLAGS, json: "switch", id: "text", "query-file": "text", dialect: "text", backend: "text" });
+  const args = parseArguments(argv, FLAGS);
   const { text, paths } = inputsOf(args);
   const dialect = dialectOf(args);
   const registry = registryFrom(args.text("schema"));
@@ -61,7 +72,9 @@ interface Matching {
 }
 
 async function printMatches({ args, paths, names, registry, words, evaluate }: Matching): Promise<void> {
-  const writer = new LineWriter();
+  using bar = new ProgressBar();
+  const writer = new LineWriter(1, () => bar.clear());
+  let found = 0;
   const view = new RecordView();
   const idField = args.text("id");
   const lines = new PendingLines();
@@ -81,6 +94,7 @@ async function printMatches({ args, paths, names, registry, words, evaluate }: M
         if (((hits[record * words] as number) & 1) === 0) continue;
         view.reset(batch.bytes, batch.offsets[record] as number);
         writer.line(show(line));
+        found++;
       }
     },
   });
@@ -88,13 +102,19 @@ async function printMatches({ args, paths, names, registry, words, evaluate }: M
     registry,
     files: paths,
     decoder: logOptionsOf(args),
+    range: rangeOf(args),
     onRecord: (line) => lines.add(line),
-    onProblem: ({ file, line, message }) =>
-      console.error(`kestrel: warn: ${printable(names.get(file) ?? file)}${line === 0 ? "" : `:${line}`}: ${message}`),
+    onProblem: ({ file, line, message }) => {
+      bar.clear();
+      console.error(`kestrel: warn: ${printable(names.get(file) ?? file)}${line === 0 ? "" : `:${line}`}: ${message}`);
+    },
   });
+  bar.start({ show: !args.has("quiet"), source, foundName: "matches", found: () => found });
   await source.start(bus);
   await bus.drain();
   writer.flush();
+  bar.clear();
+  if (source.outside > 0) console.error(`kestrel: ${source.records} events, ${source.outside} outside --from and --to`);
 }
 
 function inputsOf(args: Arguments): { readonly text: string; readonly paths: readonly string[] } {

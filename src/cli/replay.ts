@@ -2,21 +2,41 @@
 import { type Alert, createLog, encodeAlert, type Log, ReplaySource, type Sink, SystemClock, stringifyJson } from "#core";
 import { compileHere, Engine } from "#engine";
 import { type Arguments, EXIT, parseArguments, usageError } from "./arguments.ts";
-import { backendOf, LOG_FLAGS, logOptionsOf } from "./log-input.ts";
+import { backendOf, LOG_FLAGS, logOptionsOf, rangeOf } from "./log-input.ts";
 import { LineWriter } from "./output.ts";
+import { ProgressBar } from "./progress.ts";
 import { enabledRules, loadBook } from "./rule-book.ts";
 import { registryFrom } from "./schema-file.ts";
+import { stopSignal } from "./stop-signal.ts";
 import { alertText } from "./terminal.ts";
 
+const FLAGS = {
+  ...LOG_FLAGS,
+  rules: "texts",
+  json: "switch",
+  partitions: "text",
+  backend: "text",
+  speed: "text",
+  quiet: "switch",
+} as const;
 const PARTITIONS_MAX = 64;
 const PROBLEMS_SHOWN_MAX = 20;
+const SPEED_MAX = 1e6;
+/** Longest that an event of a paced replay waits for its batch to fill. */
+const PACED_FLUSH_MS = 50;
 
 /** Runs the command. */
 export async function replay(argv: readonly string[]): Promise<number> {
-  const args = parseArguments(argv, { ...LOG_FLAGS, rules: "texts", json: "switch", partitions: "text", backend: "text" });
+  const args = parseArguments(argv, FLAGS);
   if (args.positionals.length === 0) throw usageError("Name at least one event log, or - for standard input");
+  const input = { files: args.positionals, decoder: logOptionsOf(args), range: rangeOf(args) };
+  const speed = speedOf(args);
   const startedMs = performance.now();
-  const log = createLog("info", (line) => process.stderr.write(`${line}\n`));
+  using bar = new ProgressBar();
+  const log = createLog("info", (line) => {
+    bar.clear();
+    process.stderr.write(`${line}\n`);
+  });
   const registry = registryFrom(args.text("schema"));
   const paths = args.texts("rules");
   const request = { paths, uploaded: [], extraFields: registry.extraFields(), backend: backendOf(args), cacheDirectory: undefined };
@@ -26,48 +46,81 @@ export async function replay(argv: readonly string[]): Promise<number> {
   const rules = enabledRules(entries);
   if (rules.length === 0) throw usageError(`No rule loads from ${paths.join(", ")}`);
 
-  const writer = new LineWriter();
-  const engine = createEngine(args, { registry, log, sink: new LineSink(writer, args.has("json")) });
+  const clock = new SystemClock();
+  const writer = new LineWriter(1, () => bar.clear());
+  const sink = new LineSink(writer, { json: args.has("json"), atOnce: speed !== undefined });
+  const engine = createEngine(args, { registry, clock, log, sink, flushMs: speed === undefined ? 0 : PACED_FLUSH_MS });
   const { armed, problems } = await engine.arm(rules, compiled);
   for (const { ruleId, diagnostics } of problems)
     log.write("warn", `rule "${ruleId}" is left out: ${diagnostics[0]?.message ?? "it does not compile"}`);
   let problemCount = 0;
   const source = new ReplaySource({
     registry,
-    files: args.positionals,
-    decoder: logOptionsOf(args),
+    ...input,
+    ...(speed === undefined ? {} : { pace: { clock, speed } }),
     onProblem({ file, line, message }) {
       if (problemCount++ < PROBLEMS_SHOWN_MAX) log.write("warn", `${file}${line === 0 ? "" : `:${line}`}: ${message}`);
     },
   });
+  void stopSignal().then(() => source.stop());
+  bar.start({ show: !args.has("quiet"), source, foundName: "alerts", found: () => engine.counters().alerts });
   await source.start(engine.input);
   await engine.close();
   writer.flush();
-  const { offered, evaluated, dropped, alerts } = engine.counters();
   const tookS = (performance.now() - startedMs) / 1000;
-  const skipped = problemCount === 0 ? "" : `, ${problemCount} lines or blocks left out`;
-  log.write(
-    "info",
-    `${offered} events, ${evaluated} evaluated, ${dropped} dropped${skipped}; ${armed} rules, ${alerts} alerts; ${tookS.toFixed(2)} s, ` +
-      `${Math.round(offered / tookS)} events/s, ${(source.bytes / tookS / 1e6).toFixed(1)} MB/s`,
-  );
+  log.write("info", totalsText({ source, engine, problemCount, armed, tookS }));
+  // A read of standard input or of a pipe may be under way: it would keep the program until the other side writes.
+  if (source.stopped) process.exit(EXIT.ok);
   return EXIT.ok;
 }
 
-function createEngine(
-  args: Arguments,
-  { registry, log, sink }: { readonly registry: ReturnType<typeof registryFrom>; readonly log: Log; readonly sink: Sink },
-): Engine {
+interface Totals {
+  readonly source: ReplaySource;
+  readonly engine: Engine;
+  readonly problemCount: number;
+  readonly armed: number;
+  readonly tookS: number;
+}
+
+function totalsText({ source, engine, problemCount, armed, tookS }: Totals): string {
+  const { offered, evaluated, dropped, alerts } = engine.counters();
+  const outside = source.outside === 0 ? "" : `, ${source.outside} outside --from and --to`;
+  const skipped = problemCount === 0 ? "" : `, ${problemCount} lines or blocks left out`;
+  const stopped = source.stopped ? "stopped before the end: " : "";
+  return (
+    `${stopped}${offered} events, ${evaluated} evaluated, ${dropped} dropped${outside}${skipped}; ${armed} rules, ${alerts} alerts; ` +
+    `${tookS.toFixed(2)} s, ${Math.round(offered / tookS)} events/s, ${(source.bytes / tookS / 1e6).toFixed(1)} MB/s`
+  );
+}
+
+/** Times real time; undefined: as fast as can be. */
+function speedOf(args: Arguments): number | undefined {
+  const text = args.text("speed") ?? "max";
+  if (text === "max") return undefined;
+  const speed = /^(\d+(?:\.\d+)?|\.\d+)x?$/.test(text) ? Number.parseFloat(text) : Number.NaN;
+  if (speed > 0 && speed <= SPEED_MAX) return speed;
+  throw usageError(`Flag "--speed" needs max, or a number above 0 and up to ${SPEED_MAX} such as 1, 10x or 0.5, not "${text}"`);
+}
+
+interface EngineParts {
+  readonly registry: ReturnType<typeof registryFrom>;
+  readonly clock: SystemClock;
+  readonly log: Log;
+  readonly sink: Sink;
+  readonly flushMs: number;
+}
+
+function createEngine(args: Arguments, { registry, clock, log, sink, flushMs }: EngineParts): Engine {
   return new Engine({
     registry,
-    clock: new SystemClock(),
+    clock,
     log,
     sinks: [sink],
     partitions: args.number("partitions", 1, { least: 1, most: PARTITIONS_MAX }),
     backend: backendOf(args),
     compile: compileHere,
     whenFull: "block",
-    flushMs: 0,
+    flushMs,
     cacheDirectory: undefined,
     batchBudgetMs: undefined,
   });
@@ -78,13 +131,16 @@ class LineSink implements Sink {
   readonly name = "standard output";
   readonly #writer: LineWriter;
   readonly #json: boolean;
+  readonly #atOnce: boolean;
 
-  constructor(writer: LineWriter, json: boolean) {
+  constructor(writer: LineWriter, { json, atOnce }: { readonly json: boolean; readonly atOnce: boolean }) {
     this.#writer = writer;
     this.#json = json;
+    this.#atOnce = atOnce;
   }
 
   take(alert: Alert): void {
     this.#writer.line(this.#json ? stringifyJson(encodeAlert(alert)) : alertText(alert, process.stdout.isTTY === true));
+    if (this.#atOnce) this.#writer.flush();
   }
 }

@@ -20,5 +20,7 @@ export {
   type Sink,
   type Source,
 } from "./ports.ts";
-export { type ReplayOptions, type ReplayProblem, ReplaySource } from "./replay-source.ts";
+export type { ReplayProblem } from "./replay-input.ts";
+export type { ReplayPlace, ReplayPosition } from "./replay-position.ts";
+export { type ReplayOptions, ReplaySource } from "./replay-source.ts";
 export { workerUrl } from "./worker-url.ts";

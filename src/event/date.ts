@@ -98,7 +98,7 @@ export function millisToWords(millis: number, out: DateWords): boolean {
 }
 
 /** Two words as one signed number of nanoseconds. */
-function joinWords(value: Pick<DateWords, "lo" | "hi">): bigint {
+export function joinWords(value: Pick<DateWords, "lo" | "hi">): bigint {
   return (BigInt(value.hi) << 32n) | BigInt(value.lo);
 }
 

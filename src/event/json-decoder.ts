@@ -20,7 +20,7 @@ import { canonicalIp } from "./ip.ts";
 import { EXTRA_FIELD, TIEBREAKER_FIELD } from "./json-encoder.ts";
 import { JSON_DEPTH_MAX, JsonScanner } from "./json-scanner.ts";
 import { flattenObjects, scalarOf } from "./json-values.ts";
-import { bigintToWords, numberToWords, type TimestampUnit } from "./timestamp.ts";
+import { bigintToWords, INTEGER, numberToWords, type TimestampUnit, textToWords } from "./timestamp.ts";
 import { isUtf8, repairUtf8 } from "./utf8.ts";
 
 /** How a log's events are to be read. */
@@ -101,6 +101,12 @@ export class JsonDecoder {
   /** Events so far that had no usable time. */
   get timeUnknownCount(): number {
     return this.#timeUnknownCount;
+  }
+
+  /** Takes the time of the event before the first line, which an event without a time gets. */
+  startAfter(timeLo: number, timeHi: number): void {
+    this.#timeLo = timeLo;
+    this.#timeHi = timeHi;
   }
 
   /** Decodes a line of text. The record's bytes in `builder`, or why there is none. */
@@ -356,9 +362,7 @@ export class JsonDecoder {
       return;
     const text = textOf(src, from, to);
     if ((roles & NameRole.Timestamp) !== 0 && !isDate) {
-      const words = this.#date;
-      if (INTEGER.test(text) ? bigintToWords(BigInt(text), this.#unit, words) : numberToWords(decimal(text), this.#unit, words))
-        this.#takeTime();
+      if (textToWords(text, this.#unit, this.#date)) this.#takeTime();
     }
     if ((roles & NameRole.Tiebreaker) !== 0 && INTEGER.test(text)) this.builder.i64(this.#tiebreakerId, BigInt(text));
   }
@@ -566,13 +570,6 @@ function categoryOf(list: readonly unknown[], registry: SchemaRegistry): number 
 
 function textOf(src: Uint8Array, from: number, to: number): string {
   return Buffer.from(src.buffer, src.byteOffset + from, to - from).toString("latin1");
-}
-
-const INTEGER = /^-?\d{1,30}$/;
-const DECIMAL = /^-?\d{1,20}\.\d{1,12}$/;
-
-function decimal(text: string): number {
-  return DECIMAL.test(text) ? Number(text) : Number.NaN;
 }
 
 function tooLong(length: number): DecodeProblem {

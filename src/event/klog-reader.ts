@@ -1,6 +1,6 @@
 // Reads a `.klog` file block by block. Invariant: every record given out passed `validateRecord`, has the types its reader's registry
 // declares, and carries that registry's ids, whoever wrote the file. Damage is counted and located, never an exception.
-import { closeSync, constants, fstatSync, openSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, statSync } from "node:fs";
 import { zstdDecompressSync } from "node:zlib";
 import { ENTRY_BYTES, FIELD_TYPES, type FieldType, Header, isConflict, RECORD_HEADER_BYTES, type SchemaRegistry } from "#schema";
 import { entryTypeOf } from "./builder.ts";
@@ -13,6 +13,8 @@ import { recordSize } from "./view.ts";
 
 /** The records of one block: record i is `bytes[offsets[i], offsets[i + 1])`. They stay valid; the reader keeps no hold on them. */
 interface RecordBlock {
+  /** Where the block starts in the file. */
+  readonly position: number;
   readonly bytes: Uint8Array;
   readonly offsets: Uint32Array;
   readonly count: number;
@@ -37,9 +39,13 @@ export interface KlogSummary {
   readonly problems: readonly KlogProblem[];
 }
 
-/** Whether a file starts as a `.klog` file does. False for what cannot be opened: the reader of lines says why. */
+/**
+ * Whether a file starts as a `.klog` file does. False for what cannot be opened: the reader of lines says why. False for pipes too, which
+ * are not asked, since what was read of them once is gone.
+ */
 export async function isKlogFile(path: string): Promise<boolean> {
   try {
+    if (!statSync(path).isFile()) return false;
     const head = new Uint8Array(await Bun.file(path).slice(0, KLOG_MAGIC.length).arrayBuffer());
     return head.length === KLOG_MAGIC.length && KLOG_MAGIC.every((byte, index) => head[index] === byte);
   } catch {
@@ -141,6 +147,28 @@ export class KlogReader {
     return undefined;
   }
 
+  /**
+   * Goes to the block that starts at `position`, taking the names of the blocks before it and none of their records. False, at the end of
+   * what can be read, when none starts there.
+   */
+  skipTo(position: number): boolean {
+    while (this.#position < position) {
+      const start = this.#position;
+      const found = this.#scan(start);
+      if (found.kind === "end" || found.kind === "stop") return false;
+      this.#position = found.end;
+      if (found.kind !== "block" || found.header.kind !== BlockKind.Names) continue;
+      const payload = this.#unpack(found.header, found.payload);
+      if (typeof payload !== "string") this.#takeNames(start, payload);
+    }
+    return this.#position === position;
+  }
+
+  /** Bytes of the file read so far. */
+  get fileBytes(): number {
+    return this.#position;
+  }
+
   /** Closes the file. Twice is fine. */
   close(): void {
     if (this.#isClosed) return;
@@ -225,7 +253,7 @@ export class KlogReader {
       at += size;
     }
     this.#records += offsets.length;
-    return { bytes, offsets: Uint32Array.from([...offsets, end]), count: offsets.length };
+    return { position: start, bytes, offsets: Uint32Array.from([...offsets, end]), count: offsets.length };
   }
 
   // Gives a record the registry's ids and checks its types. A text: the record cannot be used.

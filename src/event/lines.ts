@@ -12,6 +12,8 @@ export interface LineChunk {
   readonly numbers: readonly number[];
   /** Numbers of lines that were longer than the limit and are left out. */
   readonly tooLong: readonly number[];
+  /** Bytes of the file taken in so far, as they stand there: compressed ones before they are unpacked. */
+  readonly fileBytes: number;
 }
 
 /** One line of text; for a line over the limit `line` is empty and `problem` says so. */
@@ -31,11 +33,12 @@ const PIECE_BYTES: number = 256 << 10;
 /** Reads a file (`-`: standard input) as chunks of non-empty lines. Throws {@link EventFileError} when it cannot be read or decompressed. */
 export async function* readLineChunks(path: string, lineBytesMax: number = LINE_BYTES_MAX): AsyncGenerator<LineChunk, void, void> {
   const splitter = new LineSplitter(lineBytesMax);
-  for await (const bytes of readBytes(path)) {
-    const chunk = splitter.add(bytes);
+  const taken: FileBytes = { count: 0 };
+  for await (const bytes of readBytes(path, taken)) {
+    const chunk = splitter.add(bytes, taken.count);
     if (chunk.numbers.length + chunk.tooLong.length > 0) yield chunk;
   }
-  const last = splitter.finish();
+  const last = splitter.finish(taken.count);
   if (last.numbers.length + last.tooLong.length > 0) yield last;
 }
 
@@ -52,21 +55,25 @@ export async function* readLines(path: string, lineBytesMax: number = LINE_BYTES
   }
 }
 
+/** Bytes of a file taken in so far. */
+interface FileBytes {
+  count: number;
+}
+
 /** The bytes of a file (`-`: standard input), decompressed when its first bytes say gzip or zstd. Throws {@link EventFileError}. */
-async function* readBytes(path: string): AsyncGenerator<Uint8Array, void, void> {
+async function* readBytes(path: string, taken: FileBytes): AsyncGenerator<Uint8Array, void, void> {
   const name = path === STDIN_NAME ? "standard input" : `"${path}"`;
   const highWaterMark = PIECE_BYTES;
   const stream =
     path === STDIN_NAME ? createReadStream("", { fd: 0, autoClose: false, highWaterMark }) : createReadStream(path, { highWaterMark });
   const source = stream[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
-  let position = 0;
   let opened = false;
   const next = async (): Promise<Uint8Array | undefined> => {
     try {
       const { value, done } = await source.next();
       if (done === true) return undefined;
       opened = true;
-      position += value.length;
+      taken.count += value.length;
       return value;
     } catch (error) {
       throw new EventFileError(opened ? "cannot-read" : "cannot-open", `Cannot read ${name}: ${reasonOf(error)}`, { cause: error });
@@ -97,7 +104,7 @@ async function* readBytes(path: string): AsyncGenerator<Uint8Array, void, void> 
       for await (const bytes of plain) yield bytes;
     } catch (error) {
       if (error instanceof EventFileError) throw error;
-      throw new EventFileError("corrupt-compression", `Cannot decompress ${name} near byte ${position}: ${reasonOf(error)}`, {
+      throw new EventFileError("corrupt-compression", `Cannot decompress ${name} near byte ${taken.count}: ${reasonOf(error)}`, {
         cause: error,
       });
     }
@@ -144,8 +151,8 @@ class LineSplitter {
     this.#limit = limit;
   }
 
-  add(input: Uint8Array): LineChunk {
-    const chunk: MutableChunk = { bytes: this.#bytes, from: [], to: [], numbers: [], tooLong: [] };
+  add(input: Uint8Array, fileBytes: number): LineChunk {
+    const chunk: MutableChunk = { bytes: this.#bytes, from: [], to: [], numbers: [], tooLong: [], fileBytes };
     let searchFrom = this.#append(input);
     chunk.bytes = this.#bytes;
     // One view for all lines: making one costs as much as finding a line's end.
@@ -169,8 +176,8 @@ class LineSplitter {
     return chunk;
   }
 
-  finish(): LineChunk {
-    const chunk: MutableChunk = { bytes: this.#bytes, from: [], to: [], numbers: [], tooLong: [] };
+  finish(fileBytes: number): LineChunk {
+    const chunk: MutableChunk = { bytes: this.#bytes, from: [], to: [], numbers: [], tooLong: [], fileBytes };
     if (!this.#skipping && this.#length > this.#start) this.#line(chunk, this.#length);
     this.#start = this.#length;
     return chunk;

@@ -1,5 +1,5 @@
 // What the numbers of a log's time field mean, as nanoseconds since 1970.
-import { type DateWords, millisToWords, secondsToWords } from "./date.ts";
+import { type DateWords, joinWords, millisToWords, parseDate, secondsToWords } from "./date.ts";
 
 /**
  * Unit of a numeric timestamp. `100ns` are Windows file times, counted from 1601. `auto` goes by the number: with a fraction, and from
@@ -47,4 +47,20 @@ export function bigintToWords(value: bigint, unit: TimestampUnit, out: DateWords
   out.lo = Number(BigInt.asUintN(32, ns));
   out.hi = Number(ns >> 32n);
   return true;
+}
+
+/** Text of an integer. */
+export const INTEGER: RegExp = /^-?\d{1,30}$/;
+const DECIMAL = /^-?\d{1,20}\.\d{1,12}$/;
+
+/** Converts the text of a number. False: no number, or no date in 64 bits. */
+export function textToWords(text: string, unit: TimestampUnit, out: DateWords): boolean {
+  if (INTEGER.test(text)) return bigintToWords(BigInt(text), unit, out);
+  return DECIMAL.test(text) && numberToWords(Number(text), unit, out);
+}
+
+/** Reads a time as the timestamp field of an event is read: ISO 8601, or a number of a unit. `undefined` when it is neither. */
+export function parseTimestamp(text: string, unit: TimestampUnit): bigint | undefined {
+  const words: DateWords = { lo: 0, hi: 0, canonical: false };
+  return parseDate(text) ?? (textToWords(text, unit, words) ? joinWords(words) : undefined);
 }
