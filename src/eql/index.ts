@@ -3,6 +3,7 @@ export type { Dialect } from "./ast.ts";
 export { type CompiledQuery, checkQuery, compileRuleSet } from "./compile.ts";
 export { type ConstantResult, evaluateConstant } from "./constant.ts";
 export { formatDiagnostic } from "./diagnostics.ts";
+export { compileExpression, EvaluationLimitError, type ExpressionEvaluator, type ExpressionScope } from "./expression.ts";
 export { categoriesOf, type FieldUsage, fieldsOf, type NamedField } from "./fields.ts";
 export { globMatch } from "./glob.ts";
 export type { QuerySource } from "./query.ts";

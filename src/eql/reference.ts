@@ -158,7 +158,8 @@ function fieldElements(node: FieldNode, event: FieldReader): readonly ConstantVa
   return listOf(event, node.fieldId).filter((element) => hasType(element, node.type));
 }
 
-function hasType(element: Scalar, type: ValueType): boolean {
+/** Whether an entry holds what its field declares. */
+export function hasType(element: Scalar, type: ValueType): boolean {
   switch (type) {
     case "bool":
       return typeof element === "boolean";
@@ -212,7 +213,8 @@ function compareElements(left: ConstantValue, right: ConstantValue, type: ValueT
   return a < b ? -1 : a > b ? 1 : a === b ? 0 : Number.NaN;
 }
 
-function arithmetic(node: ArithmeticNode, left: ConstantValue, right: ConstantValue): bigint | number | null {
+/** One arithmetic operation on two elements. */
+export function arithmetic(node: ArithmeticNode, left: ConstantValue, right: ConstantValue): bigint | number | null {
   if (typeof left === "bigint" && typeof right === "bigint") {
     const fits = (value: bigint) => value >= I64_MIN && value <= I64_MAX;
     if (!fits(left) || !fits(right)) return null;
@@ -268,7 +270,11 @@ function floatArithmetic(operator: ArithmeticNode["operator"], left: number, rig
   }
 }
 
-function convert(conversion: Extract<ValueNode, { readonly kind: "convert" }>["conversion"], value: ConstantValue): ConstantValue | null {
+/** One conversion of an element. */
+export function convert(
+  conversion: Extract<ValueNode, { readonly kind: "convert" }>["conversion"],
+  value: ConstantValue,
+): ConstantValue | null {
   switch (conversion) {
     case "intToFloat":
       return Number(value);
