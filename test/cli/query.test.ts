@@ -1,5 +1,6 @@
 // kestrel query as scripts use it: where events come from, what is printed, and what a wrong query answers.
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { zstdCompressSync } from "node:zlib";
 import { KlogWriter, RecordBuilder } from "#event";
@@ -126,12 +127,14 @@ describe("prints", () => {
     }
   });
 
-  test("a reader that goes away ends it quietly", async () => {
+  test("a reader that goes away ends it quietly, and the copy of standard input is gone", async () => {
+    using temporary = new TempFolder();
     const { stdout, stderr, code } = await runKestrel(
       ["-c", '"$@" | head -n 1', "sh", ...PROGRAM, "query", "any where true", "-", "--json"],
-      { stdin: TEXT.repeat(5000), program: ["sh"] },
+      { stdin: TEXT.repeat(5000), program: ["env", `TMPDIR=${temporary.path}`, "sh"] },
     );
     expect({ lines: stdout.split("\n").length, stderr, code }).toEqual({ lines: 2, stderr: "", code: 0 });
+    expect(readdirSync(temporary.path)).toEqual([]);
   });
 });
 
