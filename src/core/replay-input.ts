@@ -37,6 +37,8 @@ export interface InputOptions {
   readonly registry: SchemaRegistry;
   readonly decoder: JsonDecoderOptions;
   readonly onProblem: (problem: ReplayProblem) => void;
+  /** Bytes read of a text file at a time. */
+  readonly pieceBytes: number;
   /** Start behind this record. */
   readonly resume: ReplayPosition | undefined;
 }
@@ -46,7 +48,7 @@ export async function openInput(file: string, options: InputOptions): Promise<Re
   const place = options.resume?.place;
   if (file === "-" || !(await isKlogFile(file))) {
     if (place?.kind === "block") throw notInFile(file, "it was a .klog file");
-    return new LineInput(file, readLineChunks(file), options);
+    return new LineInput(file, readLineChunks(file, { pieceBytes: options.pieceBytes }), options);
   }
   if (place?.kind === "line") throw notInFile(file, "it was a text file");
   return new KlogInput(file, options);

@@ -27,14 +27,22 @@ export interface NumberedLine {
 /** Name for standard input. */
 const STDIN_NAME = "-";
 
-/** Bytes asked for at a time: every piece costs some turns of the event loop. */
+/** How a file is read in pieces. */
+interface PieceOptions {
+  /** Longest line; LINE_BYTES_MAX unless given. */
+  readonly lineBytesMax?: number;
+  /** Bytes asked for at a time: every piece costs some turns of the event loop, and some times its size in memory. */
+  readonly pieceBytes?: number;
+}
+
 const PIECE_BYTES: number = 256 << 10;
 
 /** Reads a file (`-`: standard input) as chunks of non-empty lines. Throws {@link EventFileError} when it cannot be read or decompressed. */
-export async function* readLineChunks(path: string, lineBytesMax: number = LINE_BYTES_MAX): AsyncGenerator<LineChunk, void, void> {
+export async function* readLineChunks(path: string, options: PieceOptions = {}): AsyncGenerator<LineChunk, void, void> {
+  const { lineBytesMax = LINE_BYTES_MAX, pieceBytes = PIECE_BYTES } = options;
   const splitter = new LineSplitter(lineBytesMax);
   const taken: FileBytes = { count: 0 };
-  for await (const bytes of readBytes(path, taken)) {
+  for await (const bytes of readBytes(path, pieceBytes, taken)) {
     const chunk = splitter.add(bytes, taken.count);
     if (chunk.numbers.length + chunk.tooLong.length > 0) yield chunk;
   }
@@ -45,7 +53,7 @@ export async function* readLineChunks(path: string, lineBytesMax: number = LINE_
 /** Reads a file (`-`: standard input) line by line. Throws as {@link readLineChunks} does. */
 export async function* readLines(path: string, lineBytesMax: number = LINE_BYTES_MAX): AsyncGenerator<NumberedLine, void, void> {
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-  for await (const { bytes, from, to, numbers, tooLong } of readLineChunks(path, lineBytesMax)) {
+  for await (const { bytes, from, to, numbers, tooLong } of readLineChunks(path, { lineBytesMax })) {
     let skipped = 0;
     for (const [index, number] of numbers.entries()) {
       while (skipped < tooLong.length && tooLong[skipped]! < number) yield tooLongLine(tooLong[skipped++]!, lineBytesMax);
@@ -61,9 +69,8 @@ interface FileBytes {
 }
 
 /** The bytes of a file (`-`: standard input), decompressed when its first bytes say gzip or zstd. Throws {@link EventFileError}. */
-async function* readBytes(path: string, taken: FileBytes): AsyncGenerator<Uint8Array, void, void> {
+async function* readBytes(path: string, highWaterMark: number, taken: FileBytes): AsyncGenerator<Uint8Array, void, void> {
   const name = path === STDIN_NAME ? "standard input" : `"${path}"`;
-  const highWaterMark = PIECE_BYTES;
   const stream =
     path === STDIN_NAME ? createReadStream("", { fd: 0, autoClose: false, highWaterMark }) : createReadStream(path, { highWaterMark });
   const source = stream[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;

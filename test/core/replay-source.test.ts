@@ -253,3 +253,19 @@ test("a timer gets its turn in the middle of a file that never waits", () =>
     await source.start(sink);
     expect(sink.seen.length).toBeLessThan(5000);
   }));
+
+test("the line of each record is told once, right before the record, however often the sink is full", async () => {
+  const events = numbered([{ times: [3, 1] }, { times: [2, 5] }]);
+  const told: string[] = [];
+  const { ids } = await replayed(
+    {
+      ...texts(events),
+      range: { fromNs: 2n, toNs: undefined },
+      onRecord: (line) => told.push(new TextDecoder().decode(line)),
+    },
+    2,
+  );
+  expect(ids).toEqual([3, 1, 4]);
+  const byId = new Map(events.flat().map((event) => [event.id, event]));
+  expect(told).toEqual(ids.map((id) => lineOf(byId.get(id) as SmallEvent)));
+});
