@@ -1,0 +1,170 @@
+// What all kinds of steps share: residuals with what they may look at, completed matches, traces, a rule's faults.
+import { RuleFault } from "#core";
+import type { RecordView } from "#event";
+import type { EventPool } from "./event-pool.ts";
+import { keyTexts } from "./key-reader.ts";
+import { slotBit } from "./plan-table.ts";
+import type { Match, StepScope, Trace, TraceKind } from "./ports.ts";
+import type { RuleRuntime } from "./rule-runtime.ts";
+import { NONE } from "./slots.ts";
+import type { StateStore } from "./state-store.ts";
+
+/** Answers whether an event's process stands in a lineage of a rule. */
+export interface LineageAnswers {
+  answer(runtime: RuleRuntime, index: number, event: number): boolean | null;
+}
+
+/** The one scope object, pointed at what a residual is asked about. */
+class Scope implements StepScope {
+  event: number = NONE;
+  runtime: RuleRuntime | undefined;
+  /** Chain of the partial match, NONE when there is none. */
+  node: number = NONE;
+  stage: number = 0;
+  /** Key of a join, whose matches are one event each. */
+  joinKey: number = NONE;
+
+  constructor(
+    readonly store: StateStore,
+    readonly lineages: LineageAnswers,
+  ) {}
+
+  get record(): RecordView {
+    return this.store.events.view(this.event, 0);
+  }
+
+  earlier(step: number): RecordView | undefined {
+    const { matches, events } = this.store;
+    const { stageSteps } = this.runtime!.table;
+    if (this.joinKey !== NONE) {
+      for (let match = matches.lists.head[this.joinKey]!; match !== NONE; match = matches.next[match]!) {
+        const node = matches.node[match]!;
+        if (stageSteps[matches.stage[match]! - 1] === step && node !== NONE) return events.view(matches.nodeEvent[node]!, step + 1);
+      }
+      return undefined;
+    }
+    for (let node = this.node, stage = this.stage - 1; node !== NONE; node = matches.nodeParent[node]!, stage--) {
+      if (stageSteps[stage] === step) return events.view(matches.nodeEvent[node]!, step + 1);
+    }
+    return undefined;
+  }
+
+  lineage(index: number): boolean | null {
+    return this.lineages.answer(this.runtime!, index, this.event);
+  }
+}
+
+/** Calls that leave the sequencer. */
+export interface StepOutput {
+  onMatch(match: Match): void;
+  onFault(ruleId: string, error: unknown, record: Uint8Array): void;
+  readonly onTrace: ((trace: Trace) => void) | undefined;
+}
+
+/** See the file's opening. */
+export class StepContext {
+  readonly events: EventPool;
+  /** The watermark before what is processed now. */
+  watermarkHi: number = 0;
+  watermarkLo: number = 0;
+  /** Whether the event processed now came later than the watermark. */
+  isLate = false;
+  lateDrops: number = 0;
+  /** Rules that failed since the last look. */
+  readonly faulted: RuleRuntime[] = [];
+  /** Event lists already reported for the event or the deadline at hand: under a second key they are the same result. */
+  readonly #reported = new Set<string>();
+  readonly #scope: Scope;
+
+  constructor(
+    readonly store: StateStore,
+    readonly output: StepOutput,
+    lineages: LineageAnswers,
+  ) {
+    this.events = store.events;
+    this.#scope = new Scope(store, lineages);
+  }
+
+  get isTracing(): boolean {
+    return this.output.onTrace !== undefined;
+  }
+
+  /** Whether the slot's residual holds for the event and a partial match (NONE for none). */
+  holds(runtime: RuleRuntime, slot: number, event: number, match: number): boolean {
+    if ((runtime.table.residualBits & slotBit(slot)) === 0) return true;
+    const { matches } = this.store;
+    const scope = this.#scope;
+    scope.node = match === NONE ? NONE : matches.node[match]!;
+    scope.stage = match === NONE ? 0 : matches.stage[match]!;
+    scope.joinKey = NONE;
+    return this.#ask(runtime, slot, event);
+  }
+
+  /** The same for a join, where each filled step is an earlier event. */
+  holdsInKey(runtime: RuleRuntime, slot: number, event: number, key: number): boolean {
+    if ((runtime.table.residualBits & slotBit(slot)) === 0) return true;
+    this.#scope.joinKey = key;
+    return this.#ask(runtime, slot, event);
+  }
+
+  #ask(runtime: RuleRuntime, slot: number, event: number): boolean {
+    if (runtime.isFaulted) return false;
+    this.#scope.runtime = runtime;
+    this.#scope.event = event;
+    try {
+      return runtime.rule.evaluator?.holds(slot, this.#scope) ?? true;
+    } catch (error) {
+      this.fault(runtime, error, event);
+      return false;
+    }
+  }
+
+  /** Stops a rule whose evaluator failed; throws what is no rule's failure. */
+  fault(runtime: RuleRuntime, error: unknown, event: number): void {
+    if (!(error instanceof RuleFault)) throw error;
+    runtime.isFaulted = true;
+    this.faulted.push(runtime);
+    this.output.onFault(runtime.rule.id, error, this.events.copy(event));
+  }
+
+  /** Forgets what was reported: another event or deadline comes. */
+  clearReported(): void {
+    if (this.#reported.size > 0) this.#reported.clear();
+  }
+
+  /** Reports a chain of as many events as the plan has stages, once for the same events. */
+  complete(runtime: RuleRuntime, key: number, last: number, slot: number): void {
+    const { matches } = this.store;
+    const found: number[] = [];
+    for (let node = last; node !== NONE; node = matches.nodeParent[node]!) found.push(matches.nodeEvent[node]!);
+    this.completeWith(runtime, key, found.reverse(), slot);
+  }
+
+  /** The same with the events in the order of the stages; `slot` for the trace. */
+  completeWith(runtime: RuleRuntime, key: number, found: readonly number[], slot: number): void {
+    if (runtime.isFaulted) return;
+    const identity = `${runtime.owner}:${found.map((event) => this.events.number[event]).join()}`;
+    if (this.#reported.has(identity)) return;
+    this.#reported.add(identity);
+    runtime.counters.completions++;
+    if (found.length > runtime.counters.longestChain) runtime.counters.longestChain = found.length;
+    runtime.isDirty = true;
+    if (this.isTracing) this.trace("completed", runtime, { slot, event: NONE, key });
+    this.output.onMatch({
+      rule: runtime.rule,
+      records: runtime.table.places.map((stage) => (stage === NONE ? undefined : this.events.copy(found[stage]!))),
+      keys: this.#keyTexts(key),
+    });
+  }
+
+  /** Tells the trace. Callers ask `isTracing` first. */
+  trace(kind: TraceKind, runtime: RuleRuntime, place: { readonly slot: number; readonly event: number; readonly key: number }): void {
+    const { slot, event, key } = place;
+    const record = event === NONE ? undefined : this.events.view(event, 0);
+    this.output.onTrace?.({ rule: runtime.rule, kind, slot, record, keys: this.#keyTexts(key) });
+  }
+
+  #keyTexts(key: number): readonly string[] {
+    return key === NONE ? [] : keyTexts(this.store.keys.keyOf(key));
+  }
+}
