@@ -1,16 +1,18 @@
 // kestrel query: one EQL query over event logs, whole matching events or one field of them.
 import { readFileSync } from "node:fs";
-import { EventBus, KestrelError, messageOf, type RecordBatch, ReplaySource, SystemClock, stringifyJson } from "#core";
+import { EventBus, KestrelError, messageOf, type RecordBatch, ReplaySource, SystemClock } from "#core";
 import { createRuleSetEvaluatorFor } from "#engine";
-import { compileRuleSet, type Dialect, fieldsOf, formatDiagnostic, type QuerySource } from "#eql";
+import { type CompiledQuery, compileRuleSet, type Dialect, fieldsOf, formatDiagnostic, type QuerySource } from "#eql";
 import { RecordView } from "#event";
-import { hitWords, type SchemaRegistry } from "#schema";
+import { hitWords, type RulePlan, type SchemaRegistry } from "#schema";
 import { type Arguments, EXIT, parseArguments, usageError } from "./arguments.ts";
 import { inferFields } from "./infer-schema.ts";
-import { backendOf, LOG_FLAGS, logOptionsOf, rangeOf } from "./log-input.ts";
-import { idOf, PendingLines, wholeEvent } from "./matched-event.ts";
+import { backendOf, LOG_FLAGS, logOptionsOf, rangeOf, tiebreakerOf } from "./log-input.ts";
 import { LineWriter } from "./output.ts";
+import { PendingLines } from "./pending-lines.ts";
+import { PlannedQuery } from "./planned-query.ts";
 import { ProgressBar } from "./progress.ts";
+import { QueryOutput } from "./query-output.ts";
 import { registryFrom } from "./schema-file.ts";
 import { rereadable } from "./stdin-spool.ts";
 import { printable } from "./terminal.ts";
@@ -37,14 +39,14 @@ export async function query(argv: readonly string[]): Promise<number> {
   const placed = /array(search|count)\s*\(|\[\s*\d/i.test(text);
   await inferFields({ names: idField === undefined ? names : [...names, idField], placed }, files.paths, registry);
   const backend = backendOf(args);
-  const source: QuerySource = { id: "query", text, dialect, exceptions: [], lenientFields: dialect === "endgame" };
+  const source: QuerySource = { id: "query", text, dialect, exceptions: [], lenientFields: dialect === "endgame", purpose: "query" };
   const { program, queries } = compileRuleSet([source], registry, [backend]);
   const diagnostics = queries[0]?.diagnostics ?? [];
   for (const diagnostic of diagnostics) {
     if (diagnostic.severity === "error" || dialect !== "endgame") console.error(formatDiagnostic(text, diagnostic, { file: "query" }));
   }
-  if (queries[0]?.ok !== true) return EXIT.usage;
-  if (queries[0].plan !== undefined) throw usageError("Queries over several events run as rules, with kestrel replay --rules");
+  const compiled = queries[0];
+  if (compiled?.ok !== true) return EXIT.usage;
   const evaluator = await createRuleSetEvaluatorFor(backend, program);
   try {
     await printMatches({
@@ -52,7 +54,8 @@ export async function query(argv: readonly string[]): Promise<number> {
       paths: files.paths,
       names: new Map(files.paths.map((path, index) => [path, paths[index] as string])),
       registry,
-      words: hitWords(program.predicates.length),
+      compiled,
+      predicateCount: program.predicates.length,
       evaluate: (batch) => evaluator.evaluate(batch),
     });
   } finally {
@@ -67,21 +70,29 @@ interface Matching {
   /** Paths as the user gave them, by the path that is read. */
   readonly names: ReadonlyMap<string, string>;
   readonly registry: SchemaRegistry;
-  readonly words: number;
+  readonly compiled: CompiledQuery;
+  readonly predicateCount: number;
   readonly evaluate: (batch: RecordBatch) => Uint32Array;
 }
 
-async function printMatches({ args, paths, names, registry, words, evaluate }: Matching): Promise<void> {
+async function printMatches(matching: Matching): Promise<void> {
+  const { args, paths, names, registry, evaluate } = matching;
   using bar = new ProgressBar();
-  const writer = new LineWriter(1, () => bar.clear());
-  let found = 0;
-  const view = new RecordView();
-  const idField = args.text("id");
-  const lines = new PendingLines();
-  const show = (line: Uint8Array | undefined): string => {
-    const text = idField === undefined ? wholeEvent(line, view, registry) : stringifyJson(idOf(line, view, registry, idField));
-    return args.has("json") ? `{"events":[${text}]}` : text;
+  const warn = (text: string): void => {
+    bar.clear();
+    console.error(`kestrel: warn: ${text}`);
   };
+  const writer = new LineWriter(1, () => bar.clear());
+  const output = new QueryOutput(matching.compiled.pipes, { registry, idField: args.text("id"), json: args.has("json"), writer });
+  const matcher = await matcherOf(matching, output, warn);
+  const source = new ReplaySource({
+    registry,
+    files: paths,
+    decoder: logOptionsOf(args),
+    range: rangeOf(args),
+    onRecord: (line) => matcher.announce(line),
+    onProblem: ({ file, line, message }) => warn(`${printable(names.get(file) ?? file)}${line === 0 ? "" : `:${line}`}: ${message}`),
+  });
   const bus = new EventBus<Uint32Array>({
     clock: new SystemClock(),
     partitions: [{ evaluate }],
@@ -89,32 +100,80 @@ async function printMatches({ args, paths, names, registry, words, evaluate }: M
     flushMs: 0,
     batchCount: 2,
     consume(batch, hits) {
-      for (let record = 0; record < batch.count; record++) {
-        const line = lines.next();
-        if (((hits[record * words] as number) & 1) === 0) continue;
-        view.reset(batch.bytes, batch.offsets[record] as number);
-        writer.line(show(line));
-        found++;
-      }
+      matcher.take(batch, hits);
+      if (output.ended) void source.stop();
     },
   });
-  const source = new ReplaySource({
-    registry,
-    files: paths,
-    decoder: logOptionsOf(args),
-    range: rangeOf(args),
-    onRecord: (line) => lines.add(line),
-    onProblem: ({ file, line, message }) => {
-      bar.clear();
-      console.error(`kestrel: warn: ${printable(names.get(file) ?? file)}${line === 0 ? "" : `:${line}`}: ${message}`);
-    },
-  });
-  bar.start({ show: !args.has("quiet"), source, foundName: "matches", found: () => found });
+  bar.start({ show: !args.has("quiet"), source, foundName: "matches", found: () => matcher.found });
   await source.start(bus);
   await bus.drain();
+  matcher.finish();
+  output.finish();
   writer.flush();
   bar.clear();
   if (source.outside > 0) console.error(`kestrel: ${source.records} events, ${source.outside} outside --from and --to`);
+}
+
+/** What becomes of records and their hits. */
+interface Matcher {
+  /** Results so far. */
+  readonly found: number;
+  /** The line of the record that goes into the bus now; nothing for one of a `.klog` file. */
+  announce(line: Uint8Array | undefined): void;
+  take(batch: RecordBatch, hits: Uint32Array): void;
+  finish(): void;
+}
+
+function matcherOf(matching: Matching, output: QueryOutput, warn: (text: string) => void): Matcher | Promise<Matcher> {
+  const { plan } = matching.compiled;
+  return plan === undefined ? eventMatcher(matching.predicateCount, output) : plannedMatcher(plan, matching, { output, warn });
+}
+
+function eventMatcher(predicateCount: number, output: QueryOutput): Matcher {
+  const lines = new PendingLines();
+  const view = new RecordView();
+  const words = hitWords(predicateCount);
+  let found = 0;
+  return {
+    get found() {
+      return found;
+    },
+    announce: (line) => lines.add(line),
+    take(batch, hits) {
+      for (let record = 0; record < batch.count; record++) {
+        const line = lines.next();
+        if (((hits[record * words] as number) & 1) === 0) continue;
+        found++;
+        output.event(view.reset(batch.bytes, batch.offsets[record] as number), line);
+      }
+    },
+    finish() {},
+  };
+}
+
+async function plannedMatcher(
+  plan: RulePlan,
+  { args, registry, predicateCount }: Matching,
+  { output, warn }: { readonly output: QueryOutput; readonly warn: (text: string) => void },
+): Promise<Matcher> {
+  const query = await PlannedQuery.create({
+    plan,
+    registry,
+    predicateCount,
+    tiebreaker: tiebreakerOf(args),
+    onEviction: () => warn("More sequences are pending than there is room for: some results may be missing"),
+  });
+  return {
+    get found() {
+      return query.count;
+    },
+    announce() {},
+    take: (batch, hits) => query.take(batch, hits),
+    finish() {
+      for (const records of query.finish()) output.events(records);
+      if (query.lateEvents > 0) warn(`${query.lateEvents} events came too far out of order; sort the log by time to be sure of every result`);
+    },
+  };
 }
 
 function inputsOf(args: Arguments): { readonly text: string; readonly paths: readonly string[] } {

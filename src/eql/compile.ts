@@ -2,6 +2,7 @@
 // program and does not stop the others.
 import type { Backend, Diagnostic, PredicateInfo, RulePlan, RuleSetProgram, SchemaRegistry } from "#schema";
 import { type ConditionNode, IrBuilder } from "./ir.ts";
+import type { Pipes } from "./lower-pipes.ts";
 import { withPredicates } from "./lower-plan.ts";
 import { emitLua } from "./lua.ts";
 import { lowerQuery, type QuerySource } from "./query.ts";
@@ -17,6 +18,8 @@ export interface CompiledQuery {
   readonly predicate: number;
   /** What the sequencer must do, for a query that depends on other events. Its predicates are the program's. */
   readonly plan: RulePlan | undefined;
+  /** What is to be done with the results, for createPipeline; nothing in a rule. */
+  readonly pipes: Pipes;
   /** Ids of the fields it reads, ascending; those of its exceptions too. */
   readonly fieldIds: readonly number[];
 }
@@ -34,13 +37,13 @@ export function compileRuleSet(
   const predicates: PredicateInfo[] = [];
   const queries = sources.map((source): CompiledQuery => {
     const { id } = source;
-    const { condition, planned, diagnostics, fieldIds } = lowerQuery(source, registry, builder);
+    const { condition, planned, pipes, diagnostics, fieldIds } = lowerQuery(source, registry, builder);
     const add = (root: ConditionNode, slot?: number): number => {
       assert(!root.stateful, `A predicate of ${id} depends on other events`);
       predicates.push(slot === undefined ? { ruleId: id } : { ruleId: id, slot });
       return roots.push(root) - 1;
     };
-    const outcome = { id, diagnostics, fieldIds, predicate: -1, plan: undefined };
+    const outcome = { id, diagnostics, fieldIds, pipes, predicate: -1, plan: undefined };
     if (condition !== undefined) return { ...outcome, ok: true, predicate: add(condition) };
     if (planned === undefined) return { ...outcome, ok: false };
     return { ...outcome, ok: true, plan: withPredicates(planned.plan, planned.conditions.map(add)) };

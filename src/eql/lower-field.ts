@@ -53,7 +53,7 @@ function resolve(expression: FieldExpression, context: LowerContext): Resolved |
     const message = `A count has no fields, only ${[...columns.keys()].join(", ")}`;
     return fail(context, "unknown-field", message, expression);
   }
-  const within = (step: number, used: number): Resolved => {
+  const within = (step: number | undefined, used: number): Resolved => {
     const rest = { parts: parts.slice(1), indexes: indexes.slice(used).map(({ after, index }) => ({ after: after - 1, index })) };
     return { name: rest.parts.join("."), step, whole: undefined, rest };
   };
@@ -66,7 +66,7 @@ function resolve(expression: FieldExpression, context: LowerContext): Resolved |
   }
   const position = indexes[0];
   if (eventCount === 0 || parts[0] !== "events" || position?.after !== 1 || parts.length === 1) return plain;
-  if (position.index < eventCount) return within(position.index, 1);
+  if (position.index < eventCount) return within(eventCount === 1 ? undefined : position.index, 1);
   const last = eventCount === 1 ? "events[0] only" : `events[0] to events[${eventCount - 1}]`;
   return fail(context, "invalid-reference", `A result of this query has ${last}, not events[${position.index}]`, expression);
 }

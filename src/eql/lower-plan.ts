@@ -136,6 +136,7 @@ function assemble({ kind, steps, until, maxspanNs }: Assembly, { context, lineag
     untilFirst: endgame,
     keysFolded: endgame,
     orderedBy: endgame ? "completion" : "first",
+    filter: undefined,
   };
   if (conditions.length > PLAN_SLOTS_MAX) {
     const message = `Query has ${conditions.length} parts (steps, until, lineages and what links processes), the limit is ${PLAN_SLOTS_MAX}`;
@@ -150,6 +151,7 @@ export function planExpressions(plan: RulePlan): readonly IrNode[] {
   const expressions = [
     ...steps.flatMap((step) => [step.residual, ...step.keys.map((key) => key.expression)]),
     ...plan.lineages.map((lineage) => lineage.residual),
+    plan.filter,
   ];
   return expressions.flatMap((expression) => (expression === undefined ? [] : [expression.node as IrNode]));
 }

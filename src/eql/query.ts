@@ -7,6 +7,7 @@ import { lowerCondition } from "./lower.ts";
 import { type CategoryPolicy, fail, type LowerContext, lowerContext } from "./lower-context.ts";
 import { lowerEvent } from "./lower-event.ts";
 import { LineageCollector } from "./lower-lineage.ts";
+import { type LoweredPipe, lowerPipes, type Pipes } from "./lower-pipes.ts";
 import { type LoweredPlan, type PlanParts, planEvent, planExpressions, planSteps } from "./lower-plan.ts";
 import { parseExpression, parseQuery } from "./parse.ts";
 
@@ -20,6 +21,8 @@ export interface QuerySource {
   readonly exceptions: readonly string[];
   /** Unknown fields are warnings and null instead of errors. */
   readonly lenientFields: boolean;
+  /** A rule, the usual case, alerts at every match, so that most pipes make no sense in it. */
+  readonly purpose?: "rule" | "query";
 }
 
 /** A query as IR: a condition, or a plan. Both `undefined` when there is an error. */
@@ -28,6 +31,8 @@ export interface LoweredQuery {
   readonly condition: ConditionNode | undefined;
   /** Of a query that depends on other events. */
   readonly planned: LoweredPlan | undefined;
+  /** What is to be done with the results; nothing in a rule. */
+  readonly pipes: Pipes;
   readonly diagnostics: readonly Diagnostic[];
   /** Ascending ids of the fields it reads. */
   readonly fieldIds: readonly number[];
@@ -58,35 +63,50 @@ export function lowerQuery(
     const expression = parseExpression(exception.toWellFormed(), dialect, list);
     if (expression !== undefined) exceptions.push(notTrue(builder, lowerCondition(expression, contextOf(list))));
   }
-  const lowered = query === undefined ? undefined : lowerBody(query, { context, text, lineages, exceptions });
+  const isRule = source.purpose !== "query";
+  const lowered = query === undefined ? undefined : lowerBody(query, { context, text, lineages, exceptions }, isRule);
   if (lowered !== undefined) checkDepth(lowered, diagnostics);
   const found = lists.flatMap((list) => list.items);
   const sound = found.every((item) => item.severity !== "error");
   return {
     condition: sound ? lowered?.condition : undefined,
     planned: sound ? lowered?.planned : undefined,
+    pipes: { pipes: lowered?.pipes ?? [], folded: dialect === "endgame" },
     diagnostics: found,
     fieldIds: [...fieldIds].sort((a, b) => a - b),
   };
 }
 
-type Lowered = Pick<LoweredQuery, "condition" | "planned">;
+interface Lowered extends Pick<LoweredQuery, "condition" | "planned"> {
+  readonly pipes: readonly LoweredPipe[];
+}
 
-function lowerBody({ body }: Query, parts: PlanParts): Lowered | undefined {
+function lowerBody({ body, pipes: written }: Query, parts: PlanParts, isRule: boolean): Lowered | undefined {
   const { context, exceptions } = parts;
-  if (body.kind !== "event") return { condition: undefined, planned: planSteps(body, parts) };
+  if (body.kind !== "event") {
+    const planned = planSteps(body, parts);
+    const { filters, pipes } = lowerPipes(written, { body, isRule }, context);
+    const filter = filters.length === 0 ? undefined : { node: context.builder.and(filters) };
+    return { condition: undefined, planned: planned && { ...planned, plan: { ...planned.plan, filter } }, pipes };
+  }
   if (body.bare && context.dialect === "default") {
     const message = "Query names no category, write any where (or a category such as process where) before the condition";
     return fail(context, "missing-category", message, { from: body.from, to: body.from });
   }
-  const condition = context.builder.and([lowerEvent(body, context), ...exceptions]);
-  if (!condition.stateful) return { condition, planned: undefined };
-  return { condition: undefined, planned: planEvent(condition, parts) };
+  const own = lowerEvent(body, context);
+  const { filters, pipes } = lowerPipes(written, { body: undefined, isRule }, context);
+  const condition = context.builder.and([own, ...filters, ...exceptions]);
+  if (!condition.stateful) return { condition, planned: undefined, pipes };
+  return { condition: undefined, planned: planEvent(condition, parts), pipes };
 }
 
 /** What back ends and evaluators recurse over is bounded. */
-function checkDepth({ condition, planned }: Lowered, diagnostics: DiagnosticList): void {
+function checkDepth({ condition, planned, pipes }: Lowered, diagnostics: DiagnosticList): void {
   const roots: IrNode[] = condition === undefined ? [] : [condition];
+  for (const pipe of pipes) {
+    if (pipe.kind === "filter") roots.push(pipe.condition);
+    else if ("keys" in pipe) roots.push(...pipe.keys);
+  }
   if (planned !== undefined) roots.push(...planned.conditions, ...planExpressions(planned.plan));
   const depth = Math.max(0, ...roots.map((root) => root.depth));
   if (depth <= IR_DEPTH_MAX) return;
