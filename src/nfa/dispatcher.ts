@@ -33,6 +33,8 @@ export class Dispatcher {
     readonly context: StepContext,
     readonly buffer: ReorderBuffer,
     readonly lineages: Lineages,
+    /** Owners all of whose rows in the snapshot are to go. */
+    readonly cleared: Set<string>,
   ) {
     this.#keys = new KeyReader(context.events);
     this.#sequences = new SequenceSteps(context);
@@ -70,6 +72,14 @@ export class Dispatcher {
       store.dropKeyIfEmpty(key);
     }
     context.clearReported();
+  }
+
+  /** Drops all state of a rule, in the snapshot too. */
+  dropState(runtime: RuleRuntime): void {
+    this.context.store.dropOwner(runtime);
+    this.lineages.dropOwner(runtime.owner);
+    this.cleared.add(runtime.rule.id);
+    runtime.isDirty = true;
   }
 
   #fire(runtime: RuleRuntime, match: number, key: number): void {
@@ -212,11 +222,7 @@ export class Dispatcher {
     const { store, faulted } = this.context;
     for (const key of this.#touchedKeys) store.dropKeyIfEmpty(key);
     this.#touchedKeys.length = 0;
-    while (faulted.length > 0) {
-      const runtime = faulted.pop()!;
-      store.dropOwner(runtime);
-      this.lineages.dropOwner(runtime.owner);
-    }
+    while (faulted.length > 0) this.dropState(faulted.pop()!);
     for (const runtime of this.#touchedRules) store.keepQuotas(runtime);
     this.#touchedRules.length = 0;
   }

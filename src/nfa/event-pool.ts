@@ -89,7 +89,12 @@ export class EventPool {
     this.release(event);
   }
 
-  /** Takes back the reference `add` gave. */
+  /** One more reference that `release` takes back. */
+  share(event: number): void {
+    this.#references[event]!++;
+  }
+
+  /** Takes back the reference `add` or `share` gave. */
   release(event: number): void {
     if (--this.#references[event]! > 0) return;
     this.arena.give(this.address[event]!);

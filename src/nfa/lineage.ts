@@ -155,8 +155,18 @@ export class Lineages implements LineageAnswers {
   dropOwner(owner: number): void {
     for (let index = 0; index < LINEAGES_PER_RULE; index++) {
       const set = owner * LINEAGES_PER_RULE + index;
-      for (let row = this.marks.oldestOf(set); row !== NONE; row = this.marks.oldestOf(set)) this.#removeMark(set, row);
+      for (let row = this.marks.oldestOf(set); row !== NONE; row = this.marks.oldestOf(set)) {
+        // The whole owner goes from the snapshot.
+        this.dirtyMarks.start(row);
+        this.#removeMark(set, row);
+      }
     }
+    this.goneMarks = this.goneMarks.filter((gone) => Math.floor(gone.set / LINEAGES_PER_RULE) !== owner);
+  }
+
+  /** Forgets all links. */
+  dropLinks(): void {
+    while (this.links.oldest !== NONE) this.#removeLink(this.links.oldest);
   }
 
   #isDescendant(identity: ProcessIdentity, set: number, event: number): boolean | null {

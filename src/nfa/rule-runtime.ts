@@ -57,6 +57,17 @@ export class RuleRuntime {
     return this.rule.matchAll || this.table.trailingBits !== 0;
   }
 
+  /** Counts from the start again. */
+  resetCounters(): void {
+    const { counters } = this;
+    counters.completions = 0;
+    counters.expiries = 0;
+    counters.longestChain = 0;
+    counters.keysCut = 0;
+    counters.evictions.fill(0);
+    this.isDirty = true;
+  }
+
   metrics(): RuleMetrics {
     const { completions, expiries, longestChain, keysCut, evictions } = this.counters;
     return {

@@ -190,9 +190,10 @@ export class SequenceSteps {
       this.#store.freeMatch(runtime, match);
       return;
     }
-    if (this.context.isLate && this.#store.isOver(match, this.context.watermarkHi, this.context.watermarkLo)) {
+    const { position } = this.context;
+    if (this.context.isLate && this.#store.isOver(match, position.watermarkHi, position.watermarkLo)) {
       // Whether the missing event came cannot be said any more.
-      this.context.lateDrops++;
+      position.lateDrops++;
       this.#store.freeMatch(runtime, match);
       return;
     }

@@ -1,9 +1,11 @@
 // The sequencer: hits in, matches out. It puts events into order (reorder buffer, watermark), hands them on as the watermark passes them, and
 // moves time. Invariant: what it does depends on records, hits and promises of time alone, never on where batches end.
-import { assert } from "#core";
+import { assert, type Checkpoint, type SavedState } from "#core";
 import { recordSize } from "#event";
 import { Header } from "#schema";
 import { Arena } from "./arena.ts";
+import { restoreRows } from "./checkpoint-reader.ts";
+import { changedRows, type SequencerParts } from "./checkpoint-writer.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { EventPool, type Tiebreak } from "./event-pool.ts";
 import type { HashSeed } from "./key-hash.ts";
@@ -14,12 +16,11 @@ import { ReorderBuffer } from "./reorder-buffer.ts";
 import { RuleRuntime } from "./rule-runtime.ts";
 import { NONE } from "./slots.ts";
 import { StateStore } from "./state-store.ts";
-import { StepContext, type StepOutput } from "./step-context.ts";
-import { compareTimes, highWord, lowWord, TIME_MAX_HI, TIME_MAX_LO } from "./time-words.ts";
+import { type Position, StepContext, type StepOutput, startPosition } from "./step-context.ts";
+import { compareTimes, highWord, lowWord, TIME_MAX_HI, TIME_MAX_LO, TIME_MIN_HI } from "./time-words.ts";
 
 /** Bytes of events in the reorder buffer; more are released early. */
 const REORDER_BYTES_MAX: number = 32 << 20;
-const TIME_MIN_HI = -0x80000000;
 
 /** What the sequencer needs to know and whom it tells. Its callbacks must not call it back. */
 export interface SequencerOptions extends StepOutput {
@@ -53,13 +54,12 @@ export class Sequencer {
   #timeLo = 0;
   #event = NONE;
   #lastHit = NONE;
-  // Nothing earlier than the watermark comes in time any more.
-  #watermarkHi = TIME_MIN_HI;
-  #watermarkLo = 0;
-  #eventNumber = 0;
-  #lateEvents = 0;
-  #forcedReleases = 0;
+  readonly #position: Position = startPosition();
+  /** Owners all of whose rows go with the next checkpoint. */
+  readonly #cleared = new Set<string>();
   readonly #group: number[] = [];
+
+  readonly #parts: SequencerParts;
 
   constructor(options: SequencerOptions) {
     const { limits, tiebreak } = options;
@@ -71,8 +71,16 @@ export class Sequencer {
     this.#buffer = new ReorderBuffer(this.#events);
     this.#store = new StateStore(this.#events, limits, seed, { onEvict: (...args) => this.#onEvict(...args) });
     this.#lineages = new Lineages(this.#events, limits, seed);
-    this.#context = new StepContext(this.#store, options, this.#lineages);
-    this.#dispatcher = new Dispatcher(this.#context, this.#buffer, this.#lineages);
+    this.#context = new StepContext(this.#store, this.#position, options, this.#lineages);
+    this.#dispatcher = new Dispatcher(this.#context, this.#buffer, this.#lineages, this.#cleared);
+    this.#parts = {
+      events: this.#events,
+      buffer: this.#buffer,
+      store: this.#store,
+      lineages: this.#lineages,
+      position: this.#position,
+      cleared: this.#cleared,
+    };
   }
 
   /** No rules are loaded: records need not be announced. */
@@ -122,7 +130,7 @@ export class Sequencer {
   hit(rule: number, slots: number): void {
     if (this.#event === NONE) {
       const size = recordSize(this.#bytes, this.#offset);
-      this.#event = this.#events.add(this.#bytes, this.#offset, size, ++this.#eventNumber);
+      this.#event = this.#events.add(this.#bytes, this.#offset, size, ++this.#position.eventNumber);
     }
     this.#lastHit = this.#buffer.addHit(this.#event, this.#lastHit, this.#rules[rule]!.owner, slots);
   }
@@ -133,7 +141,7 @@ export class Sequencer {
     if (event !== NONE) {
       this.#event = NONE;
       this.#lastHit = NONE;
-      if (compareTimes(this.#timeHi, this.#timeLo, this.#watermarkHi, this.#watermarkLo) < 0) this.#handleLate(event);
+      if (compareTimes(this.#timeHi, this.#timeLo, this.#position.watermarkHi, this.#position.watermarkLo) < 0) this.#handleLate(event);
       else {
         this.#buffer.push(event);
         while (this.#buffer.hitCount > this.#options.limits.reorderHitsMax || this.#buffer.bytes > REORDER_BYTES_MAX) this.#forceRelease();
@@ -157,6 +165,23 @@ export class Sequencer {
     this.#dispatcher.fireBefore(TIME_MAX_HI, TIME_MAX_LO);
   }
 
+  /** What changed since the last checkpoint. Taken between two records. */
+  takeCheckpoint(): Checkpoint {
+    assert(this.#event === NONE, "a checkpoint is taken between records");
+    const checkpoint = { cleared: [...this.#cleared], rows: changedRows(this.#parts) };
+    this.#cleared.clear();
+    return checkpoint;
+  }
+
+  /**
+   * Goes on from saved state: after `load`, before the first record. State of rules that are not loaded or have another fingerprint is
+   * dropped. Returns what is wrong with the state; unless that is empty, nothing of it is used.
+   */
+  restore(state: SavedState): readonly string[] {
+    assert(this.#position.eventNumber === 0 && this.#event === NONE, "state is restored before the first record");
+    return restoreRows(this.#parts, state);
+  }
+
   /** Counters as they are now. */
   metrics(): SequencerMetrics {
     return {
@@ -164,9 +189,9 @@ export class Sequencer {
       entries: this.#store.matches.count,
       bytes: this.#store.bytes + this.#lineages.bytes + this.#buffer.bytes,
       buffered: this.#buffer.hitCount,
-      lateEvents: this.#lateEvents,
-      lateDrops: this.#context.lateDrops,
-      forcedReleases: this.#forcedReleases,
+      lateEvents: this.#position.lateEvents,
+      lateDrops: this.#position.lateDrops,
+      forcedReleases: this.#position.forcedReleases,
       lineageMarks: this.#lineages.marks.slots.used,
       lineageLinks: this.#lineages.links.slots.used,
       lineageEvictions: this.#lineages.evictions,
@@ -174,11 +199,9 @@ export class Sequencer {
   }
 
   #moveTo(hi: number, lo: number): void {
-    if (compareTimes(hi, lo, this.#watermarkHi, this.#watermarkLo) <= 0) return;
-    this.#watermarkHi = hi;
-    this.#watermarkLo = lo;
-    this.#context.watermarkHi = hi;
-    this.#context.watermarkLo = lo;
+    if (compareTimes(hi, lo, this.#position.watermarkHi, this.#position.watermarkLo) <= 0) return;
+    this.#position.watermarkHi = hi;
+    this.#position.watermarkLo = lo;
     const { timeHi, timeLo } = this.#events;
     for (let first = this.#buffer.first; first !== NONE; first = this.#buffer.first) {
       if (compareTimes(timeHi[first]!, timeLo[first]!, hi, lo) >= 0) break;
@@ -209,7 +232,7 @@ export class Sequencer {
   }
 
   #handleLate(event: number): void {
-    this.#lateEvents++;
+    this.#position.lateEvents++;
     this.#context.isLate = true;
     this.#group.push(event);
     this.#handleGroup();
@@ -218,19 +241,18 @@ export class Sequencer {
 
   // What stays in the buffer is not earlier: the watermark follows, so that events before the released ones count as late.
   #forceRelease(): void {
-    this.#forcedReleases++;
+    this.#position.forcedReleases++;
     const { timeHi, timeLo } = this.#events;
     const first = this.#buffer.first;
     const hi = timeHi[first]!;
     const lo = timeLo[first]!;
     this.#releaseGroup();
-    if (compareTimes(hi, lo, this.#watermarkHi, this.#watermarkLo) > 0) this.#moveTo(hi, lo);
+    if (compareTimes(hi, lo, this.#position.watermarkHi, this.#position.watermarkLo) > 0) this.#moveTo(hi, lo);
   }
 
   #drop(runtime: RuleRuntime): void {
-    const { buffer } = { buffer: this.#buffer };
-    this.#store.dropOwner(runtime);
-    this.#lineages.dropOwner(runtime.owner);
+    const buffer = this.#buffer;
+    this.#dispatcher.dropState(runtime);
     this.#store.owners[runtime.owner] = undefined;
     for (const event of buffer.all()) {
       for (let hit = this.#events.firstHit[event]!; hit !== NONE; hit = buffer.hitNext[hit]!) {

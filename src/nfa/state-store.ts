@@ -147,10 +147,18 @@ export class StateStore {
     this.#schedule(match);
   }
 
-  /** Sets a deadline that is known, and its timer. */
-  setDeadline(match: number, hi: number, lo: number): void {
+  /** A restored match that waited: no new number. */
+  restoreWaiting(runtime: RuleRuntime, match: number): void {
+    runtime.stageCounts[this.matches.stage[match]!]!--;
+    runtime.waiting++;
+    this.matches.appendWaiting(match);
+  }
+
+  /** Sets a deadline that is known, and its timer; a copy or a restored match has its order too. */
+  setDeadline(match: number, hi: number, lo: number, order?: number): void {
     const { timers } = this.matches;
     timers.cancel(match);
+    if (order !== undefined) timers.order[match] = order;
     timers.deadlineHi[match] = hi;
     timers.deadlineLo[match] = lo;
     this.#schedule(match);
@@ -173,8 +181,11 @@ export class StateStore {
   dropOwner(runtime: RuleRuntime): void {
     for (let key = this.keys.oldestOf(runtime.owner); key !== NONE; key = this.keys.oldestOf(runtime.owner)) {
       this.#clearKey(runtime, key);
+      // The whole owner goes from the snapshot.
+      this.dirty.start(key);
       this.dropKeyIfEmpty(key);
     }
+    this.goneKeys = this.goneKeys.filter((gone) => gone.owner !== runtime.owner);
   }
 
   #clearKey(runtime: RuleRuntime, key: number): void {

@@ -8,6 +8,7 @@ import type { Match, StepScope, Trace, TraceKind } from "./ports.ts";
 import type { RuleRuntime } from "./rule-runtime.ts";
 import { NONE } from "./slots.ts";
 import type { StateStore } from "./state-store.ts";
+import { TIME_MIN_HI } from "./time-words.ts";
 
 /** Answers whether an event's process stands in a lineage of a rule. */
 export interface LineageAnswers {
@@ -61,15 +62,28 @@ export interface StepOutput {
   readonly onTrace: ((trace: Trace) => void) | undefined;
 }
 
+/** How far the sequencer has come. */
+export interface Position {
+  /** Nothing earlier than this comes in time any more. */
+  watermarkHi: number;
+  watermarkLo: number;
+  /** Events with hits so far. */
+  eventNumber: number;
+  lateEvents: number;
+  lateDrops: number;
+  forcedReleases: number;
+}
+
+/** The position before the first record. */
+export function startPosition(): Position {
+  return { watermarkHi: TIME_MIN_HI, watermarkLo: 0, eventNumber: 0, lateEvents: 0, lateDrops: 0, forcedReleases: 0 };
+}
+
 /** See the file's opening. */
 export class StepContext {
   readonly events: EventPool;
-  /** The watermark before what is processed now. */
-  watermarkHi: number = 0;
-  watermarkLo: number = 0;
   /** Whether the event processed now came later than the watermark. */
   isLate = false;
-  lateDrops: number = 0;
   /** Rules that failed since the last look. */
   readonly faulted: RuleRuntime[] = [];
   /** Event lists already reported for the event or the deadline at hand: under a second key they are the same result. */
@@ -78,6 +92,7 @@ export class StepContext {
 
   constructor(
     readonly store: StateStore,
+    readonly position: Position,
     readonly output: StepOutput,
     lineages: LineageAnswers,
   ) {

@@ -3,6 +3,8 @@
 /** Highest word pair a deadline has; the time of {@link TIME_MAX} is after every deadline. */
 export const TIME_MAX_HI = 0x7fffffff;
 export const TIME_MAX_LO = 0xffffffff;
+/** High word of the earliest time. */
+export const TIME_MIN_HI: number = -0x80000000;
 /** No deadline. */
 export const NEVER: bigint = (1n << 63n) - 1n;
 
