@@ -62,7 +62,7 @@ export interface WireRuleCheck {
 export interface WireAlert {
   readonly id: string;
   readonly "@timestamp": string;
-  readonly kind: "rule" | "quarantine";
+  readonly kind: "rule" | "quarantine" | "eviction";
   readonly severity: WireSeverity;
   readonly rule: { readonly id: string; readonly name: string; readonly tags: readonly string[] };
   /** ECS threat fields of the rule's ATT&CK tags. */
@@ -222,7 +222,9 @@ export const alert: z.ZodType<WireAlert> = z
   .object({
     id: z.string(),
     "@timestamp": dateTime.meta({ description: "Time of the last event, to the nanosecond." }),
-    kind: z.enum(["rule", "quarantine"]).meta({ description: "quarantine: a rule was stopped because it failed." }),
+    kind: z.enum(["rule", "quarantine", "eviction"]).meta({
+      description: "quarantine: a rule was stopped because it failed. eviction: a rule began to forget pending sequences.",
+    }),
     severity,
     rule: z.object({ id: z.string(), name: z.string(), tags: z.array(z.string()) }),
     threat: anyObject.optional().meta({ description: "ECS threat fields of the rule's ATT&CK tags." }),

@@ -6,6 +6,7 @@ import { type ArmResult, type CompiledRules, checkUserRule, type Engine } from "
 import type { Diagnostic, SchemaRegistry } from "#schema";
 import type { Store } from "#store";
 import { type BookEntry, enabledRules, uploadedEntry } from "./rule-book.ts";
+import { sequenceFamilies } from "./sequence-families.ts";
 import { VERSION } from "./version.ts";
 
 /** What the agent is made of. */
@@ -182,6 +183,7 @@ export class Agent implements AgentPort {
         "rule",
         perRule((state) => state.suppressed),
       ),
+      ...sequenceFamilies(this.#parts.engine.sequenceMetrics()),
       metric("gauge", "kestrel_memory_bytes", "Resident memory", status.memoryBytes),
       { name: "kestrel_info", type: "gauge", help: "Version of this agent", samples: [{ labels: { version: VERSION }, value: 1 }] },
     ];

@@ -16,6 +16,10 @@ export const LOG_FLAGS: Readonly<Record<string, FlagKind>> = {
 };
 
 const DEFAULT_TIEBREAKER = "event.sequence";
+/** What a tiebreaker named on the command line is copied to. */
+const TIEBREAKER_FIELD = "kestrel.tiebreaker";
+const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+const DURATION_MS_MAX: number = 366 * UNIT_MS.d;
 const UNITS: readonly TimestampUnit[] = ["auto", "s", "ms", "us", "100ns", "ns"];
 
 /** How to read event logs. */
@@ -60,4 +64,21 @@ export function backendOf(args: Arguments): Backend {
   const name = args.text("backend") ?? "wasm";
   if (name !== "wasm" && name !== "lua") throw new KestrelError("usage", `Flag "--backend" needs wasm or lua, not "${name}"`);
   return name;
+}
+
+/** Field that alone orders events of one time, when the user named one. */
+export function tiebreakerOf(args: Arguments): string | undefined {
+  const field = args.text("tiebreaker");
+  return field === undefined || field === DEFAULT_TIEBREAKER ? field : TIEBREAKER_FIELD;
+}
+
+/** A length of time in nanoseconds: `500ms`, `10s`, `5m`, `1h`, `2d`. */
+export function durationOf(args: Arguments, flag: string, fallbackNs: bigint): bigint {
+  const text = args.text(flag);
+  if (text === undefined) return fallbackNs;
+  const [, number, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text) ?? [];
+  const ms = Number(number) * (UNIT_MS[unit as keyof typeof UNIT_MS] ?? Number.NaN);
+  if (!(ms <= DURATION_MS_MAX))
+    throw new KestrelError("usage", `Flag "--${flag}" needs a length of time such as 500ms, 10s or 5m, not "${text}"`);
+  return BigInt(Math.round(ms * 1e6));
 }

@@ -97,7 +97,7 @@ export class QueryOutput {
   #eventText(event: ResultEvent | undefined): string {
     if (event === undefined) return "null";
     const { registry, idField } = this.#options;
-    if (idField !== undefined) return stringifyJson(valueOf(this.#objectOf(event), idField));
+    if (idField !== undefined) return stringifyJson(fieldValue(this.#objectOf(event), idField));
     return event.line === undefined ? stringifyJson(encodeJson(event.view, registry)) : textOf(event.line);
   }
 
@@ -108,7 +108,7 @@ export class QueryOutput {
 }
 
 /** The value of a field as the event has it; a list of them where lists of objects lie on the way; null when it has none. */
-function valueOf(event: JsonObject, field: string): JsonValue {
+function fieldValue(event: JsonObject, field: string): JsonValue {
   const found = valuesAt(event, field.split("."));
   return found.length > 1 ? found : (found[0] ?? null);
 }

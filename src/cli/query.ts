@@ -171,7 +171,8 @@ async function plannedMatcher(
     take: (batch, hits) => query.take(batch, hits),
     finish() {
       for (const records of query.finish()) output.events(records);
-      if (query.lateEvents > 0) warn(`${query.lateEvents} events came too far out of order; sort the log by time to be sure of every result`);
+      if (query.lateEvents > 0)
+        warn(`${query.lateEvents} events came too far out of order; sort the log by time to be sure of every result`);
     },
   };
 }

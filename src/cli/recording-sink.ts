@@ -31,6 +31,10 @@ export class RecordingSink implements RecordSink {
     return this.#next.ready();
   }
 
+  progress(timeNs: bigint): void {
+    this.#next.progress?.(timeNs);
+  }
+
   #write(work: () => void): void {
     try {
       work();

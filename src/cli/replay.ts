@@ -1,10 +1,12 @@
 // kestrel replay: rules over recorded events. Alerts in order on standard output, totals on standard error.
-import { type Alert, createLog, encodeAlert, type Log, ReplaySource, type Sink, SystemClock, stringifyJson } from "#core";
-import { compileHere, Engine } from "#engine";
+import { type Alert, createLog, encodeAlert, ReplaySource, type Sink, SystemClock, stringifyJson } from "#core";
+import { compileHere, Engine, type EngineOptions } from "#engine";
+import { STATE_LIMITS } from "#nfa";
 import { type Arguments, EXIT, parseArguments, usageError } from "./arguments.ts";
-import { backendOf, LOG_FLAGS, logOptionsOf, rangeOf } from "./log-input.ts";
+import { backendOf, durationOf, LOG_FLAGS, logOptionsOf, rangeOf, tiebreakerOf } from "./log-input.ts";
 import { LineWriter } from "./output.ts";
 import { ProgressBar } from "./progress.ts";
+import { ReplayState } from "./replay-state.ts";
 import { enabledRules, loadBook } from "./rule-book.ts";
 import { registryFrom } from "./schema-file.ts";
 import { stopSignal } from "./stop-signal.ts";
@@ -17,10 +19,16 @@ const FLAGS = {
   partitions: "text",
   backend: "text",
   speed: "text",
+  state: "text",
+  reorder: "text",
   quiet: "switch",
 } as const;
 const PARTITIONS_MAX = 64;
 const PROBLEMS_SHOWN_MAX = 20;
+/** Least time between two checkpoints of --state. */
+const KEEP_INTERVAL_MS = 500;
+/** How far out of order events may be: logs of several machines are by seconds, and a replay loses no time by waiting. */
+const REORDER_NS = 60_000_000_000n;
 const SPEED_MAX = 1e6;
 /** Longest that an event of a paced replay waits for its batch to fill. */
 const PACED_FLUSH_MS = 50;
@@ -48,23 +56,43 @@ export async function replay(argv: readonly string[]): Promise<number> {
 
   const clock = new SystemClock();
   const writer = new LineWriter(1, () => bar.clear());
-  const sink = new LineSink(writer, { json: args.has("json"), atOnce: speed !== undefined });
-  const engine = createEngine(args, { registry, clock, log, sink, flushMs: speed === undefined ? 0 : PACED_FLUSH_MS });
+  const statePath = args.text("state");
+  const lines = new LineSink(writer, { json: args.has("json"), atOnce: speed !== undefined || statePath !== undefined });
+  using state = statePath === undefined ? undefined : new ReplayState(statePath, lines);
+  for (const problem of state?.problems ?? []) log.write("error", problem);
+  // Made when the engine is there; a checkpoint is asked for much later.
+  let source: ReplaySource | undefined;
+  const position = (records: number): string => state?.position(records, source?.positionsAfter(records) ?? []) ?? "";
+  const engine = new Engine({
+    ...settingsOf(args),
+    registry,
+    clock,
+    log,
+    sinks: [state ?? lines],
+    flushMs: speed === undefined ? 0 : PACED_FLUSH_MS,
+    firstSeq: state?.firstSeq ?? 0,
+    ...(state === undefined ? {} : { keep: { intervalMs: KEEP_INTERVAL_MS, withAlerts: false, position } }),
+  });
   const { armed, problems } = await engine.arm(rules, compiled);
   for (const { ruleId, diagnostics } of problems)
     log.write("warn", `rule "${ruleId}" is left out: ${diagnostics[0]?.message ?? "it does not compile"}`);
+  for (const problem of state === undefined ? [] : engine.restore(state.saved)) log.write("error", `state left out: ${problem}`);
   let problemCount = 0;
-  const source = new ReplaySource({
+  source = new ReplaySource({
     registry,
     ...input,
+    ...(state === undefined ? {} : { keepPositions: true, resume: state.resume }),
     ...(speed === undefined ? {} : { pace: { clock, speed } }),
     onProblem({ file, line, message }) {
       if (problemCount++ < PROBLEMS_SHOWN_MAX) log.write("warn", `${file}${line === 0 ? "" : `:${line}`}: ${message}`);
     },
   });
-  void stopSignal().then(() => source.stop());
-  bar.start({ show: !args.has("quiet"), source, foundName: "alerts", found: () => engine.counters().alerts });
+  const reading = source;
+  void stopSignal().then(() => reading.stop());
+  bar.start({ show: !args.has("quiet"), source: reading, foundName: "alerts", found: () => engine.counters().alerts });
   await source.start(engine.input);
+  // What was stopped, or will be continued, has no end: what waits for time to pass stays undecided.
+  if (!source.stopped && state === undefined) await engine.finish();
   await engine.close();
   writer.flush();
   const tookS = (performance.now() - startedMs) / 1000;
@@ -102,28 +130,19 @@ function speedOf(args: Arguments): number | undefined {
   throw usageError(`Flag "--speed" needs max, or a number above 0 and up to ${SPEED_MAX} such as 1, 10x or 0.5, not "${text}"`);
 }
 
-interface EngineParts {
-  readonly registry: ReturnType<typeof registryFrom>;
-  readonly clock: SystemClock;
-  readonly log: Log;
-  readonly sink: Sink;
-  readonly flushMs: number;
-}
-
-function createEngine(args: Arguments, { registry, clock, log, sink, flushMs }: EngineParts): Engine {
-  return new Engine({
-    registry,
-    clock,
-    log,
-    sinks: [sink],
+function settingsOf(
+  args: Arguments,
+): Pick<EngineOptions, "partitions" | "backend" | "compile" | "whenFull" | "cacheDirectory" | "batchBudgetMs" | "limits" | "tiebreaker"> {
+  return {
     partitions: args.number("partitions", 1, { least: 1, most: PARTITIONS_MAX }),
     backend: backendOf(args),
     compile: compileHere,
     whenFull: "block",
-    flushMs,
     cacheDirectory: undefined,
     batchBudgetMs: undefined,
-  });
+    limits: { ...STATE_LIMITS, reorderNs: durationOf(args, "reorder", REORDER_NS) },
+    tiebreaker: tiebreakerOf(args),
+  };
 }
 
 /** Prints each alert. */
@@ -139,8 +158,9 @@ class LineSink implements Sink {
     this.#atOnce = atOnce;
   }
 
-  take(alert: Alert): void {
-    this.#writer.line(this.#json ? stringifyJson(encodeAlert(alert)) : alertText(alert, process.stdout.isTTY === true));
+  take(alerts: readonly Alert[]): void {
+    for (const alert of alerts)
+      this.#writer.line(this.#json ? stringifyJson(encodeAlert(alert)) : alertText(alert, process.stdout.isTTY === true));
     if (this.#atOnce) this.#writer.flush();
   }
 }

@@ -1,6 +1,6 @@
 // kestrel run: the live agent. Sensors → bus → rules → terminal, store, API; ends cleanly on SIGTERM and SIGINT.
 import { type AlertReader, loadOrCreateToken, type RunningServer, type SensorStatus, startServer } from "#api";
-import { createLog, KestrelError, type Log, type RecordSink, ReplaySource, type Source, SystemClock } from "#core";
+import { createLog, KestrelError, type Log, type RecordSink, ReplaySource, type SavedState, type Source, SystemClock } from "#core";
 import { EbpfSource } from "#ebpf";
 import { compileInWorker, Engine } from "#engine";
 import { Store, StoreSink } from "#store";
@@ -19,6 +19,8 @@ import { TerminalSink } from "./terminal-sink.ts";
 
 const DEFAULT_LISTEN = "127.0.0.1:8490";
 const FLUSH_MS = 20;
+/** Least time between two checkpoints of the sequences; what a crash loses of pending sequences is younger than that. */
+const KEEP_INTERVAL_MS = 2000;
 const BATCH_BUDGET_MS = 1000;
 const PARTITIONS_MAX = 64;
 
@@ -75,10 +77,14 @@ async function start(args: Arguments): Promise<Running> {
     registry,
   );
   for (const finding of book.findings) log.write("warn", finding);
+  const saved = savedState(store, log);
   const engine = new Engine({
     registry,
     clock,
     log,
+    firstSeq: saved.firstSeq,
+    // Sensors cannot be read again: a sequence that alerted must not be pending after a restart.
+    keep: { intervalMs: KEEP_INTERVAL_MS, withAlerts: true, position: (records) => String(saved.firstSeq + records) },
     sinks: [storeSink, new TerminalSink(args.has("json"))],
     partitions: args.number("partitions", 1, { least: 1, most: PARTITIONS_MAX }),
     backend,
@@ -105,6 +111,7 @@ async function start(args: Arguments): Promise<Running> {
   for (const { ruleId, diagnostics } of problems)
     log.write("warn", "rule left out", { rule: ruleId, reason: diagnostics[0]?.message ?? "" });
   if (armed === 0) log.write("warn", "no rule is armed: nothing raises an alert until one is uploaded");
+  for (const problem of engine.restore(saved.rows)) log.write("error", "kept state left out", { reason: problem });
   const recordPath = args.text("record");
   const recording = recordPath === undefined ? undefined : new RecordingSink(recordPath, { registry, next: engine.input, log });
   undo.defer(() => recording?.close());
@@ -131,6 +138,18 @@ function openStore(data: DataDirectory, log: Log): Store {
   const { store, setAside } = Store.open(data.database);
   if (setAside !== undefined) log.write("error", "the database was damaged and set aside; a new one is in use", { file: setAside });
   return store;
+}
+
+/** What an earlier run kept of pending sequences, and the number of its next event. */
+function savedState(store: Store, log: Log): { readonly rows: SavedState; readonly firstSeq: number } {
+  const state = store.loadState();
+  if (state?.kind === "damaged") {
+    const { reason, setAside } = state;
+    log.write("error", "the kept sequences were damaged and set aside; pending ones are forgotten", { reason, table: setAside });
+  }
+  if (state?.kind !== "saved") return { rows: [], firstSeq: 0 };
+  const seq = Number(state.position ?? 0);
+  return { rows: state.rows, firstSeq: Number.isSafeInteger(seq) && seq >= 0 ? seq : 0 };
 }
 
 /** Starts the sensors, or where the kernel or the user's rights refuse them, says so and replays the built-in recording. */

@@ -18,7 +18,11 @@ export class TerminalSink implements Sink {
     });
   }
 
-  take(alert: Alert): void {
+  take(alerts: readonly Alert[]): void {
+    for (const alert of alerts) this.#print(alert);
+  }
+
+  #print(alert: Alert): void {
     if (this.#gone) return;
     if (process.stdout.writableLength > QUEUED_BYTES_MAX) {
       this.#skipped++;

@@ -25,7 +25,7 @@ export function alertText(alert: Alert, colour: boolean): string {
   const row = (label: string, value: string): void => {
     if (value !== "") lines.push(`    ${paint("2", label.padEnd(9))} ${clip(printable(value))}`);
   };
-  if (alert.kind === "quarantine") row("note", alert.message);
+  if (alert.kind !== "rule") row("note", alert.message);
   row("command", textAt(event, ["process", "command_line"]) || textAt(event, ["process", "executable"]));
   row("file", textAt(event, ["file", "path"]));
   row("to", [textAt(event, ["destination", "ip"]), textAt(event, ["destination", "port"])].filter(Boolean).join(":"));

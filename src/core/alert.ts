@@ -15,8 +15,8 @@ export interface Ancestor {
 export interface Alert {
   /** 32 hex digits, a hash of the rule's id and the events: the same in live and replay. */
   readonly id: string;
-  /** `rule`: a rule matched. `quarantine`: a rule was stopped because it failed. */
-  readonly kind: "rule" | "quarantine";
+  /** `rule`: a rule matched. `quarantine`: a rule was stopped because it failed. `eviction`: a rule began to forget pending sequences. */
+  readonly kind: "rule" | "quarantine" | "eviction";
   /** Time of the last event, nanoseconds since 1970. */
   readonly timeNs: bigint;
   /** Position of the last event in its source. */
@@ -29,7 +29,7 @@ export interface Alert {
   readonly message: string;
   /** Values of the rule's `capture` fields, and what a user's rule captured. */
   readonly captures: Readonly<Record<string, Json>>;
-  /** The events, as nested ECS JSON. */
+  /** The events, as nested ECS JSON, in the order of the rule's steps. */
   readonly events: readonly { readonly [key: string]: Json }[];
   readonly ancestry: readonly Ancestor[];
 }

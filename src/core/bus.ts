@@ -26,6 +26,16 @@ export interface BusOptions<Result> {
   readonly batchCount: number;
   /** Gets every batch with its result, in order, before the batch is used again; the next one waits for a promise it gives back. */
   readonly consume: (batch: RecordBatch, result: Result) => void | Promise<void>;
+  /** Told of {@link RecordSink.progress} when everything pushed before it has been consumed. Between two promises the older may be left out. */
+  readonly onProgress?: (timeNs: bigint) => void;
+  /** Seq of the first record, default 0: a restart goes on counting. */
+  readonly firstSeq?: number;
+}
+
+/** A promise of the source, and how many records it follows. */
+interface Mark {
+  readonly taken: number;
+  readonly timeNs: bigint;
 }
 
 /** Counters of a bus. */
@@ -64,7 +74,7 @@ export class EventBus<Result> implements RecordSink {
   readonly #inFlight: InFlight<Result>[] = [];
   readonly #load: number[];
   #filling: RecordBatch | undefined;
-  #nextSeq = 0;
+  #nextSeq: number;
   #offered = 0;
   #taken = 0;
   #evaluated = 0;
@@ -76,11 +86,14 @@ export class EventBus<Result> implements RecordSink {
   #consuming = false;
   /** Batches that wait for {@link atBorder}; undefined while none is asked for. */
   #held: RecordBatch[] | undefined;
+  /** The oldest promise not yet passed on, and the newest: however slow the consumer, some are. */
+  #marks: readonly Mark[] = [];
 
   constructor(options: BusOptions<Result>) {
     assert(options.partitions.length > 0, "a bus has a partition");
     assert(options.batchCount > options.partitions.length, "a bus has more batches than partitions");
     this.#options = options;
+    this.#nextSeq = options.firstSeq ?? 0;
     this.#free = Array.from({ length: options.batchCount }, createBatch);
     this.#load = options.partitions.map(() => 0);
   }
@@ -134,6 +147,22 @@ export class EventBus<Result> implements RecordSink {
     await new Promise<void>((resolve) => this.#waiters.push(resolve));
     this.#blockedMs += performance.now() - startMs;
     this.#throwFailure();
+  }
+
+  /** {@inheritDoc RecordSink.progress} */
+  progress(timeNs: bigint): void {
+    if (this.#options.onProgress === undefined) return;
+    const mark = { taken: this.#taken, timeNs };
+    const [oldest] = this.#marks;
+    this.#marks = oldest === undefined ? [mark] : [oldest, mark];
+    if (!this.#consuming) this.#passMarks();
+  }
+
+  #passMarks(): void {
+    const passed = this.#marks.filter((mark) => mark.taken <= this.#evaluated).at(-1);
+    if (passed === undefined || this.#failure !== undefined) return;
+    this.#marks = this.#marks.filter((mark) => mark.taken > this.#evaluated);
+    this.#options.onProgress?.(passed.timeNs);
   }
 
   /** Sends the batch being filled on its way, however small. */
@@ -217,6 +246,7 @@ export class EventBus<Result> implements RecordSink {
     this.#inFlight.shift();
     this.#evaluated += head.batch.count;
     this.#free.push(head.batch);
+    if (this.#marks.length > 0) this.#passMarks();
     this.#wake();
   }
 

@@ -13,6 +13,7 @@ export {
   type Evaluator,
   type FaultKind,
   type FaultPlace,
+  type Kept,
   type LossCounts,
   type RecordBatch,
   type RecordSink,

@@ -1,5 +1,6 @@
 // The ports between rooms: who brings records, who evaluates them, who takes alerts. Implementations live elsewhere; cli wires them.
 import type { Alert } from "./alert.ts";
+import type { Checkpoint } from "./checkpoint.ts";
 
 /** Some records one after another, as Wasm and Lua read them. `bytes[0, length)` is in use; record i starts at `offsets[i]`. */
 export interface RecordBatch {
@@ -20,6 +21,11 @@ export interface RecordSink {
   push(bytes: Uint8Array, offset: number, length: number): boolean;
   /** Resolves when the sink has room again; for sources that wait instead of losing records. */
   ready(): Promise<void>;
+  /**
+   * Promises that no record older than this will come, nanoseconds since 1970: live sources, which alone know that nothing is under way. What
+   * waits for time to pass, such as the end of a sequence without a certain event, need not wait for the next record then.
+   */
+  progress?(timeNs: bigint): void;
 }
 
 /** Losses of a source by cause, for example `{ "ring-full": 3 }`. */
@@ -36,10 +42,23 @@ export interface Source {
   losses(): LossCounts;
 }
 
+/** A checkpoint with the place in the source that it covers. */
+export interface Kept {
+  readonly checkpoint: Checkpoint;
+  /** What the source needs to go on from there, as text of its own making. */
+  readonly position: string;
+}
+
 /** Where alerts go: terminal, store, stream. A sink that throws is counted and does not stop the others. */
 export interface Sink {
   readonly name: string;
-  take(alert: Alert): void;
+  /**
+   * Alerts in the order they were raised, at least one unless there is something to keep. `kept` goes to sinks with `keepsState` only: in one
+   * transaction with these alerts, so that a restart neither loses nor repeats one.
+   */
+  take(alerts: readonly Alert[], kept?: Kept): void;
+  /** Whether it keeps the engine's state. */
+  readonly keepsState?: boolean;
 }
 
 /** What a user's rule (Lua, uploaded Wasm) said about one record beside yes or no. */

@@ -59,6 +59,8 @@ const POLL_IDLE_MS = 25;
 const IDLE_AFTER_POLLS = 4;
 /** Records of one turn; then other work of the thread goes first. */
 const TURN_RECORDS_MAX = 4096;
+/** How far behind the clock a promise to the sink stays: a sensor takes the time before it has its place in the ring. */
+const PROGRESS_MARGIN_NS = 50_000_000n;
 const CLOCK_CHECK_NS = 1_000_000_000n;
 const SETTLE_LOOKS_MAX = 1000;
 
@@ -232,16 +234,26 @@ export class EbpfSource implements Source {
    * that is seen, in the same process, is seen too.
    */
   #drain(): number {
+    const beforeNs = clockNs(ClockId.Boottime);
     const [processes, activity] = [this.#processRing, this.#activityRing];
     const waiting = (activity?.snapshot() ?? 0) + (processes?.snapshot() ?? 0);
-    if (waiting === 0 && this.#joiner.size === 0) return 0;
     this.#checkClock();
+    if (waiting === 0 && this.#joiner.size === 0) {
+      this.#promise(beforeNs);
+      return 0;
+    }
     const count = this.#readRings(processes, activity);
     processes?.release();
     activity?.release();
     this.#joiner.expire(this.#take, this.#nowNs);
     this.#table.expire(Number(this.#nowNs));
+    if (count < TURN_RECORDS_MAX && this.#joiner.size === 0) this.#promise(beforeNs);
     return count;
+  }
+
+  /** Tells the sink how far it has seen everything. `bootNs`: a time before the rings were looked at and found to hold no more. */
+  #promise(bootNs: bigint): void {
+    this.#sink?.progress?.(bootNs + this.#wallOffsetNs - PROGRESS_MARGIN_NS);
   }
 
   #readRings(processes: RingBuffer | undefined, activity: RingBuffer | undefined): number {

@@ -1,6 +1,6 @@
-// Rule and record in, alert out. A pure function: the same record gives the same alert whenever and wherever it is evaluated.
+// Rule and records in, alert out. A pure function: the same records give the same alert whenever and wherever they are evaluated.
 import type { Alert, Ancestor, Emission, Json } from "#core";
-import { encodeJson, type RecordView } from "#event";
+import { encodeJson, RecordView } from "#event";
 import type { Rule } from "#rules";
 import { type FieldValue, Header, type SchemaRegistry } from "#schema";
 
@@ -41,41 +41,63 @@ export class AlertBuilder {
 
   /** The alert of a rule that matched the record. */
   ruleAlert(rule: Rule, record: RecordView, emission: Emission | undefined): Alert {
-    const captures: Record<string, Json> = {};
-    for (const name of rule.capture) {
-      const value = record.value(this.#registry.byName(name)?.id ?? 0);
-      if (value !== undefined) captures[name] = toJson(value);
-    }
+    const captures = this.#captures(rule, [record]);
     for (const [name, value] of emission?.captures ?? []) captures[name] = value;
     const said = emission?.messages.join("; ") ?? "";
-    return this.#alert("rule", rule, record, said === "" ? `${rule.name}: ${this.#subject(record)}` : `${rule.name}: ${said}`, captures);
+    const message = `${rule.name}: ${said === "" ? this.#subject(record) : said}`;
+    return this.#alert("rule", rule, { records: [record], message, captures });
+  }
+
+  /** The alert of a rule that several events together matched; `undefined` stands where a sequence demands that there be none. */
+  sequenceAlert(rule: Rule, records: readonly (Uint8Array | undefined)[]): Alert {
+    const views = records.map((bytes) => (bytes === undefined ? undefined : new RecordView().reset(bytes, 0)));
+    const present = views.filter((view) => view !== undefined);
+    const last = newestOf(present);
+    const first = present.reduce((oldest, view) => (isNewer(oldest, view) ? view : oldest));
+    const count = present.length === 1 ? "" : ` (${present.length} events in ${spanText(last.timeNs - first.timeNs)})`;
+    const message = `${rule.name}: ${this.#subject(last)}${count}`;
+    return this.#alert("rule", rule, { records: views, message, captures: this.#captures(rule, present) });
   }
 
   /** The alert that says a rule was stopped at this record. */
   quarantineAlert(rule: Rule, record: RecordView, reason: string): Alert {
-    return this.#alert(
-      "quarantine",
-      rule,
-      record,
-      `Rule "${rule.id}" was stopped and will not run again until it is loaded anew: ${reason}`,
-      {},
-    );
+    const message = `Rule "${rule.id}" was stopped and will not run again until it is loaded anew: ${reason}`;
+    return this.#alert("quarantine", rule, { records: [record], message, captures: {} });
   }
 
-  #alert(kind: Alert["kind"], rule: Rule, record: RecordView, message: string, captures: Readonly<Record<string, Json>>): Alert {
+  /** The alert that says, once, that a rule began to forget what it was waiting for. */
+  evictionAlert(rule: Rule, record: RecordView, cause: string): Alert {
+    const message = `Rule "${rule.id}" forgets pending sequences (${cause}): some of what it looks for may be missed`;
+    return this.#alert("eviction", rule, { records: [record], message, captures: {} });
+  }
+
+  // Of several events, the latest that has a field tells its value.
+  #captures(rule: Rule, records: readonly RecordView[]): Record<string, Json> {
+    const captures: Record<string, Json> = {};
+    for (const name of rule.capture) {
+      const id = this.#registry.byName(name)?.id ?? 0;
+      const value = records.findLast((record) => record.has(id))?.value(id);
+      if (value !== undefined) captures[name] = toJson(value);
+    }
+    return captures;
+  }
+
+  #alert(kind: Alert["kind"], rule: Rule, { records, message, captures }: Content): Alert {
+    const present = records.filter((record) => record !== undefined);
+    const last = newestOf(present);
     return {
-      id: alertId(kind, rule.id, record, this.#registry),
+      id: alertId(kind, rule.id, records, this.#registry),
       kind,
-      timeNs: record.timeNs,
-      seq: record.seq,
+      timeNs: last.timeNs,
+      seq: last.seq,
       ruleId: rule.id,
       ruleName: rule.name,
-      severity: kind === "quarantine" ? "high" : rule.severity,
+      severity: kind === "rule" ? rule.severity : "high",
       tags: rule.tags,
       message,
       captures,
-      events: [encodeJson(record, this.#registry)],
-      ancestry: this.#ancestry(record),
+      events: present.map((record) => encodeJson(record, this.#registry)),
+      ancestry: this.#ancestry(last),
     };
   }
 
@@ -114,14 +136,41 @@ function toJson(value: FieldValue): Json {
   return value as Json;
 }
 
+/** What an alert is made of. */
+interface Content {
+  readonly records: readonly (RecordView | undefined)[];
+  readonly message: string;
+  readonly captures: Readonly<Record<string, Json>>;
+}
+
+// A join's events are in the order of its steps: the last of the list need not be the newest.
+function newestOf(records: readonly RecordView[]): RecordView {
+  return records.reduce((newest, record) => (isNewer(record, newest) ? record : newest));
+}
+
+function isNewer(record: RecordView, than: RecordView): boolean {
+  return record.timeNs > than.timeNs || (record.timeNs === than.timeNs && record.seq > than.seq);
+}
+
+function spanText(spanNs: bigint): string {
+  const ms = Number(spanNs / 1_000_000n);
+  return ms < 1000 ? `${ms} ms` : ms < 120_000 ? `${(ms / 1000).toFixed(1)} s` : `${Math.round(ms / 60_000)} min`;
+}
+
 // Everything but seq: a recording of live events replays under other numbers and must give the same ids. The category by name: numbers of
 // names outside ECS depend on which rule or event brought them first.
-function alertId(kind: Alert["kind"], ruleId: string, record: RecordView, registry: SchemaRegistry): string {
-  const bytes = record.copy();
-  return new Bun.CryptoHasher("sha256")
-    .update(`${kind}\0${ruleId}\0${registry.categories.nameOf(record.category) ?? String(record.category)}\0`)
-    .update(bytes.subarray(Header.FieldCount, Header.Seq))
-    .update(bytes.subarray(Header.Time))
-    .digest("hex")
-    .slice(0, 32);
+function alertId(kind: Alert["kind"], ruleId: string, records: readonly (RecordView | undefined)[], registry: SchemaRegistry): string {
+  const hasher = new Bun.CryptoHasher("sha256").update(`${kind}\0${ruleId}\0`);
+  for (const record of records) {
+    if (record === undefined) {
+      hasher.update("missing\0");
+      continue;
+    }
+    const bytes = record.copy();
+    hasher
+      .update(`${registry.categories.nameOf(record.category) ?? String(record.category)}\0`)
+      .update(bytes.subarray(Header.FieldCount, Header.Seq))
+      .update(bytes.subarray(Header.Time));
+  }
+  return hasher.digest("hex").slice(0, 32);
 }

@@ -9,17 +9,20 @@ import {
   type Evaluator,
   EventBus,
   type FullPolicy,
+  type Kept,
   KestrelError,
   type Log,
   messageOf,
   type RecordBatch,
   type RecordSink,
   RuleFault,
+  type SavedState,
   type Sink,
 } from "#core";
 import { RecordView } from "#event";
+import { type SequencerMetrics, STATE_LIMITS, type StateLimits } from "#nfa";
 import type { Rule } from "#rules";
-import { type Backend, type Diagnostic, hitWords, type SchemaRegistry } from "#schema";
+import { type Backend, type Diagnostic, hitWords, planSlots, type SchemaRegistry } from "#schema";
 import { AlertBuilder } from "./alert-builder.ts";
 import { batchPart } from "./batch-part.ts";
 import type { CompiledRules, RuleCompiler } from "./compile.ts";
@@ -27,6 +30,8 @@ import { evaluateSingly } from "./evaluate-singly.ts";
 import { createUserRule, ruleSetFactory } from "./evaluators.ts";
 import { type ArmablePartition, type ArmedSet, type BatchResult, InlinePartition, prepareAll, WorkerPartition } from "./partition.ts";
 import { RuleState } from "./rule-state.ts";
+import { type ReadyPlan, readyPlans, Sequencing } from "./sequencing.ts";
+import { type KeepOptions, restoreThrottles, StateKeeper } from "./state-keeper.ts";
 
 /** Settings of an {@link Engine}. */
 export interface EngineOptions {
@@ -45,6 +50,17 @@ export interface EngineOptions {
   readonly cacheDirectory: string | undefined;
   /** Stops a user's rule that takes more than this many ms for one batch. Live only: it would make a replay depend on the machine. */
   readonly batchBudgetMs: number | undefined;
+  /** Bounds of what sequences remember, and how far out of order events may come; STATE_LIMITS without it. */
+  readonly limits?: StateLimits;
+  /**
+   * Field that orders events of one time, and it alone: two that are equal in both never follow each other. Without it, `event.sequence` where
+   * events have it and their arrival decide.
+   */
+  readonly tiebreaker?: string | undefined;
+  /** When state is kept, for a sink with `keepsState`; without it nothing is. */
+  readonly keep?: KeepOptions;
+  /** Seq of the first record, default 0. */
+  readonly firstSeq?: number;
 }
 
 /** A rule that could not be armed, with the reasons. */
@@ -76,6 +92,8 @@ interface HitList {
   readonly words: number;
   readonly bits: Uint32Array;
   readonly ruleOf: (predicate: number) => Rule;
+  /** See {@link ArmedSet.slots}. */
+  readonly slots: Int32Array | undefined;
   readonly user: UserRule | undefined;
   readonly fault: RuleFault | undefined;
 }
@@ -96,10 +114,30 @@ export class Engine {
   #closing: Promise<void> | undefined;
   #sinkErrors = 0;
   #alerts = 0;
+  readonly #sequencing: Sequencing;
+  readonly #keeper: StateKeeper | undefined;
+  /** Alerts of the batch being consumed. */
+  #raised: Alert[] = [];
+  /** A sequence is among them, or a rule has been stopped: state that must be kept with them. */
+  #sequenceRaised = false;
+  /** Records consumed, the ones of the current batch included. */
+  #consumed = 0;
 
   constructor(options: EngineOptions) {
     this.#options = options;
     this.#builder = new AlertBuilder(options.registry);
+    this.#sequencing = new Sequencing({
+      registry: options.registry,
+      limits: options.limits ?? STATE_LIMITS,
+      tiebreaker: options.tiebreaker,
+      listener: {
+        onMatch: (rule, records) => this.#raiseSequence(rule, records),
+        onFault: (rule, error, record) => this.#stopSequence(rule, error, record),
+        onEviction: (rule, cause, record) => this.#emit(this.#builder.evictionAlert(rule, this.#view.reset(record, 0), cause)),
+      },
+    });
+    const parts = { takeCheckpoint: () => this.#sequencing.takeCheckpoint(), states: () => this.#states.values() };
+    this.#keeper = options.keep && new StateKeeper(options.keep, options.clock, parts);
     this.#retry = new InlinePartition(ruleSetFactory(options.backend, options.cacheDirectory));
     this.#partitions =
       options.partitions === 1
@@ -115,6 +153,8 @@ export class Engine {
       flushMs: options.flushMs,
       batchCount: options.partitions * 2 + 2,
       consume: (batch, result) => this.#consume(batch, result),
+      onProgress: (timeNs) => this.#progress(timeNs),
+      firstSeq: options.firstSeq ?? 0,
     });
   }
 
@@ -143,6 +183,7 @@ export class Engine {
     const ready = compiled !== undefined && runnable.length === enabled.length;
     const set = armedSet(runnable, ready ? compiled : await this.#compile(runnable), problems);
     const userRules = await this.#createUserRules(runnable, problems);
+    const plans = await readyPlans(set.plans);
     const failed = new Set(problems.map((problem) => problem.ruleId));
     try {
       const prepared = await prepareAll(this.#partitions, set);
@@ -153,6 +194,7 @@ export class Engine {
         // A rule may have been stopped while this set was made.
         this.#userRules = userRules.filter(({ rule }) => states.get(rule.id)?.quarantineReason === undefined);
         this.#closeUnused([...before, ...userRules]);
+        this.#loadPlans(plans);
         this.#retryReady = false;
       });
     } catch (error) {
@@ -160,6 +202,23 @@ export class Engine {
       throw error;
     }
     return { armed: runnable.length - failed.size, problems };
+  }
+
+  /**
+   * Takes up what an earlier run kept. Call it between the first `arm` and the first record. What belongs to rules that changed since is left
+   * out; returns what could not be read.
+   */
+  restore(state: SavedState): readonly string[] {
+    return this.#sequencing.restore(restoreThrottles(state, (id) => this.#states.get(id)));
+  }
+
+  #loadPlans(plans: readonly ReadyPlan[]): void {
+    this.#sequencing.load(plans.filter(({ rule }) => this.#isRunning(rule)));
+  }
+
+  #isRunning(rule: Rule): boolean {
+    const state = this.#states.get(rule.id);
+    return state?.rule === rule && state.quarantineReason === undefined;
   }
 
   #compile(rules: readonly Rule[]): Promise<CompiledRules> {
@@ -204,8 +263,15 @@ export class Engine {
   }
 
   #consume(batch: RecordBatch, result: BatchResult): void | Promise<void> {
-    if (result.kind === "fault") return this.#consumeFault(batch, result);
+    this.#consumed += batch.count;
+    if (result.kind === "fault") return this.#consumeFault(batch, result).then(() => this.#deliver());
     this.#raise(batch, result);
+    this.#deliver();
+  }
+
+  #progress(timeNs: bigint): void {
+    this.#sequencing.progress(timeNs);
+    this.#deliver();
   }
 
   // Rare: a rule of the set failed. What comes before the record it failed at is raised, the rule is quarantined there, the set compiled
@@ -243,7 +309,9 @@ export class Engine {
   async #armWithoutQuarantined(): Promise<void> {
     const running = [...this.#states.values()].filter((state) => state.quarantineReason === undefined).map((state) => state.rule);
     const set = armedSet(running, await this.#compile(running), []);
+    const plans = await readyPlans(set.plans);
     for (const { commit } of await prepareAll(new Set([this.#retry, ...this.#partitions]), set)) commit();
+    this.#loadPlans(plans);
     this.#retryReady = true;
   }
 
@@ -251,13 +319,17 @@ export class Engine {
     if (batch.count === 0) return;
     const words = hitWords(set.program.predicates.length);
     const ofSet = (predicate: number): Rule => set.rules[predicate] as Rule;
-    const lists: HitList[] = [{ words, bits: hits, ruleOf: ofSet, user: undefined, fault: undefined }];
+    const lists: HitList[] = [{ words, bits: hits, ruleOf: ofSet, slots: set.slots, user: undefined, fault: undefined }];
     for (const user of this.#userRules) {
       const { bits, fault } = this.#evaluateUserRule(user, batch);
       const gate = set.gates.get(user.rule.id);
-      lists.push({ words: 1, bits: gate === undefined ? bits : gated(bits, hits, words, gate), ruleOf: () => user.rule, user, fault });
+      const open = gate === undefined ? bits : gated(bits, hits, words, gate);
+      lists.push({ words: 1, bits: open, ruleOf: () => user.rule, slots: undefined, user, fault });
     }
+    this.#sequencing.use(set);
+    const sequencing = !this.#sequencing.isIdle;
     for (let record = 0; record < batch.count; record++) {
+      if (sequencing) this.#sequencing.begin(batch.bytes, batch.offsets[record] as number);
       for (const list of lists) {
         const { user, fault } = list;
         // A rule stopped for its time failed at no record: it stops with the batch's first.
@@ -266,6 +338,7 @@ export class Engine {
         }
         this.#raiseHits(batch, record, list);
       }
+      if (sequencing) this.#sequencing.end();
     }
   }
 
@@ -303,7 +376,13 @@ export class Engine {
     const base = record * list.words;
     for (let word = 0; word < list.words; word++) {
       for (let bits = list.bits[base + word] as number; bits !== 0; bits &= bits - 1) {
-        const rule = list.ruleOf(word * 32 + (31 - Math.clz32(bits & -bits)));
+        const predicate = word * 32 + (31 - Math.clz32(bits & -bits));
+        const slot = list.slots?.[predicate] ?? -1;
+        if (slot >= 0) {
+          this.#sequencing.hit(slot);
+          continue;
+        }
+        const rule = list.ruleOf(predicate);
         const state = this.#states.get(rule.id);
         if (state?.rule !== rule || state.quarantineReason !== undefined || (rule.body.kind !== "eql" && list.user === undefined)) continue;
         state.hits++;
@@ -315,21 +394,68 @@ export class Engine {
     }
   }
 
+  #raiseSequence(rule: Rule, records: readonly (Uint8Array | undefined)[]): void {
+    const state = this.#states.get(rule.id);
+    const last = records.findLast((record) => record !== undefined);
+    if (state === undefined || last === undefined) return;
+    this.#sequenceRaised = true;
+    state.hits++;
+    if (!state.admit(this.#view.reset(last, 0))) return;
+    state.alerts++;
+    this.#emit(this.#builder.sequenceAlert(rule, records));
+  }
+
+  #stopSequence(rule: Rule, error: unknown, record: Uint8Array): void {
+    if (!(error instanceof RuleFault)) throw error;
+    this.#quarantine(rule, { bytes: record, offsets: new Uint32Array(1), length: record.length, count: 1 }, 0, error);
+  }
+
   #emit(alert: Alert): void {
     this.#alerts++;
+    this.#raised.push(alert);
+  }
+
+  /** Gives what was raised to the sinks, together with the state when it is time to keep that. */
+  #deliver(atEnd = false): void {
+    const raised = this.#raised;
+    const due = this.#keeper !== undefined && (atEnd || this.#keeper.isDue(this.#sequenceRaised));
+    if (raised.length === 0 && !due) return;
+    this.#raised = [];
+    this.#sequenceRaised = false;
+    if (due) this.#keeper?.keep(this.#consumed, (kept) => this.#give(raised, kept));
+    else this.#give(raised, undefined);
+  }
+
+  /** False when the sink that keeps state did not. */
+  #give(alerts: readonly Alert[], kept: Kept | undefined): boolean {
+    let wasKept = true;
     for (const sink of this.#options.sinks) {
+      const state = sink.keepsState === true ? kept : undefined;
+      if (alerts.length === 0 && state === undefined) continue;
       try {
-        sink.take(alert);
+        sink.take(alerts, state);
       } catch (error) {
-        this.#sinkErrors++;
-        this.#options.log.write("error", "alert sink failed", { sink: sink.name, reason: messageOf(error) });
+        wasKept &&= state === undefined;
+        this.#sinkErrors += Math.max(1, alerts.length);
+        this.#options.log.write("error", "alert sink failed", { sink: sink.name, alerts: alerts.length, reason: messageOf(error) });
       }
     }
+    return wasKept;
   }
 
   /** Waits until everything pushed so far has been evaluated and its alerts are out. */
   drain(): Promise<void> {
     return this.#bus.drain();
+  }
+
+  /**
+   * Waits as {@link drain} does, then lets all time pass: what waits for time to pass is decided, what is pending is forgotten. The end of a
+   * recording; records that come after it are a stream of their own.
+   */
+  async finish(): Promise<void> {
+    await this.#bus.drain();
+    this.#sequencing.finish();
+    this.#deliver();
   }
 
   /** Sends waiting records on their way without waiting. */
@@ -340,6 +466,11 @@ export class Engine {
   /** Counters of the bus and of alerts. */
   counters(): BusCounters & { readonly alerts: number; readonly sinkErrors: number } {
     return { ...this.#bus.counters(), alerts: this.#alerts, sinkErrors: this.#sinkErrors };
+  }
+
+  /** Figures of the sequences. */
+  sequenceMetrics(): SequencerMetrics {
+    return this.#sequencing.metrics();
   }
 
   /** State of one rule that was armed. */
@@ -362,6 +493,7 @@ export class Engine {
     await this.#arming;
     try {
       await this.#bus.drain();
+      this.#deliver(true);
     } finally {
       await Promise.all([...new Set([this.#retry, ...this.#partitions])].map((partition) => partition.close()));
       closeAll(this.#userRules);
@@ -378,15 +510,25 @@ function closeAll(userRules: readonly UserRule[]): void {
 function armedSet(rules: readonly Rule[], compiled: CompiledRules, problems: RuleProblem[]): ArmedSet {
   const byPredicate: Rule[] = [];
   const gates = new Map<string, number>();
+  const plans: ArmedSet["plans"][number][] = [];
+  const slots = new Int32Array(compiled.program.predicates.length).fill(-1);
   rules.forEach((rule, index) => {
     const predicate = compiled.predicates[index] as number;
     const diagnostics = compiled.diagnostics[index] as readonly Diagnostic[];
     if (diagnostics.some((diagnostic) => diagnostic.severity === "error")) problems.push({ ruleId: rule.id, diagnostics });
+    const plan = compiled.plans[index];
+    if (plan !== undefined) {
+      for (const [slot, id] of planSlots(plan).entries()) {
+        byPredicate[id] = rule;
+        slots[id] = plans.length * 32 + slot;
+      }
+      plans.push({ rule, plan });
+    }
     if (predicate < 0) return;
     byPredicate[predicate] = rule;
     if (rule.body.kind !== "eql") gates.set(rule.id, predicate);
   });
-  return { program: compiled.program, rules: byPredicate, gates };
+  return { program: compiled.program, rules: byPredicate, plans, slots, gates };
 }
 
 /** Bits of a one-predicate evaluator, kept only where the rule set's predicate `gate` holds too. */

@@ -2,13 +2,17 @@
 // A partition computes hit bits and nothing else; a rule's failure is a result, anything else that goes wrong ends the bus.
 import { type Evaluator, KestrelError, type Partition, type RecordBatch, RuleFault, workerUrl } from "#core";
 import type { Rule } from "#rules";
-import type { Backend, RuleSetProgram } from "#schema";
+import type { Backend, RulePlan, RuleSetProgram } from "#schema";
 
 /** A compiled rule set with the rule of each predicate. Immutable; a reload makes another. */
 export interface ArmedSet {
   readonly program: RuleSetProgram;
   /** Rule of each predicate id. */
   readonly rules: readonly Rule[];
+  /** Rules for the sequencer. */
+  readonly plans: readonly { readonly rule: Rule; readonly plan: RulePlan }[];
+  /** For each predicate id, position in `plans` × 32 + slot; -1 for a predicate that is a rule by itself. */
+  readonly slots: Int32Array;
   /** Predicate of the exceptions of a Lua or Wasm rule, by rule id. */
   readonly gates: ReadonlyMap<string, number>;
 }

@@ -34,4 +34,20 @@ export class RuleState {
     if (this.#throttle === undefined) return true;
     return this.#throttle.admit(this.#keyIds.map((id) => String(record.value(id))).join("\0"), record.timeNs);
   }
+
+  /** The throttle's windows as bytes when they changed since the last call. */
+  takeThrottle(): Uint8Array | undefined {
+    const text = this.#throttle?.takeChanged();
+    return text === undefined ? undefined : new TextEncoder().encode(`${this.#throttleMark()}\n${text}`);
+  }
+
+  /** Takes up what {@link takeThrottle} gave in an earlier run, unless the rule's throttle is another now. */
+  restoreThrottle(bytes: Uint8Array): void {
+    const [mark, text] = new TextDecoder().decode(bytes).split("\n", 2);
+    if (mark === this.#throttleMark() && text !== undefined) this.#throttle?.restore(text);
+  }
+
+  #throttleMark(): string {
+    return JSON.stringify(this.rule.throttle);
+  }
 }

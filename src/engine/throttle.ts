@@ -15,6 +15,7 @@ export class Throttle {
   readonly #limit: number;
   /** Alerts held back so far. */
   suppressed = 0;
+  #changed = false;
 
   constructor(limit: number, windowMs: number) {
     this.#limit = limit;
@@ -23,6 +24,7 @@ export class Throttle {
 
   /** Whether an alert with this key at this event time may pass. */
   admit(key: string, timeNs: bigint): boolean {
+    this.#changed = true;
     let window = this.#windows.get(key);
     if (window !== undefined) this.#windows.delete(key);
     // Events of several CPUs come a little out of order: an earlier one counts in the window it just missed. A clock that was set back
@@ -37,5 +39,29 @@ export class Throttle {
     }
     window.count++;
     return true;
+  }
+
+  /** The windows as text, least recently used first, when they changed since the last call. */
+  takeChanged(): string | undefined {
+    if (!this.#changed) return undefined;
+    this.#changed = false;
+    return JSON.stringify([...this.#windows].map(([key, { startNs, count }]) => [key, String(startNs), count]));
+  }
+
+  /** Takes up windows that {@link takeChanged} gave; a text that is none leaves the throttle as it is. */
+  restore(text: string): void {
+    const windows = readWindows(text);
+    if (windows === undefined) return;
+    this.#windows.clear();
+    for (const [key, window] of windows) this.#windows.set(key, window);
+  }
+}
+
+function readWindows(text: string): readonly (readonly [string, Window])[] | undefined {
+  try {
+    const rows = JSON.parse(text) as readonly (readonly [string, string, number])[];
+    return rows.slice(-THROTTLE_KEYS_MAX).map(([key, startNs, count]) => [String(key), { startNs: BigInt(startNs), count: Number(count) }]);
+  } catch {
+    return undefined;
   }
 }

@@ -17,6 +17,7 @@ export {
   type RuleProblem,
   type RuleSource,
   type RuleTests,
+  type SequenceMatching,
   type Throttle,
 } from "./rule.ts";
 export type { QueryCheck } from "./rule-check.ts";

@@ -15,6 +15,7 @@ export function ruleToJson(rule: Rule): { readonly [key: string]: EventJson } {
     references: rule.references,
     enabled: rule.enabled,
     ...bodyKeys(rule.body),
+    ...(rule.match !== "latest" && { match: rule.match }),
     capture: rule.capture,
     exceptions: rule.exceptions,
     action: rule.action,

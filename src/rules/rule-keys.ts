@@ -14,6 +14,7 @@ export const RULE_KEYS = [
   "wasm",
   "wasm_base64",
   "dialect",
+  "match",
   "capture",
   "exceptions",
   "action",

@@ -9,6 +9,7 @@ import {
   type RuleFormat,
   type RuleMode,
   type RuleTests,
+  type SequenceMatching,
   type Throttle,
 } from "./rule.ts";
 import { RULE_KEYS, type RuleKey } from "./rule-keys.ts";
@@ -26,6 +27,7 @@ const TAG_LENGTH_MAX = 200;
 const URL_LENGTH_MAX = 2048;
 
 const DIALECTS: readonly Dialect[] = ["default", "endgame"];
+const MATCHINGS: readonly SequenceMatching[] = ["latest", "all"];
 const ACTIONS: readonly RuleAction[] = ["alert", "kill", "suspend", "deny"];
 const MODES: readonly RuleMode[] = ["monitor", "enforce"];
 
@@ -67,6 +69,7 @@ export function readRule(node: MapNode, context: ReadContext): ReadRule {
     tags: reader.texts("tags", TAG_LENGTH_MAX),
     references: reader.texts("references", URL_LENGTH_MAX),
     enabled: reader.bool("enabled") ?? true,
+    match: reader.word<SequenceMatching>("match", MATCHINGS) ?? "latest",
     capture: reader.texts("capture", TAG_LENGTH_MAX),
     exceptions: reader.texts("exceptions", RULE_TEXT_LENGTH_MAX),
     action: reader.word<RuleAction>("action", ACTIONS) ?? "alert",
@@ -128,6 +131,9 @@ function readBody(reader: ValueReader, context: ReadContext, node: MapNode): Rul
   }
   if (dialect !== undefined && first !== "query") {
     findings.error("dialect-without-query", `"dialect" is for "query", this rule has "${first}"`, place(reader, "dialect"));
+  }
+  if (reader.values.has("match") && first !== "query") {
+    findings.error("match-without-query", `"match" is for "query", this rule has "${first}"`, place(reader, "match"));
   }
   const text = reader.textNode(first, first === "wasm_base64" ? Number.MAX_SAFE_INTEGER : RULE_TEXT_LENGTH_MAX);
   if (text === undefined) return undefined;

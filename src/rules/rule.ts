@@ -4,6 +4,12 @@ import type { Diagnostic, Severity, Span } from "#schema";
 /** Which flavour of EQL a query is written in. */
 export type Dialect = "default" | "endgame";
 
+/**
+ * Which pending sequences a sequence rule keeps: `latest`, one for each key and step, the newer in place of the older; `all`, one for every
+ * event that matches the first step.
+ */
+export type SequenceMatching = "latest" | "all";
+
 /** What decides whether an event matches. */
 export type RuleBody =
   | { readonly kind: "eql"; readonly query: string; readonly dialect: Dialect }
@@ -57,6 +63,7 @@ export interface Rule {
   readonly references: readonly string[];
   readonly enabled: boolean;
   readonly body: RuleBody;
+  readonly match: SequenceMatching;
   /** Extra fields whose values the alert carries. */
   readonly capture: readonly string[];
   /** EQL conditions; an event for which one holds does not match. */

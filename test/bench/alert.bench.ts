@@ -39,7 +39,7 @@ function storeNs(alerts: readonly Alert[]): number {
       1,
       () => {
         const mark = round++;
-        for (const alert of alerts) sink.take({ ...alert, id: `${alert.id.slice(0, 28)}${mark.toString(16).padStart(4, "0")}` });
+        for (const alert of alerts) sink.take([{ ...alert, id: `${alert.id.slice(0, 28)}${mark.toString(16).padStart(4, "0")}` }]);
       },
       ROUNDS,
     );

@@ -114,3 +114,47 @@ test("a partition that breaks ends the bus instead of passing events unevaluated
   bus.push(record(1), 0, record(1).length);
   expect(bus.drain()).rejects.toThrow("worker lost");
 });
+
+test("a promise of the source is passed on when everything before it has been consumed, late ones too", async () => {
+  const partition = new ManualPartition();
+  const told: string[] = [];
+  const bus = new EventBus({
+    clock: new MockClock(),
+    partitions: [partition],
+    whenFull: "block",
+    flushMs: 0,
+    batchCount: 4,
+    consume: (_batch, times) => void told.push(...times.map(String)),
+    onProgress: (timeNs) => void told.push(`until ${timeNs}`),
+  });
+  const push = (time: number): void => void bus.push(record(time), 0, record(time).length);
+  bus.progress(1n);
+  push(2);
+  bus.progress(3n);
+  bus.flush();
+  push(4);
+  bus.progress(5n);
+  bus.progress(6n);
+  expect(told).toEqual(["until 1"]);
+  bus.flush();
+  for (const finish of partition.waiting) finish();
+  await bus.drain();
+  expect(told).toEqual(["until 1", "2", "until 3", "4", "until 6"]);
+});
+
+test("numbering goes on where an earlier run stopped", async () => {
+  const seen: bigint[] = [];
+  const view = new RecordView();
+  const bus = new EventBus({
+    clock: new MockClock(),
+    partitions: [{ evaluate: (batch: RecordBatch) => batch.count }],
+    whenFull: "block",
+    flushMs: 0,
+    batchCount: 2,
+    firstSeq: 2 ** 33,
+    consume: (batch) => void seen.push(view.reset(batch.bytes, batch.offsets[0] as number).seq),
+  });
+  bus.push(record(1), 0, record(1).length);
+  await bus.drain();
+  expect(seen).toEqual([2n ** 33n]);
+});

@@ -239,7 +239,8 @@ test("a sink that throws is counted and the others get the alert", async () => {
   await bench.engine.close();
   expect(bench.fired()).toEqual(["r", "r"]);
   expect(bench.engine.counters()).toMatchObject({ alerts: 2, sinkErrors: 2 });
-  expect(bench.log).toEqual(["error: alert sink failed", "error: alert sink failed"]);
+  // Both in one batch.
+  expect(bench.log).toEqual(["error: alert sink failed"]);
 });
 
 test("close drains, may be called twice, and nothing can be armed afterwards", async () => {

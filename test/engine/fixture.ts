@@ -21,6 +21,7 @@ export function ruleOf(id: string, query: string, more: Partial<Rule> = {}): Rul
     exceptions: [],
     action: "alert",
     mode: "monitor",
+    match: "latest",
     throttle: null,
     tests: { match: [], noMatch: [] },
     source: { file: "test", format: "yaml", line: 1, column: 1 },
@@ -78,7 +79,7 @@ export function benchOf(options: Partial<EngineOptions> = {}): Bench {
   const clock = new MockClock();
   const alerts: Alert[] = [];
   const log: string[] = [];
-  const recorder: Sink = { name: "recorder", take: (alert) => alerts.push(alert) };
+  const recorder: Sink = { name: "recorder", take: (raised) => void alerts.push(...raised) };
   const engine = new Engine({
     registry,
     clock,

@@ -38,6 +38,8 @@ const ROWS: readonly Row[] = [
   ["test case that is an event", "yaml", `id: a\n${Q}tests:\n  match:\n    - ‹{ a: 1 }›\n`, "bad-value", /begin the event with "- - "/],
   ["tests key", "yaml", `id: a\n${Q}tests:\n  ‹nomatch›: []\n`, "unknown-key", /"no_match"/],
   ["event that is a text", "yaml", `id: a\n${Q}tests:\n  match: [[‹x›]]\n`, "bad-value", /mapping of fields/],
+  ["match of a Lua rule", "yaml", "id: a\nlua: return true\nmatch: ‹all›\n", "match-without-query", /"match" is for "query"/],
+  ["unknown match", "yaml", `id: a\nmatch: ‹lates›\n${Q}`, "bad-value", /did you mean "latest"/],
   ["dialect of a Lua rule", "yaml", "id: a\nlua: return true\ndialect: ‹endgame›\n", "dialect-without-query", /"dialect" is for "query"/],
   ["duplicate key", "yaml", `id: a\n${Q}‹id›: b\n`, "duplicate-key", /"id" is already given/],
   ["duplicate key in JSON", "json", `{"id": "a", "‹i›d": "b"}`, "json-syntax", /"id" is already given/],

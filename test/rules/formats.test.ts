@@ -75,6 +75,7 @@ const EXPECTED = {
   exceptions: ['user.name == "ci"'],
   action: "alert",
   mode: "enforce",
+  match: "latest",
   throttle: { by: ["host.name"], limit: 10, windowMs: 60_000 },
   tests: {
     match: [[{ process: { name: "nc", pid: 18446744073709551615n } }]],
@@ -166,6 +167,7 @@ test("only id and body are needed", () => {
     exceptions: [],
     action: "alert",
     mode: "monitor",
+    match: "latest",
     throttle: null,
     tests: { match: [], noMatch: [] },
   } as never);

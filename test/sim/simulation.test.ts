@@ -86,9 +86,9 @@ class World {
     this.#events = generatedEvents(seed, 200);
     const thrower: Sink = {
       name: "thrower",
-      take: () => {
+      take: (alerts) => {
         if (!this.#chance.is(0.1)) return;
-        this.#thrown++;
+        this.#thrown += alerts.length;
         throw new Error("no room");
       },
     };

@@ -191,7 +191,10 @@ export class SteppedWorker {
     const { id } = request;
     switch (request.kind) {
       case "prepare":
-        this.#prepared.set(id, await this.#partition.prepare({ program: request.program, rules: [], gates: new Map() }));
+        this.#prepared.set(
+          id,
+          await this.#partition.prepare({ program: request.program, rules: [], plans: [], slots: new Int32Array(0), gates: new Map() }),
+        );
         return { kind: "done", id };
       case "commit":
       case "discard":

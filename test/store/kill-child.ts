@@ -10,6 +10,6 @@ sink.subscribe(({ json }) => {
   writeSync(1, `${readAlert(json)?.id}\n`);
 });
 for (let number = Number(first); ; number += 4) {
-  sink.take(alertOf(number));
-  sink.commit([alertOf(number + 1), alertOf(number + 2), alertOf(number + 3)]);
+  sink.take([alertOf(number)]);
+  sink.take([alertOf(number + 1), alertOf(number + 2), alertOf(number + 3)]);
 }

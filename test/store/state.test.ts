@@ -100,8 +100,8 @@ test("the sink commits alerts and state together, then tells of the alerts", () 
   const sink = new StoreSink(store);
   const heard: string[] = [];
   sink.subscribe(({ position }) => heard.push(`${position} ${savedOf(store).position} ${rowsOf(store)}`));
-  sink.commit([alertOf(1), alertOf(1)], checkpointOf(["a 1 x"]), "p");
-  sink.take(alertOf(2));
+  sink.take([alertOf(1), alertOf(1)], { checkpoint: checkpointOf(["a 1 x"]), position: "p" });
+  sink.take([alertOf(2)]);
   expect(heard).toEqual(["1 p a 1 x", "3 p a 1 x"]);
 });
 

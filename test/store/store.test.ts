@@ -143,11 +143,11 @@ test("the sink tells of an alert once, when it is stored", () => {
     expect(store.get(readAlert(json)!.id)?.position).toBe(position);
     heard.push(position);
   });
-  sink.take(alertOf(1));
-  sink.take(alertOf(1));
-  sink.commit([alertOf(2), alertOf(3)]);
+  sink.take([alertOf(1)]);
+  sink.take([alertOf(1)]);
+  sink.take([alertOf(2), alertOf(3)]);
   end();
-  sink.take(alertOf(4));
+  sink.take([alertOf(4)]);
   // Positions grow; one that a double used up stays free.
   expect(heard).toEqual(store.after(0, 3).map(({ position }) => position));
   expect(heard.length).toBe(3);
@@ -160,7 +160,7 @@ test("a full disk is an error with a code, counted; the store goes on", () => {
     store.insertAlerts([alertOf(1)]);
     const large = alertOf(2, { message: "x".repeat(1 << 20) });
     expect(codeOf(() => store.insertAlerts([alertOf(3), large]))).toMatch(/^store-full: Cannot store alerts in ".*": .*free space/);
-    expect(codeOf(() => new StoreSink(store).take(large))).toMatch(/^store-full/);
+    expect(codeOf(() => new StoreSink(store).take([large]))).toMatch(/^store-full/);
     expect(store.insertsFailed).toBe(3);
     expect(store.alertCount).toBe(1);
     store.insertAlerts([alertOf(4)]);
