@@ -21,6 +21,7 @@ export function evaluateConstant(text: string, dialect: Dialect): ConstantResult
   const builder = new IrBuilder();
   const registry = new SchemaRegistry();
   const context = lowerContext({
+    text: source,
     builder,
     registry,
     dialect,

@@ -1,7 +1,8 @@
 // What a query's text says about fields and categories without any schema: which names it uses, and as what. For tools that must make a
 // schema from data before they can compile.
-import type { Dialect, EventQuery, Expression, FieldExpression, LiteralExpression, Query, SeveralEventsQuery, Step } from "./ast.ts";
+import type { Dialect, EventQuery, Expression, FieldExpression, LiteralExpression, Pipe, Query, SeveralEventsQuery, Step } from "./ast.ts";
 import { DiagnosticList } from "./diagnostics.ts";
+import { IDENTITY_NAMES } from "./lower-lineage.ts";
 import { parseQuery } from "./parse.ts";
 import { childrenOf } from "./query.ts";
 
@@ -16,22 +17,26 @@ export interface NamedField {
   readonly optional: boolean;
 }
 
-/** Fields a query names, in order of appearance; those of sequence steps and keys too. Empty for a text that is not EQL. */
+/**
+ * Fields a query names, in order of appearance; those of sequence steps, keys and pipes too, without the names of steps before them. With
+ * lineage in it also the fields that tell processes apart. Empty for a text that is not EQL.
+ */
 export function fieldsOf(text: string, dialect: Dialect): readonly NamedField[] {
-  const collector = new FieldCollector();
   const query = parseQuery(text.toWellFormed(), dialect, new DiagnosticList(""));
   if (query === undefined) return [];
   const { body, pipes } = query;
+  const aliases = new Set(body.kind === "event" ? [] : body.steps.map((step) => step.alias?.name ?? ""));
+  const collector = new FieldCollector(dialect, aliases);
   for (const step of eventsOf(body)) collector.event(step);
   if (body.kind !== "event") {
     const steps = stepsOf(body);
-    for (const key of [...body.keys, ...steps.flatMap((step) => step.keys)]) collector.expression(key, "any", new Map());
+    for (const key of [...body.keys, ...steps.flatMap((step) => step.keys)]) collector.expression(key, "any", NO_PREFIXES);
   }
-  for (const pipe of pipes) for (const operand of pipe.operands) collector.expression(operand, "any", new Map());
+  collector.pipes(pipes);
   return collector.fields();
 }
 
-/** Category names of a query and its steps, without `any`. Empty for a text that is not EQL. */
+/** Category names of a query and its steps, without `any`; not those inside lineage. Empty for a text that is not EQL. */
 export function categoriesOf(text: string, dialect: Dialect): readonly string[] {
   const query = parseQuery(text.toWellFormed(), dialect, new DiagnosticList(""));
   if (query === undefined) return [];
@@ -52,15 +57,36 @@ type Prefixes = ReadonlyMap<string, string | undefined>;
 const NUMERIC_FUNCTIONS = new Set(["add", "subtract", "multiply", "divide", "modulo"]);
 const ANY_FUNCTIONS = new Set(["string", "concat", "arraycontains", "arraysearch", "_arraysearch", "arraycount", "_arraycount", "safe"]);
 
+/** Columns that a count adds: no fields. */
+const COLUMNS = new Set(["count", "percent", "key"]);
+const NO_PREFIXES: Prefixes = new Map();
+
 class FieldCollector {
   readonly #found = new Map<string, { usage: FieldUsage; optional: boolean }>();
+  readonly #dialect: Dialect;
+  /** Names of steps: a field that begins with one is the rest. */
+  readonly #aliases: ReadonlySet<string>;
+  #place: "query" | "pipe" | "counted" = "query";
+
+  constructor(dialect: Dialect, aliases: ReadonlySet<string>) {
+    this.#dialect = dialect;
+    this.#aliases = aliases;
+  }
 
   fields(): readonly NamedField[] {
     return [...this.#found].map(([name, { usage, optional }]) => ({ name, usage, optional }));
   }
 
   event(query: EventQuery): void {
-    this.expression(query.condition, "boolean", new Map());
+    this.expression(query.condition, "boolean", NO_PREFIXES);
+  }
+
+  pipes(pipes: readonly Pipe[]): void {
+    this.#place = "pipe";
+    for (const { name, operands } of pipes) {
+      for (const operand of operands) this.expression(operand, name === "filter" ? "boolean" : "any", NO_PREFIXES);
+      if (name === "count" || name === "unique_count") this.#place = "counted";
+    }
   }
 
   expression(expression: Expression, usage: FieldUsage, prefixes: Prefixes): void {
@@ -70,6 +96,7 @@ class FieldCollector {
         break;
       case "lineage":
         this.event(expression.query);
+        for (const name of Object.values(IDENTITY_NAMES[this.#dialect])) if (name !== undefined) this.#note(name, "any", true);
         break;
       case "call":
         this.#call(expression.name.toLowerCase(), expression.operands, prefixes);
@@ -86,13 +113,23 @@ class FieldCollector {
       const prefix = prefixes.get(root);
       if (prefix === undefined || parts.length === 1) return;
       parts = [prefix, ...parts.slice(1)];
-    }
-    const name = parts.join(".");
+    } else if (this.#place === "counted" && parts.length === 1 && COLUMNS.has(root)) return;
+    else if (this.#isEvent(field)) parts = parts.slice(1);
+    if (parts.length > 0) this.#note(parts.join("."), usage, field.optional);
+  }
+
+  /** Whether a field begins with the name of another event: a step's, or `events[N]` in a pipe. */
+  #isEvent({ parts, indexes }: FieldExpression): boolean {
+    if (this.#aliases.has(parts[0]!)) return true;
+    return this.#place !== "query" && parts[0] === "events" && parts.length > 1 && indexes[0]?.after === 1;
+  }
+
+  #note(name: string, usage: FieldUsage, optional: boolean): void {
     const known = this.#found.get(name);
-    if (known === undefined) this.#found.set(name, { usage, optional: field.optional });
+    if (known === undefined) this.#found.set(name, { usage, optional });
     else {
       if (known.usage === "any") known.usage = usage;
-      known.optional &&= field.optional;
+      known.optional &&= optional;
     }
   }
 

@@ -2,6 +2,14 @@
 export type { Dialect } from "./ast.ts";
 export { type CompiledQuery, checkQuery, compileRuleSet } from "./compile.ts";
 export { type ConstantResult, evaluateConstant } from "./constant.ts";
+export {
+  type ConditionDescription,
+  describeQuery,
+  type LineageDescription,
+  printExpression,
+  type QueryDescription,
+  type StepDescription,
+} from "./describe.ts";
 export { formatDiagnostic } from "./diagnostics.ts";
 export { compileExpression, EvaluationLimitError, type ExpressionEvaluator, type ExpressionScope } from "./expression.ts";
 export { categoriesOf, type FieldUsage, fieldsOf, type NamedField } from "./fields.ts";
@@ -9,6 +17,6 @@ export { globMatch } from "./glob.ts";
 export type { Pipes } from "./lower-pipes.ts";
 export { createPipeline, PIPE_KEPT_MAX, type PipeKey, PipeLimitError, type Pipeline, type PipeOutput } from "./pipeline.ts";
 export type { QuerySource } from "./query.ts";
-export { createReferencePredicate, type ReferencePredicate } from "./reference-predicate.ts";
+export { createReferencePlan, createReferencePredicate, type ReferencePredicate } from "./reference-predicate.ts";
 export { compileRegex, type RegexResult, type RegexTable, regexMatches } from "./regex.ts";
 export type { RegexFlavour, RegexIssue, RegexOptions } from "./regex-parse.ts";

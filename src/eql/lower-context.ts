@@ -35,6 +35,8 @@ export type CategoryPolicy = "intern" | "look";
 
 /** State of one lowering. */
 export interface LowerContext {
+  /** What is being lowered, for what quotes it. */
+  readonly text: string;
   readonly builder: IrBuilder;
   readonly registry: SchemaRegistry;
   readonly dialect: Dialect;
@@ -56,7 +58,7 @@ export interface LowerContext {
 /** What a lowering starts from. */
 export type LowerOptions = Pick<
   LowerContext,
-  "builder" | "registry" | "dialect" | "lenientFields" | "diagnostics" | "fieldIds" | "categories" | "lineage"
+  "text" | "builder" | "registry" | "dialect" | "lenientFields" | "diagnostics" | "fieldIds" | "categories" | "lineage"
 >;
 
 /** A context outside of any lambda and step. */

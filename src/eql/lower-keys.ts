@@ -17,16 +17,16 @@ export interface LoweredKey extends Range {
 }
 
 /** Lowers the keys of one `by`. Keys with errors are left out; they have been reported. */
-export function lowerKeys(keys: readonly Expression[], text: string, context: LowerContext): readonly LoweredKey[] {
+export function lowerKeys(keys: readonly Expression[], context: LowerContext): readonly LoweredKey[] {
   if (keys.length > KEYS_MAX) fail(context, "too-many-keys", `More than ${KEYS_MAX} join keys`, keys[KEYS_MAX]!);
   return keys.slice(0, KEYS_MAX).flatMap((key) => {
-    const lowered = lowerKey(key, text, context);
+    const lowered = lowerKey(key, context);
     return lowered === undefined ? [] : [lowered];
   });
 }
 
-function lowerKey(key: Expression, text: string, context: LowerContext): LoweredKey | undefined {
-  const { dialect } = context;
+function lowerKey(key: Expression, context: LowerContext): LoweredKey | undefined {
+  const { dialect, text } = context;
   const { from, to } = key;
   if (key.kind === "invalid") return undefined;
   const endgame = dialect === "endgame";

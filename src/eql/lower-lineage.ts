@@ -3,6 +3,7 @@
 import type { FieldDefinition, LineageRelation, PlanLineage, ProcessIdentity } from "#schema";
 import { PLAN_SLOTS_MAX } from "#schema";
 import type { Dialect, LineageExpression } from "./ast.ts";
+import type { Range } from "./diagnostics.ts";
 import type { ConditionNode } from "./ir.ts";
 import { fail, fieldNode, type LowerContext, NO_NAMES, type StepName } from "./lower-context.ts";
 import { lowerEvent } from "./lower-event.ts";
@@ -24,6 +25,8 @@ export const IDENTITY_NAMES: Readonly<Record<Dialect, IdentityNames>> = {
 /** A lineage before its predicate has a number. */
 export interface LoweredLineage extends SplitCondition {
   readonly relation: PlanLineage["relation"];
+  /** What stands inside the brackets. */
+  readonly text: string;
 }
 
 /** The lineages of one query, in the order in which they must be answered. */
@@ -62,8 +65,12 @@ export class LineageCollector {
     if (known !== -1) return context.builder.lineage(relation, known);
     if (this.#lineages.length >= PLAN_SLOTS_MAX)
       return fail(context, "too-many-parts", `Query has more than ${PLAN_SLOTS_MAX} lineages`, range);
-    return context.builder.lineage(relation, this.#lineages.push({ relation, ...split }) - 1);
+    return context.builder.lineage(relation, this.#lineages.push({ relation, text: textOf(query, context), ...split }) - 1);
   }
+}
+
+function textOf({ from, to }: Range, context: LowerContext): string {
+  return context.text.slice(from, to);
 }
 
 function isRelation(relation: string): relation is LineageRelation {

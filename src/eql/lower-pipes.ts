@@ -36,6 +36,7 @@ export const KEY_COLUMN_IDS: Readonly<Record<FieldType, number>> = {
 };
 
 const NAMES = ["head", "tail", "filter", "sort", "unique", "count", "unique_count"] as const;
+const PIPES_MAX = 32;
 /** Endgame's head and tail without a number. */
 const COUNT_DEFAULT = 50;
 const COUNT_MAX = 2_000_000_000n;
@@ -60,7 +61,8 @@ export function lowerPipes(written: readonly Pipe[], { body, isRule }: PipeTarge
   let names: NameScope = { ...NO_NAMES, aliases: placesOf(body), eventCount: eventCountOf(body) };
   const filters: ConditionNode[] = [];
   const pipes: LoweredPipe[] = [];
-  for (const pipe of written) {
+  if (written.length > PIPES_MAX) fail(context, "too-many-pipes", `More than ${PIPES_MAX} pipes`, written[PIPES_MAX]!);
+  for (const pipe of written.slice(0, PIPES_MAX)) {
     const lineage: LowerContext["lineage"] = (expression, inner) =>
       fail(inner, "unsupported", "A pipe cannot ask about lineage, write it in the query before the |", expression);
     const one = lowerPipe(pipe, { ...context, names, lineage });

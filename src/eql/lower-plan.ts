@@ -14,13 +14,13 @@ import { type SplitCondition, splitCondition } from "./split.ts";
 export interface LoweredPlan {
   readonly plan: RulePlan;
   readonly conditions: readonly ConditionNode[];
+  /** What stands inside each lineage's brackets. */
+  readonly lineageTexts: readonly string[];
 }
 
 /** What lowering a plan needs beside the query. */
 export interface PlanParts {
   readonly context: LowerContext;
-  /** Text of the query, for the names of keys. */
-  readonly text: string;
   readonly lineages: LineageCollector;
   /** Conditions that every positive step must fulfil besides. */
   readonly exceptions: readonly ConditionNode[];
@@ -42,10 +42,10 @@ export function planSteps(query: SeveralEventsQuery, parts: PlanParts): LoweredP
     return fail(context, "too-many-steps", message, query.steps[PLAN_STEPS_MAX]!);
   }
   const keyContext = { ...context, names: namesOf(query, () => KEY_REASON) };
-  const shared = lowerKeys(query.keys, parts.text, keyContext);
+  const shared = lowerKeys(query.keys, keyContext);
   const lower = (step: Step, reference: (alias: number) => StepName, exceptions: readonly ConditionNode[]): LoweredStep => ({
     split: lowerCondition(step, { ...context, names: namesOf(query, reference) }, exceptions),
-    keys: [...shared, ...lowerKeys(step.keys, parts.text, keyContext)],
+    keys: [...shared, ...lowerKeys(step.keys, keyContext)],
     missing: step.missing,
     runs: step.runs,
     fork: step.forkRange !== undefined,
@@ -142,7 +142,7 @@ function assemble({ kind, steps, until, maxspanNs }: Assembly, { context, lineag
     const message = `Query has ${conditions.length} parts (steps, until, lineages and what links processes), the limit is ${PLAN_SLOTS_MAX}`;
     return fail(context, "too-many-parts", message, { from: 0, to: 0 });
   }
-  return { plan, conditions };
+  return { plan, conditions, lineageTexts: lineages.lineages.map((lineage) => lineage.text) };
 }
 
 /** Every expression of a plan: residuals and computed keys. */

@@ -51,20 +51,21 @@ export function lowerQuery(
   const lineages = new LineageCollector();
   const { dialect, lenientFields } = source;
   const lineage: LowerContext["lineage"] = (expression, inner) => lineages.lower(expression, inner);
-  const contextOf = (list: DiagnosticList) =>
-    lowerContext({ builder, registry, dialect, lenientFields, diagnostics: list, fieldIds, categories, lineage });
+  const contextOf = (ofText: string, list: DiagnosticList) =>
+    lowerContext({ text: ofText, builder, registry, dialect, lenientFields, diagnostics: list, fieldIds, categories, lineage });
   const query = parseQuery(text, dialect, diagnostics);
-  const context = contextOf(diagnostics);
+  const context = contextOf(text, diagnostics);
   const lists = [diagnostics];
   const exceptions: ConditionNode[] = [];
   for (const [i, exception] of source.exceptions.entries()) {
     const list = new DiagnosticList(exception, `In exception ${i + 1}: `);
     lists.push(list);
-    const expression = parseExpression(exception.toWellFormed(), dialect, list);
-    if (expression !== undefined) exceptions.push(notTrue(builder, lowerCondition(expression, contextOf(list))));
+    const condition = exception.toWellFormed();
+    const expression = parseExpression(condition, dialect, list);
+    if (expression !== undefined) exceptions.push(notTrue(builder, lowerCondition(expression, contextOf(condition, list))));
   }
   const isRule = source.purpose !== "query";
-  const lowered = query === undefined ? undefined : lowerBody(query, { context, text, lineages, exceptions }, isRule);
+  const lowered = query === undefined ? undefined : lowerBody(query, { context, lineages, exceptions }, isRule);
   if (lowered !== undefined) checkDepth(lowered, diagnostics);
   const found = lists.flatMap((list) => list.items);
   const sound = found.every((item) => item.severity !== "error");

@@ -38,7 +38,7 @@ beforeAll(async () => {
       '{"id":"l1","query":"process where process.name == \\"x\\"","os":["linux"]}',
       '{"id":"l2","query":"process where nope.field == \\"x\\""}',
       "not json",
-      '{"id":"l4","query":"sequence [any where true] [any where true]"}',
+      '{"id":"l4","query":"sequence [any where true]"}',
       '{"query":"process where true"}',
     ].join("\n"),
   );
@@ -82,7 +82,7 @@ describe("check --json", () => {
       [1, "l1", true, ""],
       [2, "l2", false, "unknown-field"],
       [3, null, false, "json-syntax"],
-      [4, "l4", true, ""],
+      [4, "l4", false, "too-few-steps"],
     ]);
     expect(codes[4]?.[2]).toBe(true);
   });

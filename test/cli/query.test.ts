@@ -189,6 +189,8 @@ describe("a wrong query exits 2, prints nothing on standard output and says", ()
     ["process where", [/\[syntax\]/]],
     ["process where process.name = 'x'", [/error/]],
     ["", [/Query is empty, expected for example/]],
+    ["sequence [any where true]", [/\[too-few-steps\]/]],
+    ["process where true | heed 3", [/did you mean "head"\? \[unknown-pipe\]/]],
     ["process where 1/0 == 1", [/error/]],
     ["\u0000\u0007", [/error/]],
   ];

@@ -106,6 +106,19 @@ test("fields of a text", () => {
   expect(fieldsOf(nested, "endgame").map(({ name }) => name)).toEqual(["m", "m.s", "m.s.x", "m.s.c", "m.s.c.z", "m.s.q"]);
   expect(fieldsOf("sequence by k [a where x == 1] [b where y == 2]", "default").map(({ name }) => name)).toEqual(["x", "y", "k"]);
   expect(fieldsOf("not a ( query", "default")).toEqual([]);
+  const names = (text: string, dialect: "default" | "endgame" = "default") => fieldsOf(text, dialect).map(({ name }) => name);
+  expect(names("sequence by k [a where x == 1] as e0 by y until [b where z == 1] by w")).toEqual(["x", "z", "k", "y", "w"]);
+  expect(names("sequence [a where x == 1] as e0 [b where e0.y.z == f.g and e0 == null]")).toEqual(["x", "y.z", "f.g"]);
+  expect(
+    names("a where x == 1 | sort s | filter events[1].e == 2 and events.f == 3 | unique_count u | filter count > 5 and v == 1"),
+  ).toEqual(["x", "s", "e", "events.f", "u", "v"]);
+  expect(names("a where child of [b where x == 1]", "endgame")).toEqual(["x", "unique_pid", "unique_ppid"]);
+  expect(names("a where event of [b where x == 1]")).toEqual([
+    "x",
+    "process.entity_id",
+    "process.parent.entity_id",
+    "process.Ext.ancestry",
+  ]);
 });
 
 test("categories of a text", () => {

@@ -24,6 +24,7 @@ function conditionOf(text: string, dialect: GeneratedDialect, builder: IrBuilder
   const query = parseQuery(text, dialect, diagnostics);
   if (query?.body.kind !== "event") throw new Error(`${text}: ${JSON.stringify(diagnostics.items)}`);
   const context = lowerContext({
+    text,
     builder,
     registry,
     dialect,

@@ -6,7 +6,9 @@ import {
   compileRuleSet,
   createPipeline,
   type Dialect,
+  PIPE_KEPT_MAX,
   type PipeKey,
+  PipeLimitError,
   type Pipeline,
   type PipeOutput,
   type Pipes,
@@ -117,6 +119,13 @@ describe("a pipeline", () => {
     expect(pipelineOf("| unique process.name | head 9 | count user.id").keepsEvents).toBe(false);
     for (const pipes of ["| sort user.id", "| tail 3", "| unique_count user.id"]) expect(pipelineOf(pipes).keepsEvents).toBe(true);
   });
+});
+
+test("a pipe keeps a bounded number of results", () => {
+  const pipeline = createPipeline<number>(compile("any where true | tail 2000000", "default").pipes);
+  const events = [EVENTS[0]];
+  for (let count = 0; count < PIPE_KEPT_MAX; count++) pipeline.push(count, events);
+  expect(() => pipeline.push(0, events)).toThrow(PipeLimitError);
 });
 
 describe("in a rule", () => {

@@ -2,15 +2,29 @@
 // those of the issue ("a clear answer within a second") with room for a slow machine; what is tested is the absence of explosions.
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { categoriesOf, compileRuleSet, createReferencePredicate, type Dialect, evaluateConstant, fieldsOf, formatDiagnostic } from "#eql";
+import {
+  categoriesOf,
+  compileExpression,
+  compileRuleSet,
+  createPipeline,
+  type Dialect,
+  describeQuery,
+  evaluateConstant,
+  fieldsOf,
+  formatDiagnostic,
+  type QuerySource,
+} from "#eql";
 import { type Diagnostic, SchemaRegistry } from "#schema";
 
 const SEED = Number(process.env["KESTREL_SEED"] ?? 20251122);
 const registry = new SchemaRegistry();
 
 function check(text: string, dialect: Dialect = "default"): readonly Diagnostic[] {
-  const { predicate, diagnostics } = createReferencePredicate({ id: "x", text, dialect, exceptions: [], lenientFields: false }, registry);
-  if (predicate === undefined && diagnostics.every((item) => item.severity !== "error")) throw new Error("No predicate and no error");
+  const source: QuerySource = { id: "x", text, dialect, exceptions: [], lenientFields: false, purpose: "query" };
+  const { diagnostics, description } = describeQuery(source, registry);
+  const hasError = diagnostics.some((item) => item.severity === "error");
+  if ((description === undefined) !== hasError) throw new Error("Either a description or an error");
+  if (!hasError) checkCompiled(source);
   for (const diagnostic of diagnostics) {
     const { span } = diagnostic;
     if (span.from > span.to || span.to > text.length || span.line < 1 || span.column < 1)
@@ -20,6 +34,17 @@ function check(text: string, dialect: Dialect = "default"): readonly Diagnostic[
     if (/[\x00-\x09\x0b-\x1f\x7f\u202e]/.test(shown)) throw new Error(`Control character in ${JSON.stringify(shown)}`);
   }
   return diagnostics;
+}
+
+/** What was accepted can be compiled and its expressions and pipes made ready. */
+function checkCompiled(source: QuerySource): void {
+  const [query] = compileRuleSet([source], registry, []).queries;
+  if (query?.ok !== true) throw new Error("Accepted, but not compiled");
+  createPipeline(query.pipes);
+  const { plan } = query;
+  const steps = [...(plan?.steps ?? []), ...(plan?.until === undefined ? [] : [plan.until])];
+  const expressions = [...steps.flatMap((step) => [step.residual, ...step.keys.map((key) => key.expression)]), plan?.filter];
+  for (const expression of expressions) if (expression !== undefined) compileExpression(expression);
 }
 
 const WORDS = [
@@ -57,6 +82,53 @@ describe(`any text, seed ${SEED}`, () => {
   });
 });
 
+/** Pieces of queries over several events, sound ones first. */
+const STEPS = [
+  ..."[any where true]|[process where process.pid == 1]|[any where child of [any where true]]|[file where e0.file.size > file.size]".split(
+    "|",
+  ),
+  ..."![file where true]|[any where event of [any where descendant of [any where e1.user.id == 0]]]|[x where|]".split("|"),
+];
+const CLAUSES = [
+  ..."with runs=3|as e0|as e1|by process.pid|by ?user.id, ?no.such|by process|by process.pid * 2|with maxspan=1m|with maxspan=5".split("|"),
+  ..."with runs=0|as process|fork|fork=false|until|until [any where false]|with|by|as|sequence|sample|join|and|]|[|!|||".split("|"),
+];
+const PIPES = [
+  ..."head 5|tail|filter events[1].process.pid == 1 or e0.user.id == 0|sort process.pid user.id, process.name|count process.pid".split("|"),
+  ..."unique_count user.id|filter count > 1 and key == 1|unique length(process.name)|filter user.id == 0|".split("|"),
+];
+
+describe(`any clauses, seed ${SEED}`, () => {
+  test("give a plan or an error", () => {
+    const counts = { broken: 0, event: 0, sequence: 0, sample: 0, join: 0 };
+    const kind = fc.constantFrom(
+      ..."sequence|sequence by host.id with maxspan=1h|any where true|sample by host.id|sample by host.id|join by host.id|join by host.id".split(
+        "|",
+      ),
+    );
+    const rarely = (items: readonly string[]) =>
+      fc.oneof({ weight: 12, arbitrary: fc.constant("") }, { weight: 1, arbitrary: fc.constantFrom(...items) });
+    const step = fc.tuple(
+      fc.oneof(fc.constantFrom(...STEPS.slice(0, 3)), fc.constantFrom(...STEPS)),
+      rarely(CLAUSES),
+      rarely(CLAUSES.slice(0, 3)),
+    );
+    const pipe = fc.constantFrom(...PIPES).map((text) => `| ${text}`);
+    const text = fc.tuple(kind, fc.array(step, { maxLength: 4 }), fc.array(pipe, { maxLength: 2 })).map((parts) => parts.flat(2).join(" "));
+    fc.assert(
+      fc.property(text, fc.constantFrom<Dialect>("default", "endgame"), (query, dialect) => {
+        const found = check(query, dialect);
+        fieldsOf(query, dialect);
+        categoriesOf(query, dialect);
+        const isBroken = found.some((item) => item.severity === "error");
+        counts[isBroken ? "broken" : query.startsWith("any") ? "event" : (/^\w+/.exec(query)![0] as keyof typeof counts)]++;
+      }),
+      { seed: SEED, numRuns: 4000 },
+    );
+    expect(Math.min(...Object.values(counts))).toBeGreaterThan(10);
+  });
+});
+
 describe("large and deep texts", () => {
   const cases: readonly [name: string, text: () => string, code: string | undefined][] = [
     ["1 MB of random bytes", () => randomText(1 << 20), "unexpected-character"],
@@ -91,6 +163,32 @@ describe("large and deep texts", () => {
     ["a long constant pattern", () => `any where "${"a".repeat(400_000)}" like "*a*a*a*a*b"`, "ok"],
     ["a long constant number", () => `any where number("${"9".repeat(400_000)}") == 1`, "ok"],
     ["a long number beside a field", () => `any where process.pid == "${"9".repeat(400_000)}"`, "type-mismatch"],
+    ["1 MB of steps", () => `sequence ${"[any where true] ".repeat(60_000)}`, "too-many-steps"],
+    ["24 large steps", () => `sequence ${`[any where ${'process.name == "a" or '.repeat(400)}true] `.repeat(24)}`, "ok"],
+    ["1 MB of keys", () => `sequence by process.pid${", process.pid".repeat(70_000)} [any where true] [any where true]`, "too-many-keys"],
+    ["1 MB of clauses", () => `sequence [any where true] ${"with runs=2 ".repeat(80_000)}`, "duplicate-clause"],
+    ["1 MB of pipes", () => `any where true ${"| head 1 ".repeat(100_000)}`, "too-many-pipes"],
+    ["lineages 50 deep", () => `any where ${"child of [any where ".repeat(50)}true${"]".repeat(50)}`, "too-many-parts"],
+    ["lineages 30 deep", () => `any where ${"child of [any where ".repeat(30)}true${"]".repeat(30)}`, "ok"],
+    ["30,000 lineages", () => `any where ${"child of [any where process.pid == 1] or ".repeat(25_000)}true`, "ok"],
+    [
+      "30,000 different lineages",
+      () => `any where ${Array.from({ length: 20_000 }, (_, i) => `child of [any where process.pid == ${i}]`).join(" or ")}`,
+      "too-many-parts",
+    ],
+    [
+      "a step with 10,000 names of the one before",
+      () => `sequence [any where true] as e0 [any where ${"e0.process.pid == process.pid or ".repeat(10_000)}user.id == 1]`,
+      "ok",
+    ],
+    [
+      "a residual 190 deep",
+      () =>
+        `sequence [any where true] as e [any where ${"(e.process.pid == 1 and not (user.id == 0 or ".repeat(90)}true${"))".repeat(90)}]`,
+      "nesting-too-deep",
+    ],
+    ["a maxspan of 1 MB", () => `sequence with maxspan=${"9".repeat(1_000_000)}s [any where true] [any where true]`, "invalid-maxspan"],
+    ["runs of 1 MB", () => `sequence [any where true] with runs=${"9".repeat(1_000_000)}`, "invalid-runs"],
     ["an open string per line", () => '"\n'.repeat(100_000), "unterminated-string"],
     ["an open comment", () => `/*${" *".repeat(500_000)}`, "unterminated-comment"],
   ];
