@@ -119,6 +119,20 @@ describe("prints", () => {
     expect(stdout).toBe('"beta"\n');
   });
 
+  test("what pipes leave, in their order, and rows of counts", async () => {
+    const run = async (pipes: string) => (await runKestrel(["query", `any where true ${pipes}`, at("plain.jsonl"), ...NAMES])).stdout;
+    const names = EVENTS.map(({ process }) => `{"events":["${process.name}"]}\n`);
+    expect(await run("| head 2")).toBe(names.slice(0, 2).join(""));
+    expect(await run("| sort process.pid | tail 2 | head 1")).toBe(names[1]!);
+    expect(await run("| sort length(process.name), process.name | tail 1")).toBe(
+      names.toSorted((a, b) => a.length - b.length || (a < b ? -1 : 1)).at(-1)!,
+    );
+    expect(await run("| count")).toBe('{"count":3,"key":"totals"}\n');
+    expect(await run("| filter process.pid > 100 | count process.pid")).toBe(
+      '{"count":1,"percent":0.5,"key":101}\n{"count":1,"percent":0.5,"key":102}\n',
+    );
+  });
+
   test("64-bit integers whole", async () => {
     const stdin = '{"event":{"category":"process"},"big":18446744073709551615,"small":-9223372036854775808}\n';
     for (const field of ["big", "small"]) {
