@@ -82,9 +82,10 @@ export class QueryOutput {
     return output.item.map((event, index) => (index === 0 ? this.#countedText(event, figures) : this.#eventText(event)));
   }
 
+  // A row is no event: asked for another field than its own, it says what it has.
   #rowText(row: Figures): string {
     const { idField } = this.#options;
-    return stringifyJson(idField === undefined ? row : (row[idField] ?? null));
+    return stringifyJson(idField !== undefined && Object.hasOwn(row, idField) ? (row[idField] as Json) : row);
   }
 
   // The figures stand beside the event's own fields.

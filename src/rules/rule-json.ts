@@ -1,6 +1,6 @@
 // A rule back as text or JSON with the keys it was read from; reading that again gives the same rule.
 import { stringify } from "yaml";
-import type { EventJson, Rule, RuleBody } from "./rule.ts";
+import type { EventJson, Rule } from "./rule.ts";
 import { printDuration } from "./throttle-reader.ts";
 
 /** The rule as a JSON object with the keys of a rule file. A Wasm module is printed as `wasm_base64`; empty tests and no throttle are left out. */
@@ -14,8 +14,7 @@ export function ruleToJson(rule: Rule): { readonly [key: string]: EventJson } {
     tags: rule.tags,
     references: rule.references,
     enabled: rule.enabled,
-    ...bodyKeys(rule.body),
-    ...(rule.match !== "latest" && { match: rule.match }),
+    ...bodyKeys(rule),
     capture: rule.capture,
     exceptions: rule.exceptions,
     action: rule.action,
@@ -30,10 +29,10 @@ export function ruleToYaml(rule: Rule): string {
   return stringify(ruleToJson(rule), { lineWidth: 0, aliasDuplicateObjects: false });
 }
 
-function bodyKeys(body: RuleBody): { readonly [key: string]: EventJson } {
+function bodyKeys({ body, match }: Pick<Rule, "body" | "match">): { readonly [key: string]: EventJson } {
   switch (body.kind) {
     case "eql":
-      return { query: body.query, dialect: body.dialect };
+      return { query: body.query, dialect: body.dialect, match };
     case "lua":
       return { lua: body.source };
     case "wasm":

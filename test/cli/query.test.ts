@@ -127,10 +127,11 @@ describe("prints", () => {
     expect(await run("| sort length(process.name), process.name | tail 1")).toBe(
       names.toSorted((a, b) => a.length - b.length || (a < b ? -1 : 1)).at(-1)!,
     );
-    expect(await run("| count")).toBe('{"count":3,"key":"totals"}\n');
+    expect(await run("| count")).toBe('{"events":[{"count":3,"key":"totals"}]}\n');
     expect(await run("| filter process.pid > 100 | count process.pid")).toBe(
-      '{"count":1,"percent":0.5,"key":101}\n{"count":1,"percent":0.5,"key":102}\n',
+      '{"events":[{"count":1,"percent":0.5,"key":101}]}\n{"events":[{"count":1,"percent":0.5,"key":102}]}\n',
     );
+    expect(await run("| unique_count event.category | head 1")).toBe(names[0]!);
   });
 
   test("64-bit integers whole", async () => {
