@@ -4,6 +4,8 @@ import type { Severity } from "#schema";
 
 const COLOUR: Readonly<Record<Severity, string>> = { low: "36", medium: "33", high: "31", critical: "1;41;97" };
 const LINE_LENGTH_MAX = 400;
+/** Of a longer sequence the first and last events are shown. */
+const EVENTS_SHOWN_MAX = 8;
 
 /** Text with control, bidirectional and line-breaking characters replaced by visible escapes. */
 export function printable(text: string): string {
@@ -26,6 +28,7 @@ export function alertText(alert: Alert, colour: boolean): string {
     if (value !== "") lines.push(`    ${paint("2", label.padEnd(9))} ${clip(printable(value))}`);
   };
   if (alert.kind !== "rule") row("note", alert.message);
+  for (const [label, text] of eventRows(alert)) row(label, text);
   row("command", textAt(event, ["process", "command_line"]) || textAt(event, ["process", "executable"]));
   row("file", textAt(event, ["file", "path"]));
   row("to", [textAt(event, ["destination", "ip"]), textAt(event, ["destination", "port"])].filter(Boolean).join(":"));
@@ -33,6 +36,29 @@ export function alertText(alert: Alert, colour: boolean): string {
   row("ancestry", alert.ancestry.map((ancestor) => `${ancestor.name || ancestor.executable} (${ancestor.pid})`).join(" ← "));
   row("rule", `${alert.ruleId}${alert.tags.length > 0 ? `  ${alert.tags.join(" ")}` : ""}`);
   return `${lines.join("\n")}\n`;
+}
+
+/** One row for each event of several: how long after the first, and what it was. */
+function eventRows({ events }: Alert): readonly (readonly [label: string, text: string])[] {
+  if (events.length < 2) return [];
+  const times = events.map((event) => Date.parse(textAt(event, ["@timestamp"])));
+  const first = Math.min(...times);
+  const rows = events.map((event, index) => {
+    const after = ((times[index] as number) - first) / 1000;
+    const when = Number.isFinite(after) ? `+${after.toFixed(3)} s  ` : "";
+    return [`event ${index + 1}`, `${when}${eventText(event)}`] as const;
+  });
+  if (rows.length <= EVENTS_SHOWN_MAX) return rows;
+  const left = rows.length - EVENTS_SHOWN_MAX;
+  return [...rows.slice(0, EVENTS_SHOWN_MAX / 2), ["", `… ${left} more`], ...rows.slice(-EVENTS_SHOWN_MAX / 2)];
+}
+
+/** An event in one line: the command, and what it touched. */
+function eventText(event: Readonly<Record<string, Json>>): string {
+  const command = ["command_line", "executable", "name"].map((key) => textAt(event, ["process", key])).find((text) => text !== "");
+  const target = [textAt(event, ["file", "path"]), textAt(event, ["destination", "ip"])].find((text) => text !== "");
+  const parts = [command, target].filter((text) => text !== undefined);
+  return parts.length > 0 ? parts.join(" → ") : textAt(event, ["event", "action"]) || "an event";
 }
 
 function userText(event: Readonly<Record<string, Json>>): string {

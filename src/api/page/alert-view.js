@@ -102,15 +102,14 @@ function firstField(event, ...names) {
   return undefined;
 }
 
-/** What the row says in one line: the command, and what it touched. */
-function lineOf(alert) {
-  const event = alert.events.at(-1);
+/** An event in one line: the command, and what it touched. */
+function lineOf(event, otherwise) {
   const command = firstField(event, "process.command_line", "process.args", "process.executable", "process.name");
   const address = firstField(event, "destination.ip", "destination.domain");
   const port = firstField(event, "destination.port");
   const target =
     address === undefined ? firstField(event, "file.path", "dns.question.name") : address + (port === undefined ? "" : ` port ${port}`);
-  if (command === undefined) return target ?? alert.message;
+  if (command === undefined) return target ?? otherwise;
   return target === undefined || command.includes(target) ? command : `${command} → ${target}`;
 }
 
@@ -130,7 +129,7 @@ export function alertElement(alert, describe) {
     element("span", { class: "severity" }, severity[0].toUpperCase() + severity.slice(1)),
     element("span", { class: "name" }, raw(alert.rule.name, ROW_TEXT_MAX)),
     timeElement(alert["@timestamp"]),
-    element("span", { class: "command" }, raw(lineOf(alert), ROW_TEXT_MAX)),
+    element("span", { class: "command" }, raw(lineOf(event, alert.message), ROW_TEXT_MAX)),
     element(
       "span",
       { class: "meta" },
@@ -212,6 +211,7 @@ function factsElement(alert) {
     const shown = value instanceof Node ? value : raw(value, DETAIL_TEXT_MAX);
     list.append(element("dt", {}, raw(label, 200)), element("dd", isCode ? { class: "code" } : {}, shown));
   };
+  if (alert.events.length > 1) add("Sequence", stepsElement(alert.events));
   add("Command", firstField(event, "process.command_line", "process.args"));
   add("Program", firstField(event, "process.executable"));
   add("Parent", firstField(event, "process.parent.command_line"));
@@ -234,6 +234,24 @@ function factsElement(alert) {
   add("Time", alert["@timestamp"]);
   add("Alert", alert.id);
   return list;
+}
+
+/** The events of a sequence, each with how long after the first it came. */
+function stepsElement(events) {
+  const times = events.map((event) => Date.parse(firstField(event, "@timestamp")));
+  const first = Math.min(...times);
+  const lines = events.map((event, index) => {
+    const after = (times[index] - first) / 1000;
+    const text = lineOf(event, firstField(event, "event.action") ?? "An event");
+    return element(
+      "li",
+      {},
+      element("span", { class: "pid" }, Number.isFinite(after) ? `+${after.toFixed(3)} s` : ""),
+      " ",
+      raw(text, ROW_TEXT_MAX),
+    );
+  });
+  return element("ol", { class: "lineage" }, ...lines);
 }
 
 /** A tag; one that names an ATT&CK technique leads to its page. */

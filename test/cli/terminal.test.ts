@@ -1,0 +1,47 @@
+// What people read of an alert on a terminal.
+import { expect, test } from "bun:test";
+import type { Alert, Json } from "#core";
+import { alertText } from "../../src/cli/terminal.ts";
+
+function alertOf(events: readonly { readonly [key: string]: Json }[]): Alert {
+  return {
+    id: "0".repeat(32),
+    kind: "rule",
+    timeNs: 1_700_000_000_500_000_000n,
+    seq: 1n,
+    ruleId: "r",
+    ruleName: "Rule",
+    severity: "high",
+    tags: [],
+    message: "",
+    captures: {},
+    events,
+    ancestry: [],
+  };
+}
+
+const run = (second: number, command: string, more: { readonly [key: string]: Json } = {}): { readonly [key: string]: Json } => ({
+  "@timestamp": `2023-11-14T22:13:${String(second).padStart(2, "0")}.000Z`,
+  process: { command_line: command },
+  ...more,
+});
+
+test("a sequence shows each event with how long after the first it came", () => {
+  const text = alertText(alertOf([run(20, "curl x", { file: { path: "/tmp/x" } }), run(22, "sh /tmp/x\u001b[31m")]), false);
+  expect(text).toBe(`2023-11-14 22:13:20.500  HIGH  Rule
+    event 1   +0.000 s  curl x → /tmp/x
+    event 2   +2.000 s  sh /tmp/x\\x1b[31m
+    command   sh /tmp/x\\x1b[31m
+    rule      r
+`);
+});
+
+test("a long one shows its first and last events", () => {
+  const lines = alertText(alertOf(Array.from({ length: 60 }, (_, index) => run(index, `c${index}`))), false).split("\n");
+  const shown = lines.flatMap((line) => /(?:s {2}|… )(c?\d+)/.exec(line)?.[1] ?? []);
+  expect(shown).toEqual(["c0", "c1", "c2", "c3", "52", "c56", "c57", "c58", "c59"]);
+});
+
+test("a single event is not listed", () => {
+  expect(alertText(alertOf([run(1, "id")]), false)).not.toContain("event 1");
+});
