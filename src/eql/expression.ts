@@ -283,7 +283,12 @@ class ExpressionCompiler {
       const list = [foldText(String(node.value))];
       return () => list;
     }
-    return (frame) => mapElements(frame, values(frame), (value) => foldText(String(value)));
+    return (frame) =>
+      mapElements(frame, values(frame), (value) => {
+        // Beyond ASCII each character is looked up.
+        frame.spend(String(value).length >> 3);
+        return foldText(String(value));
+      });
   }
 
   /** Conditions on each element alone. */

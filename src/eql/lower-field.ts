@@ -122,7 +122,12 @@ function lowerUnknown(expression: FieldExpression, { name, step }: Resolved, con
 /** For a name that would be a field without its first part: most likely a step is meant. */
 function unknownStep({ parts }: FieldExpression, context: LowerContext): { readonly code: string; readonly message: string } | undefined {
   const { aliases } = context.names;
-  if (aliases.size === 0 || parts.length < 2 || !isKnown(parts.slice(1).join("."), context)) return undefined;
+  if (parts.length < 2 || !isKnown(parts.slice(1).join("."), context)) return undefined;
+  if (aliases.size === 0) {
+    if (!/^event\d+$/.test(parts[0]!)) return undefined;
+    const message = `No step is named ${quoted(parts[0]!)}, in a sequence write as ${parts[0]} behind the ] of the step that is meant`;
+    return { code: "unknown-alias", message };
+  }
   const suggestion = nearestName(parts[0]!, [...aliases.keys()]);
   const hint = suggestion === undefined ? `, steps are named ${[...aliases.keys()].join(", ")}` : `, did you mean "${suggestion}"?`;
   return { code: "unknown-alias", message: `No step is named ${quoted(parts[0]!)}${hint}` };

@@ -30,6 +30,10 @@ function lowerKey(key: Expression, context: LowerContext): LoweredKey | undefine
   const { from, to } = key;
   if (key.kind === "invalid") return undefined;
   const endgame = dialect === "endgame";
+  if (key.kind === "literal") {
+    const hint = typeof key.value === "string" ? ", write it without quotes" : "";
+    return fail(context, "key-not-field", `A join key is a field, not ${text.slice(from, to)}${hint}`, key);
+  }
   if (!isPlainField(key) && !endgame) {
     const hint = "compare computed values in the later step instead, with a name for the earlier one ([ … ] as event0)";
     return fail(context, "key-not-field", `A join key is a field, not ${quoted(text.slice(from, to))}; ${hint}`, key);

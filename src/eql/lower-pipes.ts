@@ -134,11 +134,14 @@ function lowerPipe(pipe: Pipe, context: LowerContext): LoweredPipe | undefined {
       if (condition !== undefined && second === undefined) return { kind: name, condition: lowerCondition(condition, context) };
       return fail(context, "pipe-arguments", `filter takes one condition, not ${operands.length}`, pipe);
     }
-    case "sort":
+    case "sort": {
+      const direction = operands.find((operand) => operand.kind === "field" && /^(asc|desc)$/i.test(operand.parts.join(".")));
+      if (direction === undefined || context.registry.byName("desc") !== undefined) return withKeys(name, pipe, context);
+      return fail(context, "pipe-arguments", "sort has no direction, it is always ascending", direction);
+    }
     case "unique":
     case "unique_count":
-      if (operands.length === 0) return fail(context, "pipe-arguments", `${name} needs at least one field`, pipe);
-      return { kind: name, keys: keysOf(operands, context) };
+      return withKeys(name, pipe, context);
     case "count":
       return { kind: name, keys: keysOf(operands, context) };
     default: {
@@ -147,6 +150,11 @@ function lowerPipe(pipe: Pipe, context: LowerContext): LoweredPipe | undefined {
       return fail(context, "unknown-pipe", `Unknown pipe ${quoted(pipe.name)}${hint}`, pipe.nameRange);
     }
   }
+}
+
+function withKeys(kind: "sort" | "unique" | "unique_count", pipe: Pipe, context: LowerContext): LoweredPipe | undefined {
+  if (pipe.operands.length === 0) return fail(context, "pipe-arguments", `${kind} needs at least one field`, pipe);
+  return { kind, keys: keysOf(pipe.operands, context) };
 }
 
 function keysOf(operands: readonly Expression[], context: LowerContext): readonly ValueNode[] {
@@ -164,6 +172,7 @@ function countOf(pipe: Pipe, context: LowerContext): number | undefined {
   };
   if (operand === undefined) return context.dialect === "endgame" ? COUNT_DEFAULT : wrong("it has none");
   if (second !== undefined) return wrong(`not ${pipe.operands.length}`);
+  if (operand.kind === "field") return wrong("not a field");
   const value = lowerOperand(operand, context)?.value;
   if (value === undefined) return undefined;
   if (value.kind !== "const" || typeof value.value !== "bigint") return wrong("not this");

@@ -1,6 +1,6 @@
 // One query to one condition or one plan: parse, lower, and weave the exceptions in.
 import type { Diagnostic, SchemaRegistry } from "#schema";
-import type { Dialect, Expression, Query } from "./ast.ts";
+import type { Dialect, EventQuery, Expression, Query } from "./ast.ts";
 import { DiagnosticList } from "./diagnostics.ts";
 import { type ConditionNode, IR_DEPTH_MAX, type IrBuilder, type IrNode } from "./ir.ts";
 import { lowerCondition } from "./lower.ts";
@@ -90,15 +90,22 @@ function lowerBody({ body, pipes: written }: Query, parts: PlanParts, isRule: bo
     const filter = filters.length === 0 ? undefined : { node: context.builder.and(filters) };
     return { condition: undefined, planned: planned && { ...planned, plan: { ...planned.plan, filter } }, pipes };
   }
-  if (body.bare && context.dialect === "default") {
-    const message = "Query names no category, write any where (or a category such as process where) before the condition";
-    return fail(context, "missing-category", message, { from: body.from, to: body.from });
-  }
+  if (body.bare && context.dialect === "default") return missingCategory(body, context);
   const own = lowerEvent(body, context);
   const { filters, pipes } = lowerPipes(written, { body: undefined, isRule }, context);
   const condition = context.builder.and([own, ...filters, ...exceptions]);
   if (!condition.stateful) return { condition, planned: undefined, pipes };
   return { condition: undefined, planned: planEvent(condition, parts), pipes };
+}
+
+function missingCategory({ condition, from, to }: EventQuery, context: LowerContext): undefined {
+  const word = condition.kind === "field" ? condition.parts.join(".") : "";
+  if (/^(sequence|sample|join)$/.test(word)) {
+    const message = `${word} needs steps, for example ${word} by host.id [process where true] [file where true]`;
+    return fail(context, "too-few-steps", message, { from, to });
+  }
+  const message = "Query names no category, write any where (or a category such as process where) before the condition";
+  return fail(context, "missing-category", message, { from, to: from });
 }
 
 /** What back ends and evaluators recurse over is bounded. */

@@ -2,6 +2,7 @@
 // mistake again, so each line gets one message.
 import type { LRParser } from "@lezer/lr";
 import { type DiagnosticList, quoted } from "./diagnostics.ts";
+import { missingEnd, stepHint } from "./step-hints.ts";
 
 const SYNTAX_ERRORS_MAX = 5;
 /** Recovery costs far more than parsing: in longer texts only the first error is looked for. */
@@ -86,6 +87,8 @@ function foreignOperator(text: string, at: number): { readonly from: number; rea
 }
 
 function openBracketHint(text: string): string {
+  const missing = missingEnd(text);
+  if (missing !== undefined) return `, ${missing}`;
   let open = 0;
   for (const character of text.replace(/"(?:[^"\\\n]|\\.)*"/g, "")) {
     if (character === "(") open++;
@@ -95,6 +98,8 @@ function openBracketHint(text: string): string {
 }
 
 function hint(token: string, before: string): string {
+  const aboutSteps = stepHint(token, before);
+  if (aboutSteps !== undefined) return aboutSteps;
   if (/^[)\][(,.!]$/.test(token)) return hintForMark(token, before);
   if (/^[=!<>:]/.test(token))
     return /\bnot\s*$/.test(before) ? ", not stands before the whole comparison" : ", a value is missing before it";
@@ -111,7 +116,6 @@ function hint(token: string, before: string): string {
   const call = CALLED_LIKE_OPERATORS.get(keyword);
   if (call !== undefined) return `, write ${call}`;
   if (/^\s*[\w."`]+\s*$/.test(before)) return ", expected where after the category";
-  if (/\bmaxspan\s*=\s*[\d.]+\s*$/.test(before.slice(-60))) return ", units of maxspan are ms, s, m, h, d";
   if (/\d$/.test(before) && /^[xX_]/.test(token)) return ", numbers are plain decimals";
   if (/~\s*$/.test(before)) return ", ~ stands behind in, like, regex or the name of a function; to ignore case alone write :";
   if (/^["'\d$@\p{L}]/u.test(token) && /[\w"')\]]\s*$/.test(before)) return ", an operator such as and, == or a comma is missing before it";

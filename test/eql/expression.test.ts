@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { compileExpression, EvaluationLimitError, type ExpressionScope } from "#eql";
 import { type FieldReader, type FieldValue, SchemaRegistry } from "#schema";
 import { DiagnosticList } from "../../src/eql/diagnostics.ts";
+import { parseNumber } from "../../src/eql/expression-call.ts";
 import { between, compareText, find, indexOf, matchesWildcards, substring } from "../../src/eql/fast-text.ts";
 import { type ConditionNode, IrBuilder } from "../../src/eql/ir.ts";
 import { lowerContext, NO_NAMES } from "../../src/eql/lower-context.ts";
@@ -116,6 +117,39 @@ describe(`text functions, seed ${SEED}`, () => {
       ),
       { seed: SEED, numRuns: 3000 },
     );
+  });
+  test("long numbers are what the reference reads, without its patience", () => {
+    const piece = fc.constantFrom(
+      "0".repeat(600),
+      "0",
+      "1",
+      "9".repeat(20),
+      "9".repeat(500),
+      "f",
+      "x",
+      "0x",
+      "+",
+      "-",
+      ".",
+      "e",
+      "e-3",
+      " ".repeat(600),
+      "zz",
+    );
+    const base = fc.constantFrom(0n, 2n, 8n, 10n, 16n, 36n);
+    let numbers = 0;
+    fc.assert(
+      fc.property(fc.array(piece, { minLength: 1, maxLength: 6 }), base, (pieces, radix) => {
+        const text = pieces.join("");
+        const expected = callFunction("parseNumber", [text, radix], false);
+        expect(parseNumber(text, radix)).toBe(expected as number | bigint | null);
+        if (text.length > 512 && expected !== null) numbers++;
+      }),
+      { seed: SEED, numRuns: 3000 },
+    );
+    expect(numbers).toBeGreaterThan(40);
+    for (const text of ["9".repeat(250_000), `1${" ".repeat(250_000)}1`, `${"f".repeat(250_000)}.`])
+      expect(parseNumber(text, 16n)).toBeNull();
   });
   test("long texts are searched in linear time, with the same result", () => {
     const long = `${"ab".repeat(40_000)}aab${"ab".repeat(10)}`;
