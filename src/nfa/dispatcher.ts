@@ -141,9 +141,12 @@ export class Dispatcher {
     keys.clear();
     keys.cut = 0;
     try {
-      for (const spec of table.keySpecs) {
-        const own = bits & spec.bits;
-        if (own === 0) continue;
+      for (let index = 0, rest = bits; rest !== 0; index++) {
+        const slot = table.keyOrder[index]!;
+        if ((rest & slotBit(slot)) === 0) continue;
+        const spec = table.keySpecs.find((one) => (one.bits & slotBit(slot)) !== 0)!;
+        const own = rest & spec.bits;
+        rest &= ~own;
         const request = {
           spec,
           isFolded: table.plan.keysFolded,
@@ -151,8 +154,8 @@ export class Dispatcher {
           keysMax: this.context.store.limits.keysPerEventMax,
         };
         if (keys.read(request, event, own) || !this.context.isTracing) continue;
-        for (let rest = own; rest !== 0; rest &= rest - 1) {
-          this.context.trace("key-missing", runtime, { slot: lowestSlot(rest), event, key: NONE });
+        for (let left = own; left !== 0; left &= left - 1) {
+          this.context.trace("key-missing", runtime, { slot: lowestSlot(left), event, key: NONE });
         }
       }
     } catch (error) {

@@ -39,6 +39,8 @@ export interface PlanTable {
   readonly forkBits: number;
   readonly residualBits: number;
   readonly keySpecs: readonly KeySpec[];
+  /** Keyed slots as an event's keys are read: positive steps from the last, since results under several keys come in the order of its keys. */
+  readonly keyOrder: readonly number[];
   /** The result: a stage, or NONE for a missing event's place. */
   readonly places: readonly number[];
   readonly span: SpanWords | undefined;
@@ -103,6 +105,9 @@ export function tableOf(plan: RulePlan, ttlNs: bigint | undefined): PlanTable {
     forkBits: bitsOf((slot) => steps[slot]?.fork === true),
     residualBits: bitsOf((slot) => residualOf(plan, slot, lineageSlot) !== undefined),
     keySpecs: keySpecs(plan),
+    keyOrder: Array.from({ length: lineageSlot }, (_, slot) => slot).sort(
+      (one, other) => Number(one === untilSlot || isMissing(one)) - Number(other === untilSlot || isMissing(other)) || other - one,
+    ),
     places: placesOf(plan),
     span: spanWords(plan.maxspanNs ?? ttlNs),
   };

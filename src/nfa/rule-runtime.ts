@@ -57,6 +57,13 @@ export class RuleRuntime {
     return this.rule.matchAll || this.table.trailingBits !== 0;
   }
 
+  /** A chain has this many events. */
+  noteChain(length: number): void {
+    if (length <= this.counters.longestChain) return;
+    this.counters.longestChain = length;
+    this.isDirty = true;
+  }
+
   /** Counts from the start again. */
   resetCounters(): void {
     const { counters } = this;

@@ -90,7 +90,7 @@ export class StateStore {
     runtime.stageCounts[stage]!++;
     runtime.entries++;
     runtime.bytes += MATCH_ROW_BYTES;
-    if (stage > runtime.counters.longestChain) runtime.counters.longestChain = stage;
+    runtime.noteChain(stage);
     return match;
   }
 
@@ -99,7 +99,7 @@ export class StateStore {
     runtime.stageCounts[this.matches.stage[match]!]!--;
     runtime.stageCounts[stage]!++;
     this.matches.stage[match] = stage;
-    if (stage > runtime.counters.longestChain) runtime.counters.longestChain = stage;
+    runtime.noteChain(stage);
   }
 
   /** A completed match joins those that wait, under a new number: they alert in the order they completed. */

@@ -162,7 +162,7 @@ export class StepContext {
     if (this.#reported.has(identity)) return;
     this.#reported.add(identity);
     runtime.counters.completions++;
-    if (found.length > runtime.counters.longestChain) runtime.counters.longestChain = found.length;
+    runtime.noteChain(found.length);
     runtime.isDirty = true;
     if (this.isTracing) this.trace("completed", runtime, { slot, event: NONE, key });
     this.output.onMatch({
