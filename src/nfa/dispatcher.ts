@@ -1,6 +1,6 @@
 // Hands released events to the steps of their rules: lineages first, then by key the missing steps, until and the positive steps. Events with
 // equal ordinals go through each part together, so that their arrival does not matter to missing steps. Also fires what time makes due.
-import { KeyReader } from "./key-reader.ts";
+import { KeyReader, type KeyRequest } from "./key-reader.ts";
 import type { Lineages } from "./lineage.ts";
 import { lowestSlot, slotBit } from "./plan-table.ts";
 import type { ReorderBuffer } from "./reorder-buffer.ts";
@@ -137,22 +137,16 @@ export class Dispatcher {
   /** Makes the keys of the slots; false when the rule failed over it. */
   #readKeys(runtime: RuleRuntime, event: number, bits: number): boolean {
     const keys = this.#keys;
-    const { table, rule } = runtime;
+    const { table } = runtime;
     keys.clear();
     keys.cut = 0;
     try {
       for (let index = 0, rest = bits; rest !== 0; index++) {
         const slot = table.keyOrder[index]!;
         if ((rest & slotBit(slot)) === 0) continue;
-        const spec = table.keySpecs.find((one) => (one.bits & slotBit(slot)) !== 0)!;
-        const own = rest & spec.bits;
+        const request = runtime.keyRequests.length === 1 ? runtime.keyRequests[0]! : requestFor(runtime, slot);
+        const own = rest & request.spec.bits;
         rest &= ~own;
-        const request = {
-          spec,
-          isFolded: table.plan.keysFolded,
-          evaluator: rule.evaluator,
-          keysMax: this.context.store.limits.keysPerEventMax,
-        };
         if (keys.read(request, event, own) || !this.context.isTracing) continue;
         for (let left = own; left !== 0; left &= left - 1) {
           this.context.trace("key-missing", runtime, { slot: lowestSlot(left), event, key: NONE });
@@ -229,4 +223,8 @@ export class Dispatcher {
     for (const runtime of this.#touchedRules) store.keepQuotas(runtime);
     this.#touchedRules.length = 0;
   }
+}
+
+function requestFor(runtime: RuleRuntime, slot: number): KeyRequest {
+  return runtime.keyRequests.find(({ spec }) => (spec.bits & slotBit(slot)) !== 0)!;
 }

@@ -43,6 +43,8 @@ export class EventPool {
   #tie = new Uint8Array(0);
   #tieHi = new Float64Array(0);
   #tieLo = new Float64Array(0);
+  #source: Uint8Array = new Uint8Array(0);
+  #sourceBuffer: Buffer = Buffer.alloc(0);
   /** By chunk and role: a view whose buffer stays the same costs nothing to point elsewhere. */
   readonly #views: (RecordView | undefined)[][] = [];
 
@@ -62,7 +64,7 @@ export class EventPool {
     if (this.#slots.capacity !== this.#size.length) this.#resize();
     const { arena } = this;
     const address = arena.take(size);
-    arena.bytesOf(address).set(bytes.subarray(offset, offset + size), arena.offsetOf(address));
+    this.#copyIn(bytes, offset, size, address);
     this.address[event] = address;
     this.#size[event] = size;
     this.#references[event] = 1;
@@ -75,6 +77,15 @@ export class EventPool {
     this.timeHi[event] = words[base + (Header.Time >>> 2) + 1]!;
     this.#readTie(event, words, base);
     return event;
+  }
+
+  // Through a buffer made once for each batch: a subarray for every record is garbage, and a loop over words costs 400 ns for 336 bytes.
+  #copyIn(bytes: Uint8Array, offset: number, size: number, address: number): void {
+    if (bytes !== this.#source) {
+      this.#source = bytes;
+      this.#sourceBuffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    }
+    this.#sourceBuffer.copy(this.arena.bytesOf(address), this.arena.offsetOf(address), offset, offset + size);
   }
 
   /** One more reference, of a partial match. */

@@ -1,4 +1,6 @@
 // A loaded rule: its plan as a table, its counters, what its state takes.
+import type { KeyRequest } from "./key-reader.ts";
+import type { StateLimits } from "./limits.ts";
 import { type PlanTable, tableOf } from "./plan-table.ts";
 import { EVICTION_CAUSES, type EvictionCause, type RuleMetrics, type SequencedRule } from "./ports.ts";
 
@@ -12,10 +14,19 @@ export interface RuleCounters {
   readonly evictions: Float64Array;
 }
 
+type RuleLimits = Pick<StateLimits, "ttlNs" | "keysPerEventMax">;
+
+function requestsOf(rule: SequencedRule, table: PlanTable, { keysPerEventMax }: RuleLimits): readonly KeyRequest[] {
+  const { evaluator, plan } = rule;
+  return table.keySpecs.map((spec) => ({ spec, isFolded: plan.keysFolded, evaluator, keysMax: keysPerEventMax }));
+}
+
 /** One rule and what is known of it while it runs. */
 export class RuleRuntime {
   rule: SequencedRule;
   table: PlanTable;
+  /** How keys are read, by spec: made once, not for each event. */
+  keyRequests: readonly KeyRequest[];
   /** Partial matches by stage; at 0 what is only remembered: a leading missing event, a sample that was reported. */
   readonly stageCounts: Int32Array;
   waiting: number = 0;
@@ -38,17 +49,19 @@ export class RuleRuntime {
     rule: SequencedRule,
     /** Number of the rule in keys and hits; stays over loads that keep its state. */
     readonly owner: number,
-    ttlNs: bigint | undefined,
+    limits: RuleLimits,
   ) {
     this.rule = rule;
-    this.table = tableOf(rule.plan, ttlNs);
+    this.table = tableOf(rule.plan, limits.ttlNs);
+    this.keyRequests = requestsOf(rule, this.table, limits);
     this.stageCounts = new Int32Array(this.table.stageCount + 1);
   }
 
   /** The same rule loaded again. */
-  reload(rule: SequencedRule, ttlNs: bigint | undefined): void {
+  reload(rule: SequencedRule, limits: RuleLimits): void {
     this.rule = rule;
-    this.table = tableOf(rule.plan, ttlNs);
+    this.table = tableOf(rule.plan, limits.ttlNs);
+    this.keyRequests = requestsOf(rule, this.table, limits);
     this.isFaulted = false;
   }
 

@@ -102,7 +102,7 @@ export class Sequencer {
     for (const rule of rules) {
       const known = before.get(rule.id);
       if (known !== undefined && known.rule.fingerprint === rule.fingerprint && known.rule.matchAll === rule.matchAll) {
-        known.reload(rule, this.#options.limits.ttlNs);
+        known.reload(rule, this.#options.limits);
         before.delete(rule.id);
         next.push(known);
       }
@@ -112,7 +112,7 @@ export class Sequencer {
       const kept = next.find((runtime) => runtime.rule === rule);
       if (kept !== undefined) return kept;
       const free = owners.indexOf(undefined);
-      const runtime = new RuleRuntime(rule, free === NONE ? owners.length : free, this.#options.limits.ttlNs);
+      const runtime = new RuleRuntime(rule, free === NONE ? owners.length : free, this.#options.limits);
       owners[runtime.owner] = runtime;
       return runtime;
     });

@@ -9,10 +9,20 @@ import { ebpfSection } from "./ebpf.bench.ts";
 import { eqlSection } from "./eql.bench.ts";
 import { evaluatorSection } from "./evaluator.bench.ts";
 import { eventSection } from "./event.bench.ts";
+import { nfaSection } from "./nfa.bench.ts";
 import { replaySection } from "./replay.bench.ts";
 import { type Row, type Section, tableOf } from "./row.ts";
 
-const SECTIONS: readonly Section[] = [evaluatorSection, eqlSection, eventSection, ebpfSection, alertSection, replaySection, agentSection];
+const SECTIONS: readonly Section[] = [
+  evaluatorSection,
+  eqlSection,
+  eventSection,
+  ebpfSection,
+  alertSection,
+  nfaSection,
+  replaySection,
+  agentSection,
+];
 
 function machine(): Readonly<Record<string, string | number>> {
   const described = Bun.spawnSync(["git", "describe", "--always", "--dirty"], { cwd: import.meta.dir });
