@@ -1,10 +1,10 @@
 // Plans and streams for the sequencer's tests as short texts, and a run of one over the other.
 //
 // A plan: `sequence by 1 maxspan=5 [a] ![b] [c by 1?]*2 until [d]`. Kinds: sequence, sample, join, event. `by N` says which key fields join
-// (`by 0 1`), `?` after one that null joins null; a step may have its own. `*N` runs, `+fork` forks. Flags: matchall, fold, untilfirst,
+// (`by 0 1`), `?` after one that null joins null; a step may have its own. `*N` runs, `+fork` forks, `[a~]` has a residual. Flags: matchall, fold, untilfirst,
 // strict; maxspan=, ttl=, reorder= in milliseconds.
 // An event: `x|ab3` has key field 0 = "x", meets predicates a and b at 3 ms. `1,2;y|a3`: several values, two key fields; `-` no value.
-// `a3.7`: tiebreaker 7. Keys that look like numbers are integers, with a fraction floats.
+// `a3.7`: tiebreaker 7. Keys that look like numbers are integers, with a fraction floats, with a `'` before them text.
 // A result: the events' texts without keys, `!` for a missing event.
 import { RecordBuilder, setRecordSeq } from "../../src/event/index.ts";
 import {
@@ -112,12 +112,12 @@ export function planOf(text: string): TestPlan {
     return found === null ? undefined : Number(found[1]);
   };
   const [stepsText = "", untilText] = text.slice(head.length).split(" until ");
-  const steps = [...stepsText.matchAll(/(!?)\[(\w)(?: by ([^\]]*))?( \?)?\](?:\*(\d+))?(\+fork)?/g)].map((match): PlanStep => {
-    const [, missing, letter, own, residual, runs, fork] = match;
+  const steps = [...stepsText.matchAll(/(!?)\[(\w)(~?)(?: by ([^\]]*))?\](?:\*(\d+))?(\+fork)?/g)].map((match): PlanStep => {
+    const [, missing, letter, residual, own, runs, fork] = match;
     const keysText = own ?? common?.[1];
     return {
       predicate: (letter as string).charCodeAt(0),
-      residual: residual === undefined ? undefined : { node: letter },
+      residual: residual === "" ? undefined : { node: letter },
       keys: keysText === undefined ? [] : keysOf(keysText),
       missing: missing === "!",
       runs: Number(runs ?? 1),
@@ -159,6 +159,7 @@ export function eventsOf(text: string): readonly TestEvent[] {
 }
 
 function scalarOf(text: string): Scalar {
+  if (text.startsWith("'")) return text.slice(1);
   if (/^-?\d+$/.test(text)) return BigInt(text);
   if (/^-?\d+\.\d+$/.test(text)) return Number(text);
   return text === "true" || text === "false" ? text === "true" : text;
