@@ -71,6 +71,7 @@ Prints the events that match, several files merged by time. Fields that Kestrel 
   --id FIELD           only the values of this field instead of whole events
   --query-file FILE    read the query from a file
   --dialect D          default or endgame
+  --case-sensitive     with endgame: heed case, as its engine can be told to
 ${INPUT_FLAGS}
 
 Examples

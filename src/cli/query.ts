@@ -23,6 +23,7 @@ const FLAGS = {
   id: "text",
   "query-file": "text",
   dialect: "text",
+  "case-sensitive": "switch",
   backend: "text",
   quiet: "switch",
 } as const;
@@ -39,7 +40,15 @@ export async function query(argv: readonly string[]): Promise<number> {
   const placed = /array(search|count)\s*\(|\[\s*\d/i.test(text);
   await inferFields({ names: idField === undefined ? names : [...names, idField], placed }, files.paths, registry);
   const backend = backendOf(args);
-  const source: QuerySource = { id: "query", text, dialect, exceptions: [], lenientFields: dialect === "endgame", purpose: "query" };
+  const source: QuerySource = {
+    id: "query",
+    text,
+    dialect,
+    exceptions: [],
+    lenientFields: dialect === "endgame",
+    caseSensitive: args.has("case-sensitive"),
+    purpose: "query",
+  };
   const { program, queries } = compileRuleSet([source], registry, [backend]);
   const diagnostics = queries[0]?.diagnostics ?? [];
   for (const diagnostic of diagnostics) {
@@ -194,6 +203,8 @@ function inputsOf(args: Arguments): { readonly text: string; readonly paths: rea
 
 function dialectOf(args: Arguments): Dialect {
   const name = args.text("dialect") ?? "default";
+  if (args.has("case-sensitive") && name !== "endgame")
+    throw usageError('Flag "--case-sensitive" is for --dialect endgame; the default dialect heeds case where the query does');
   if (name !== "default" && name !== "endgame") throw usageError(`Flag "--dialect" needs default or endgame, not "${name}"`);
   return name;
 }

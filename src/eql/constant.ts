@@ -25,6 +25,7 @@ export function evaluateConstant(text: string, dialect: Dialect): ConstantResult
     builder,
     registry,
     dialect,
+    foldsCase: dialect === "endgame",
     lenientFields: false,
     diagnostics,
     fieldIds: new Set(),

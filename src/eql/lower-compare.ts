@@ -48,19 +48,18 @@ export function lowerPresence(context: LowerContext, operand: Operand): Conditio
 
 /** `left == right` in the context's dialect. */
 function lowerEquality(context: LowerContext, left: Operand, right: Operand): ConditionNode | undefined {
-  const endgame = context.dialect === "endgame";
-  if (endgame) {
+  if (context.dialect === "endgame") {
     for (const [subject, pattern] of [
       [left, right],
       [right, left],
     ] as const) {
       const text = pattern.literal?.value;
       if (typeof text !== "string" || !hasWildcard(text, false) || subject.value.type !== "string") continue;
-      return condition(context, context.builder.like(subject.value, [readPattern(text, false)], true));
+      return condition(context, context.builder.like(subject.value, [readPattern(text, false)], context.foldsCase));
     }
   }
   const pair = unify(context, left, right, "eq");
-  return pair === undefined ? undefined : compare(context, "eq", pair, endgame);
+  return pair === undefined ? undefined : compare(context, "eq", pair, context.foldsCase);
 }
 
 function lowerOrder(context: LowerContext, operator: CompareOperator, left: Operand, right: Operand): ConditionNode | undefined {
@@ -68,7 +67,7 @@ function lowerOrder(context: LowerContext, operator: CompareOperator, left: Oper
   if (pair === undefined) return undefined;
   if (pair.left.type === "bool")
     return fail(context, "type-mismatch", "Booleans have no order, compare them with == or !=", spanning(left, right));
-  return compare(context, operator, pair, context.dialect === "endgame");
+  return compare(context, operator, pair, context.foldsCase);
 }
 
 interface Pair {

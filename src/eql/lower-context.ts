@@ -40,6 +40,8 @@ export interface LowerContext {
   readonly builder: IrBuilder;
   readonly registry: SchemaRegistry;
   readonly dialect: Dialect;
+  /** Text is compared without case where nothing says otherwise. */
+  readonly foldsCase: boolean;
   readonly lenientFields: boolean;
   readonly diagnostics: DiagnosticList;
   /** All known fields, listed once a query. */
@@ -58,7 +60,7 @@ export interface LowerContext {
 /** What a lowering starts from. */
 export type LowerOptions = Pick<
   LowerContext,
-  "text" | "builder" | "registry" | "dialect" | "lenientFields" | "diagnostics" | "fieldIds" | "categories" | "lineage"
+  "text" | "builder" | "registry" | "dialect" | "foldsCase" | "lenientFields" | "diagnostics" | "fieldIds" | "categories" | "lineage"
 >;
 
 /** A context outside of any lambda and step. */

@@ -134,7 +134,7 @@ function assemble({ kind, steps, until, maxspanNs }: Assembly, { context, lineag
     identity: identity === undefined ? undefined : { ...identity.fields, linkPredicate: slot(identity.link) },
     maxspanNs,
     untilFirst: endgame,
-    keysFolded: endgame,
+    keysFolded: context.foldsCase,
     orderedBy: endgame ? "completion" : "first",
     filter: undefined,
   };

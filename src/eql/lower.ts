@@ -95,8 +95,7 @@ function objectMisused(context: LowerContext, operand: Operand): undefined {
 }
 
 function lowerMembership(expression: MembershipExpression, context: LowerContext): ConditionNode | undefined {
-  const endgame = context.dialect === "endgame";
-  const folded = endgame || expression.insensitive;
+  const folded = context.foldsCase || expression.insensitive;
   const operand = lowerOperand(expression.left, context);
   let result: ConditionNode | undefined;
   switch (expression.operator) {
@@ -246,9 +245,8 @@ function lowerLiteral(literal: LiteralExpression, context: LowerContext): Operan
 }
 
 function lowerCallExpression(call: CallExpression, context: LowerContext): CallResult {
-  const endgame = context.dialect === "endgame";
-  if (endgame && call.name.toLowerCase() === "safe" && call.operands.length === 1) return lowerSafe(call, context);
-  return lowerCall({ call, context, lowering: LOWERING, folded: endgame || call.insensitive });
+  if (context.dialect === "endgame" && call.name.toLowerCase() === "safe" && call.operands.length === 1) return lowerSafe(call, context);
+  return lowerCall({ call, context, lowering: LOWERING, folded: context.foldsCase || call.insensitive });
 }
 
 /** Endgame's `safe(…)`: its argument, or null where that makes no sense. */

@@ -21,6 +21,8 @@ export interface QuerySource {
   readonly exceptions: readonly string[];
   /** Unknown fields are warnings and null instead of errors. */
   readonly lenientFields: boolean;
+  /** Heed case where the Endgame dialect does not by itself, as its engine can be told to. */
+  readonly caseSensitive?: boolean;
   /** A rule, the usual case, alerts at every match, so that most pipes make no sense in it. */
   readonly purpose?: "rule" | "query";
 }
@@ -50,9 +52,10 @@ export function lowerQuery(
   const fieldIds = new Set<number>();
   const lineages = new LineageCollector();
   const { dialect, lenientFields } = source;
+  const foldsCase = dialect === "endgame" && source.caseSensitive !== true;
   const lineage: LowerContext["lineage"] = (expression, inner) => lineages.lower(expression, inner);
   const contextOf = (ofText: string, list: DiagnosticList) =>
-    lowerContext({ text: ofText, builder, registry, dialect, lenientFields, diagnostics: list, fieldIds, categories, lineage });
+    lowerContext({ text: ofText, builder, registry, dialect, foldsCase, lenientFields, diagnostics: list, fieldIds, categories, lineage });
   const query = parseQuery(text, dialect, diagnostics);
   const context = contextOf(text, diagnostics);
   const lists = [diagnostics];
@@ -72,7 +75,7 @@ export function lowerQuery(
   return {
     condition: sound ? lowered?.condition : undefined,
     planned: sound ? lowered?.planned : undefined,
-    pipes: { pipes: lowered?.pipes ?? [], folded: dialect === "endgame" },
+    pipes: { pipes: lowered?.pipes ?? [], folded: foldsCase },
     diagnostics: found,
     fieldIds: [...fieldIds].sort((a, b) => a - b),
   };

@@ -1,4 +1,4 @@
-// The Endgame cases of the corpus through the query command, as a script would ask them.
+// All Endgame cases of the corpus (events, sequences, joins, lineage, pipes) through the query command, as a script would ask them.
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -22,15 +22,20 @@ const FLAGS = ["--dialect", "endgame", "--category", "event_type", "--timestamp"
 /** Whole programs started beside the one that runs all queries: the two must agree. */
 const SAMPLE = 3;
 
+/** A few cases say that their engine was told to heed case. */
+function argumentsOf({ query, case_sensitive }: Case): string[] {
+  return [query, EVENTS, ...FLAGS, ...(case_sensitive === true ? ["--case-sensitive"] : [])];
+}
+
 function idsOf(lines: readonly string[]): number[] {
   return lines.flatMap((line) => (JSON.parse(line) as { events: number[] }).events);
 }
 
-test.skipIf(!present)("plain event queries give exactly the expected events", async () => {
+test.skipIf(!present)("every query gives exactly the expected events", async () => {
   const cases = readJsonLines<Case>(QUERIES);
   expect(cases.length).toBe(120);
   const { stdout, stderr } = await runKestrel([join(import.meta.dir, "many-queries.ts")], {
-    stdin: JSON.stringify(cases.map(({ query }) => [query, EVENTS, ...FLAGS])),
+    stdin: JSON.stringify(cases.map((endgame) => argumentsOf(endgame))),
     program: [process.execPath],
     cwd: ROOT,
   });
@@ -48,8 +53,9 @@ test.skipIf(!present)("plain event queries give exactly the expected events", as
   console.log(`Endgame queries on the command line: ${cases.length} exact`);
 
   for (let number = 0; number < SAMPLE; number++) {
-    const { query, expected_event_ids } = cases[Math.floor(((number + 0.5) * cases.length) / SAMPLE)] as Case;
-    const alone = await runKestrel(["query", query, EVENTS, ...FLAGS]);
+    const one = cases[Math.floor(((number + 0.5) * cases.length) / SAMPLE)] as Case;
+    const { query, expected_event_ids } = one;
+    const alone = await runKestrel(["query", ...argumentsOf(one)]);
     expect({ query, code: alone.code, ids: idsOf(alone.lines) }).toEqual({ query, code: 0, ids: [...expected_event_ids] });
   }
 });

@@ -29,6 +29,7 @@ function conditionOf(text: string, dialect: GeneratedDialect, builder: IrBuilder
     builder,
     registry,
     dialect,
+    foldsCase: dialect === "endgame",
     lenientFields: false,
     diagnostics,
     fieldIds: new Set(),
