@@ -15,7 +15,15 @@ export { compileExpression, EvaluationLimitError, type ExpressionEvaluator, type
 export { categoriesOf, type FieldUsage, fieldsOf, type NamedField } from "./fields.ts";
 export { globMatch } from "./glob.ts";
 export type { Pipes } from "./lower-pipes.ts";
-export { createPipeline, PIPE_KEPT_MAX, type PipeKey, PipeLimitError, type Pipeline, type PipeOutput } from "./pipeline.ts";
+export {
+  compileMatchFilter,
+  createPipeline,
+  PIPE_KEPT_MAX,
+  type PipeKey,
+  PipeLimitError,
+  type Pipeline,
+  type PipeOutput,
+} from "./pipeline.ts";
 export type { QuerySource } from "./query.ts";
 export { createReferencePlan, createReferencePredicate, type ReferencePredicate } from "./reference-predicate.ts";
 export { compileRegex, type RegexResult, type RegexTable, regexMatches } from "./regex.ts";

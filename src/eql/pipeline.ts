@@ -1,6 +1,6 @@
 // Runs pipes over results in their order. What can be passed on at once is; sort, tail and counts keep what they need until the end, within a
 // bound. The caller's results stay its own: a pipeline reads their events and hands the items back.
-import type { FieldReader, FieldValue, Scalar } from "#schema";
+import type { Expression, FieldReader, FieldValue, Scalar } from "#schema";
 import { unreachable } from "./ast.ts";
 import { foldText } from "./case-folding.ts";
 import { compileExpression, type ExpressionEvaluator, type ExpressionScope } from "./expression.ts";
@@ -57,8 +57,7 @@ export function createPipeline<T>({ pipes, folded }: Pipes): Pipeline<T> {
     },
     keepsEvents: pipes.some(({ kind }) => kind === "sort" || kind === "tail" || kind === "unique_count"),
     push(item, events) {
-      const first = events.find((event) => event !== undefined);
-      emitters[0]!({ item: { item }, event: first ?? NO_EVENT, events, columns: NO_COLUMNS, row: undefined });
+      emitters[0]!({ item: { item }, event: firstOf(events), events, columns: NO_COLUMNS, row: undefined });
       return taken();
     },
     finish() {
@@ -66,6 +65,17 @@ export function createPipeline<T>({ pipes, folded }: Pipes): Pipeline<T> {
       return taken();
     },
   };
+}
+
+/** Makes a plan's filter: whether a whole match, its events in their places, passes. May throw EvaluationLimitError. */
+export function compileMatchFilter(filter: Expression): (events: readonly (FieldReader | undefined)[]) => boolean {
+  const condition = compileExpression(filter);
+  return (events) => condition.truth(scopeOf({ event: firstOf(events), events, columns: NO_COLUMNS })) === true;
+}
+
+/** The event that a plain field of a pipe belongs to: the first that is there. */
+function firstOf(events: readonly (FieldReader | undefined)[]): FieldReader {
+  return events.find((event) => event !== undefined) ?? NO_EVENT;
 }
 
 const NO_EVENT: FieldReader = { category: 0, value: () => undefined };
@@ -101,7 +111,7 @@ function outputOf<T>({ item, columns, row }: Entry<T>): PipeOutput<T> {
   };
 }
 
-function scopeOf<T>({ event, events, columns }: Entry<T>): ExpressionScope {
+function scopeOf({ event, events, columns }: Pick<Entry<unknown>, "event" | "events" | "columns">): ExpressionScope {
   const first: FieldReader =
     columns.size === 0 ? event : { category: event.category, value: (id) => (id < 0 ? columns.get(id) : event.value(id)) };
   return { event: first, earlier: (place) => events[place], lineage: () => null };

@@ -74,7 +74,7 @@ export interface RulePlan {
   readonly keysFolded: boolean;
   /** How a list of results is ordered: by the first event, or as they completed (Endgame). */
   readonly orderedBy: "first" | "completion";
-  /** What a whole match must fulfil besides: its `event` is the first event, `earlier(n)` the event in place n, missing ones counted. */
+  /** What a whole match must fulfil besides, for compileMatchFilter: it may name events by their place, missing ones counted. */
   readonly filter?: Expression | undefined;
 }
 

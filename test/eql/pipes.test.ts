@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import {
+  compileMatchFilter,
   compileRuleSet,
   createPipeline,
   type Dialect,
@@ -139,7 +140,14 @@ describe("in a rule", () => {
   test("a filter of a sequence is part of its plan", () => {
     const query = rule("sequence [process where true] [file where true] | filter events[1].file.size > 3 | filter true");
     expect([query.diagnostics, query.pipes.pipes]).toEqual([[], []]);
-    expect(query.plan?.filter).toBeDefined();
+    const filter = compileMatchFilter(query.plan!.filter!);
+    const file = reader({ "file.size": 4n });
+    expect([filter([EVENTS[0], file]), filter([undefined, file]), filter([file, EVENTS[0]]), filter([])]).toEqual([
+      true,
+      true,
+      false,
+      false,
+    ]);
     expect(rule("sequence [process where true] [file where true]").plan?.filter).toBeUndefined();
   });
   test("what waits for the end has no effect and says so", () => {
