@@ -38,9 +38,18 @@ export const compileHere: RuleCompiler = async (rules, registry, backend) => {
     const index = inSet[position]?.index as number;
     predicates[index] = query.predicate;
     plans[index] = query.plan;
-    diagnostics[index] = query.diagnostics;
+    const isUserRule = rules[index]?.body.kind !== "eql";
+    diagnostics[index] = isUserRule && query.plan !== undefined ? [...query.diagnostics, LINEAGE_REFUSED] : query.diagnostics;
   });
   return { program, predicates, plans, diagnostics, categories: registry.categories.names() };
+};
+
+/** What a Lua or Wasm rule decides it decides at its event, alone. */
+const LINEAGE_REFUSED: Diagnostic = {
+  severity: "error",
+  code: "unsupported",
+  message: "An exception of a Lua or Wasm rule cannot ask about lineage",
+  span: { from: 0, to: 0, line: 1, column: 1 },
 };
 
 function querySource({ id, body, exceptions }: CompilableRule): Parameters<typeof import("#eql").compileRuleSet>[0][number] {

@@ -397,7 +397,7 @@ export class Engine {
   #raiseSequence(rule: Rule, records: readonly (Uint8Array | undefined)[]): void {
     const state = this.#states.get(rule.id);
     const last = records.findLast((record) => record !== undefined);
-    if (state === undefined || last === undefined) return;
+    if (state === undefined || state.quarantineReason !== undefined || last === undefined) return;
     this.#sequenceRaised = true;
     state.hits++;
     if (!state.admit(this.#view.reset(last, 0))) return;
@@ -520,9 +520,10 @@ function armedSet(rules: readonly Rule[], compiled: CompiledRules, problems: Rul
     if (plan !== undefined) {
       for (const [slot, id] of planSlots(plan).entries()) {
         byPredicate[id] = rule;
-        slots[id] = plans.length * 32 + slot;
+        // Of a Lua or Wasm rule the plan was refused.
+        if (rule.body.kind === "eql") slots[id] = plans.length * 32 + slot;
       }
-      plans.push({ rule, plan });
+      if (rule.body.kind === "eql") plans.push({ rule, plan });
     }
     if (predicate < 0) return;
     byPredicate[predicate] = rule;

@@ -1,9 +1,12 @@
 // What a plan leaves to the EQL compiler's evaluator, as the sequencer asks for it: residual conditions and computed keys.
 import { RuleFault } from "#core";
 import type { ExpressionScope } from "#eql";
-import type { RecordView } from "#event";
+import { RecordView } from "#event";
 import type { PlanEvaluator, StepScope } from "#nfa";
 import type { Expression, PlanLineage, PlanStep, RulePlan, Scalar } from "#schema";
+
+/** Whether a match's events, in their places, pass. Throws RuleFault as a {@link PlanEvaluator} does. */
+export type MatchFilter = (records: readonly (Uint8Array | undefined)[]) => boolean;
 
 type Compiler = typeof import("#eql");
 type Evaluator = ReturnType<Compiler["compileExpression"]>;
@@ -22,6 +25,14 @@ export async function createPlanEvaluator(plan: RulePlan): Promise<PlanEvaluator
     holds: (slot, scope) => blamed(eql, () => residuals[slot]?.truth(scopeOf(scope)) === true),
     keyValues: (slot, part, record) => blamed(eql, () => keys[slot]?.[part]?.values(aloneOf(record)) ?? []),
   };
+}
+
+/** The `| filter` of a rule over several events: whether a match may alert. `undefined` when it has none. */
+export async function createMatchFilter({ filter }: RulePlan): Promise<MatchFilter | undefined> {
+  if (filter === undefined) return undefined;
+  const eql = await import("#eql");
+  const holds = eql.compileMatchFilter(filter);
+  return (records) => blamed(eql, () => holds(records.map((bytes) => bytes && new RecordView().reset(bytes, 0))));
 }
 
 function isField(key: PlanStep["keys"][number]): boolean {

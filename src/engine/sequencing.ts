@@ -1,12 +1,12 @@
 // Sequences inside the engine: gathers what the rule set found of each record into the words the sequencer takes, and keeps the armed plans,
 // the plans the sequencer has and the rules that were stopped apart. Invariant: hits of a set that is no longer armed count for rules that
 // did not change since, and for no others.
-import type { Checkpoint, SavedState } from "#core";
-import { type Match, Sequencer, type SequencerMetrics, type StateLimits } from "#nfa";
+import { type Checkpoint, RuleFault, type SavedState } from "#core";
+import { type SequencedRule, Sequencer, type SequencerMetrics, type StateLimits } from "#nfa";
 import type { Rule } from "#rules";
 import type { RulePlan, SchemaRegistry } from "#schema";
 import type { ArmedSet } from "./partition.ts";
-import { createPlanEvaluator } from "./plan-evaluator.ts";
+import { createMatchFilter, createPlanEvaluator, type MatchFilter } from "./plan-evaluator.ts";
 
 /** What a stage tells the engine. */
 export interface SequencingListener {
@@ -27,7 +27,8 @@ export interface SequencingOptions {
 /** A rule with its plan, ready for the sequencer. */
 export interface ReadyPlan {
   readonly rule: Rule;
-  readonly sequenced: Parameters<Sequencer["load"]>[0][number];
+  readonly sequenced: SequencedRule;
+  readonly filter: MatchFilter | undefined;
 }
 
 /** Makes plans ready. What residual conditions need is loaded with the first of them. */
@@ -35,6 +36,7 @@ export function readyPlans(plans: readonly { readonly rule: Rule; readonly plan:
   return Promise.all(
     plans.map(async ({ rule, plan }) => ({
       rule,
+      filter: await createMatchFilter(plan),
       sequenced: {
         id: rule.id,
         fingerprint: fingerprintOf(rule),
@@ -59,7 +61,7 @@ export class Sequencing {
   readonly #create: () => Sequencer;
   #sequencer: Sequencer;
   #plans: readonly ReadyPlan[] = [];
-  readonly #rules = new Map<string, Rule>();
+  readonly #byId = new Map<string, ReadyPlan>();
   /** Position in the sequencer's list, by rule. */
   #positions = new Map<Rule, number>();
   #set: ArmedSet | undefined;
@@ -69,17 +71,26 @@ export class Sequencing {
   #touched: number[] = [];
 
   constructor({ registry, limits, tiebreaker, listener }: SequencingOptions) {
-    const ruleOf = (id: string): Rule => this.#rules.get(id) as Rule;
+    const ruleOf = (id: string): Rule => (this.#byId.get(id) as ReadyPlan).rule;
+    const stop = (ruleId: string, error: unknown, record: Uint8Array): void => {
+      const rule = ruleOf(ruleId);
+      this.#plans = this.#plans.filter((plan) => plan.rule !== rule);
+      listener.onFault(rule, error, record);
+    };
     this.#create = () =>
       new Sequencer({
         limits,
         tiebreak: { fieldId: registry.idOf(tiebreaker ?? "event.sequence"), strict: tiebreaker !== undefined },
-        onMatch: ({ rule, records }: Match) => listener.onMatch(ruleOf(rule.id), records),
-        onFault: (ruleId, error, record) => {
-          const rule = ruleOf(ruleId);
-          this.#plans = this.#plans.filter((plan) => plan.rule !== rule);
-          listener.onFault(rule, error, record);
+        onMatch: ({ rule: { id }, records }) => {
+          try {
+            if (this.#byId.get(id)?.filter?.(records) !== false) listener.onMatch(ruleOf(id), records);
+          } catch (error) {
+            const last = records.findLast((record) => record !== undefined);
+            if (!(error instanceof RuleFault) || last === undefined) throw error;
+            stop(id, error, last);
+          }
         },
+        onFault: stop,
         onEviction: (ruleId, cause, record) => listener.onEviction(ruleOf(ruleId), cause, record),
         onTrace: undefined,
       });
@@ -94,8 +105,8 @@ export class Sequencing {
   /** Swaps the rules in; a rule whose fingerprint stays keeps its state. */
   load(plans: readonly ReadyPlan[]): void {
     this.#plans = plans;
-    this.#rules.clear();
-    for (const { rule } of plans) this.#rules.set(rule.id, rule);
+    this.#byId.clear();
+    for (const plan of plans) this.#byId.set(plan.rule.id, plan);
     this.#positions = new Map(plans.map(({ rule }, position) => [rule, position]));
     this.#sequencer.load(plans.map(({ sequenced }) => sequenced));
     this.#set = undefined;

@@ -3,7 +3,7 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type Alert, type Kept, type SavedState, type Sink, stringifyJson } from "#core";
 import type { EngineOptions } from "#engine";
 import { STATE_LIMITS } from "#nfa";
-import { alertLine, type Bench, benchOf, type EventSpec, ruleOf } from "./fixture.ts";
+import { alertLine, type Bench, benchOf, type EventSpec, luaRule, ruleOf } from "./fixture.ts";
 
 setDefaultTimeout(60_000);
 
@@ -103,6 +103,48 @@ describe("a sequence", () => {
       [2000, 3000],
     ]);
   });
+});
+
+test("a filter behind a sequence decides whether it alerts", async () => {
+  const bench = await armed(`${DOWNLOAD_RUN} | filter events[1].process.pid > 10 and process.name == "curl"`);
+  const sh = (timeMs: number, pid: bigint): EventSpec => at(timeMs, "sh", "ann", { "process.pid": pid });
+  await bench.push(at(1000, "curl"), sh(2000, 7n), at(3000, "curl"), sh(4000, 70n));
+  await bench.engine.finish();
+  expect(times(bench)).toEqual([[3000, 4000]]);
+});
+
+describe("a rule whose residual takes too many steps", () => {
+  const MANY = Array.from({ length: 3000 }, (_, index) => `argument ${index}`);
+
+  test.each([
+    ["in a step", `${DOWNLOAD_RUN.replace('curl"]', 'curl"] as first').replace('"sh"]', '"sh" and first.process.args == process.args]')}`],
+    ["in a filter", `${DOWNLOAD_RUN} | filter events[0].process.args == events[1].process.args`],
+  ])("%s is stopped at that event, and the others go on", async (_where, query) => {
+    const bench = benchOf({ limits: NOW });
+    const { problems } = await bench.engine.arm([ruleOf("costly", query), ruleOf("s", DOWNLOAD_RUN)]);
+    expect(problems).toEqual([]);
+    const other = MANY.map((text) => text.toUpperCase());
+    await bench.push(
+      at(1000, "curl", "ann", { "process.args": MANY }),
+      at(2000, "sh", "ann", { "process.args": other }),
+      at(3000, "curl"),
+      at(4000, "sh"),
+    );
+    await bench.engine.finish();
+    expect(bench.fired().toSorted()).toEqual(["!costly", "s", "s"]);
+    expect(bench.engine.ruleState("costly")?.quarantineReason).toMatch(/^fuel: /);
+  });
+});
+
+test("an exception of a Lua rule that asks about lineage is refused", async () => {
+  const bench = benchOf({ limits: NOW });
+  const exceptions = ['descendant of [process where process.name == "ci"]'];
+  const { armed: count, problems } = await bench.engine.arm([luaRule("l", "return true", { exceptions }), ruleOf("s", DOWNLOAD_RUN)]);
+  expect(count).toBe(1);
+  expect(problems).toMatchObject([{ ruleId: "l", diagnostics: [{ message: expect.stringContaining("lineage") }] }]);
+  await bench.push(at(1000, "curl"), at(2000, "sh"));
+  await bench.engine.finish();
+  expect(bench.fired()).toEqual(["s"]);
 });
 
 describe("an event that does not come", () => {
