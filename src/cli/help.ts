@@ -50,6 +50,9 @@ are printed. Uses the built-in rules without --rules.
   --rules PATH         rule file, folder or glob; may be repeated
   --json               one alert per line as JSON
   --speed X            as fast as it happened (1), X times that (10x, 0.5), or max (default)
+  --state FILE         keep alerts, pending sequences and how far each log was read in FILE, and go on from there: also after a
+                       kill, and with logs that have grown. Their end is then not the end of time: sequences stay pending
+  --reorder DURATION   how far out of order events may be for sequences (default 60s)
   --partitions N       threads that evaluate rules, 1 to 64 (default 1)
   --backend B          wasm (default) or lua
 ${INPUT_FLAGS}
@@ -58,6 +61,7 @@ Examples
   kestrel replay events.jsonl.gz --rules rules/ --json
   kestrel replay web-*.klog db.jsonl.zst --from 2026-03-02T08:00:00Z --to 2026-03-02T09:00:00Z
   kestrel replay hour.klog --speed 60x
+  kestrel replay app.jsonl --rules rules/ --state app.state     # again and again, as app.jsonl grows
   zcat audit.gz | kestrel replay - --rules shadow.yaml`,
   },
   query: {
@@ -65,7 +69,8 @@ Examples
     text: `kestrel query 'EQL' FILE… [--json] [--id FIELD] [--from T] [--to T]
 kestrel query --query-file FILE FILE… [--json] [--id FIELD]
 
-Prints the events that match, several files merged by time. Fields that Kestrel does not know are typed by looking at the events first.
+Prints the events that match, several files merged by time; of a sequence, sample or join each result's events on one line. Pipes
+(| head 5, | sort, | count process.name …) work on the results. Fields that Kestrel does not know are typed by looking at the events first.
 
   --json               one JSON object a line: {"events":[…]}
   --id FIELD           only the values of this field instead of whole events
@@ -76,6 +81,8 @@ ${INPUT_FLAGS}
 
 Examples
   kestrel query 'process where process.name == "curl" and process.args : "*-o*"' events.jsonl
+  kestrel query 'sequence by user.name with maxspan=1m [process where process.name == "curl"] [process where process.name == "sh"]' a.jsonl
+  kestrel query 'any where true | count event.category' a.jsonl
   kestrel query 'network where true' *.jsonl.gz --from 2026-03-02 --to 2026-03-03
   kestrel query 'process where opcode == 1' old.jsonl --dialect endgame --category event_type --timestamp timestamp --time-unit 100ns`,
   },
