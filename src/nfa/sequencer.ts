@@ -69,7 +69,7 @@ export class Sequencer {
     this.#reorderLo = lowWord(limits.reorderNs);
     this.#events = new EventPool(new Arena(), tiebreak);
     this.#buffer = new ReorderBuffer(this.#events);
-    this.#store = new StateStore(this.#events, limits, seed, { onEvict: (...args) => this.#onEvict(...args) });
+    this.#store = new StateStore(this.#events, limits, seed, { onEvict: (runtime, match, cause) => this.#onEvict(runtime, match, cause) });
     this.#lineages = new Lineages(this.#events, limits, seed);
     this.#context = new StepContext(this.#store, this.#position, options, this.#lineages);
     this.#dispatcher = new Dispatcher(this.#context, this.#buffer, this.#lineages, this.#cleared);

@@ -34,7 +34,8 @@ class Scope implements StepScope {
     return this.store.events.view(this.event, 0);
   }
 
-  earlier(step: number): RecordView | undefined {
+  // Own functions, so that an evaluator can take the scope apart.
+  readonly earlier = (step: number): RecordView | undefined => {
     const { matches, events } = this.store;
     const { stageSteps } = this.runtime!.table;
     if (this.joinKey !== NONE) {
@@ -48,11 +49,9 @@ class Scope implements StepScope {
       if (stageSteps[stage] === step) return events.view(matches.nodeEvent[node]!, step + 1);
     }
     return undefined;
-  }
+  };
 
-  lineage(index: number): boolean | null {
-    return this.lineages.answer(this.runtime!, index, this.event);
-  }
+  readonly lineage = (index: number): boolean | null => this.lineages.answer(this.runtime!, index, this.event);
 }
 
 /** Calls that leave the sequencer. */

@@ -95,6 +95,11 @@ export function keyPart(field: number, nullJoins: boolean): KeyPart {
   return { text: `k${field}`, fieldId: KEY_FIELD + field, expression: undefined, nullJoins };
 }
 
+/** Gives a whole stream to rule 0. */
+export function feedAll(sequencer: Sequencer, plan: RulePlan, events: readonly TestEvent[]): void {
+  for (const [index, event] of events.entries()) feed(sequencer, plan, event, index);
+}
+
 function keysOf(text: string): KeyPart[] {
   return text
     .trim()
@@ -235,7 +240,13 @@ export function matchText(match: Match, events: readonly TestEvent[]): string {
 /** All matches of a whole run, in the order they came. */
 export function runOf(test: TestPlan, events: readonly TestEvent[], listener: Listener = {}, evaluator?: PlanEvaluator): readonly string[] {
   const results: string[] = [];
-  const sequencer = sequencerOf(test, { ...listener, onMatch: (match) => results.push(matchText(match, events)) });
+  const sequencer = sequencerOf(test, {
+    ...listener,
+    onMatch: (match) => {
+      results.push(matchText(match, events));
+      listener.onMatch?.(match);
+    },
+  });
   sequencer.load([ruleOf(test, "rule", evaluator)]);
   for (const [index, event] of events.entries()) feed(sequencer, test.plan, event, index);
   sequencer.finish();

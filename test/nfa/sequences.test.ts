@@ -1,6 +1,6 @@
 // EQL.md's sequence section, sentence by sentence: a plan, a stream, what comes out and in which order. The notation is fixture.ts's.
 import { describe, expect, test } from "bun:test";
-import { eventsOf, MS, planOf, recordOf, ruleOf, runOf, sequencerOf, slotsOf } from "./fixture.ts";
+import { eventsOf, feedAll, MS, planOf, ruleOf, runOf, sequencerOf } from "./fixture.ts";
 
 /** Name, plan, stream, results. */
 type Case = readonly [name: string, plan: string, stream: string, results: readonly string[]];
@@ -130,11 +130,7 @@ test("a trailing missing event is waited for until the watermark has passed the 
   const seen: number[] = [];
   const sequencer = sequencerOf(plan, { onMatch: () => seen.push(1) });
   sequencer.load([ruleOf(plan)]);
-  for (const [index, event] of eventsOf("a1 b2 x5").entries()) {
-    sequencer.begin(recordOf(event, index), 0);
-    if (slotsOf(plan.plan, event) !== 0) sequencer.hit(0, slotsOf(plan.plan, event));
-    sequencer.end();
-  }
+  feedAll(sequencer, plan.plan, eventsOf("a1 b2 x5"));
   expect(seen).toEqual([]);
   expect(sequencer.isWaiting).toBe(true);
   sequencer.progress(4n * MS);
@@ -158,11 +154,7 @@ test("a late event that completes what should have alerted already is dropped an
   const results: string[] = [];
   const sequencer = sequencerOf(plan, { onMatch: () => results.push("match") });
   sequencer.load([ruleOf(plan)]);
-  for (const [index, event] of stream.entries()) {
-    sequencer.begin(recordOf(event, index), 0);
-    if (slotsOf(plan.plan, event) !== 0) sequencer.hit(0, slotsOf(plan.plan, event));
-    sequencer.end();
-  }
+  feedAll(sequencer, plan.plan, stream);
   sequencer.finish();
   expect(results).toEqual([]);
   expect(sequencer.metrics()).toMatchObject({ lateEvents: 2, lateDrops: 1 });
@@ -174,5 +166,9 @@ test("keys come with the match", () => {
   runOf(plan, eventsOf("x;-|a1 7;1.5|a2 x;-|b3 7;1.5|b4 true;18446744073709551615|a5 true;18446744073709551615|b6"), {
     onMatch: ({ keys: found }) => keys.push(found),
   });
-  expect(keys).toEqual([]);
+  expect(keys).toEqual([
+    ["x", "null"],
+    ["7", "1.5"],
+    ["true", "18446744073709551615"],
+  ]);
 });
