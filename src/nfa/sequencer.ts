@@ -45,6 +45,7 @@ export class Sequencer {
   readonly #context: StepContext;
   readonly #dispatcher: Dispatcher;
   #rules: readonly RuleRuntime[] = [];
+  readonly #freeOwners: number[] = [];
   #reorderHi: number;
   #reorderLo: number;
   // The record between begin and end.
@@ -96,26 +97,17 @@ export class Sequencer {
   /** Replaces the rules, between two records. A rule with the same id and fingerprint keeps its state. */
   load(rules: readonly SequencedRule[]): void {
     assert(this.#event === NONE, "rules are loaded between records");
-    const { owners } = this.#store;
     const before = new Map(this.#rules.map((runtime) => [runtime.rule.id, runtime]));
-    const next: RuleRuntime[] = [];
+    const kept = new Map<SequencedRule, RuleRuntime>();
     for (const rule of rules) {
       const known = before.get(rule.id);
-      if (known !== undefined && known.rule.fingerprint === rule.fingerprint && known.rule.matchAll === rule.matchAll) {
-        known.reload(rule, this.#options.limits);
-        before.delete(rule.id);
-        next.push(known);
-      }
+      if (known === undefined || known.rule.fingerprint !== rule.fingerprint || known.rule.matchAll !== rule.matchAll) continue;
+      known.reload(rule, this.#options.limits);
+      before.delete(rule.id);
+      kept.set(rule, known);
     }
     for (const runtime of before.values()) this.#drop(runtime);
-    this.#rules = rules.map((rule) => {
-      const kept = next.find((runtime) => runtime.rule === rule);
-      if (kept !== undefined) return kept;
-      const free = owners.indexOf(undefined);
-      const runtime = new RuleRuntime(rule, free === NONE ? owners.length : free, this.#options.limits);
-      owners[runtime.owner] = runtime;
-      return runtime;
-    });
+    this.#rules = rules.map((rule) => kept.get(rule) ?? this.#add(rule));
   }
 
   /** Announces a record, with or without hits. The bytes must stay until `end`. */
@@ -250,10 +242,18 @@ export class Sequencer {
     if (compareTimes(hi, lo, this.#position.watermarkHi, this.#position.watermarkLo) > 0) this.#moveTo(hi, lo);
   }
 
+  #add(rule: SequencedRule): RuleRuntime {
+    const { owners } = this.#store;
+    const runtime = new RuleRuntime(rule, this.#freeOwners.pop() ?? owners.length, this.#options.limits);
+    owners[runtime.owner] = runtime;
+    return runtime;
+  }
+
   #drop(runtime: RuleRuntime): void {
     const buffer = this.#buffer;
     this.#dispatcher.dropState(runtime);
     this.#store.owners[runtime.owner] = undefined;
+    this.#freeOwners.push(runtime.owner);
     for (const event of buffer.all()) {
       for (let hit = this.#events.firstHit[event]!; hit !== NONE; hit = buffer.hitNext[hit]!) {
         if (buffer.hitOwner[hit] === runtime.owner) buffer.hitOwner[hit] = NONE;

@@ -26,7 +26,7 @@ const step = fc.record({
 export const anyPlan: fc.Arbitrary<TestPlan> = fc
   .record({
     kind: fc.constantFrom<RulePlan["kind"]>("sequence", "sequence", "sequence", "sequence", "sample", "join"),
-    steps: fc.array(step, { minLength: 1, maxLength: 4 }),
+    steps: fc.array(step, { minLength: 1, maxLength: 4, size: "max" }),
     until: fc.option(fc.constantFrom(...LETTERS, "u")),
     maxspan: fc.option(fc.integer({ min: 0, max: 8 })),
     ttl: fc.option(fc.integer({ min: 2, max: 10 })),
@@ -90,7 +90,7 @@ const rawEvent = fc.record({
 
 /** A plan with a stream. */
 export const anyCase: fc.Arbitrary<Case> = fc
-  .record({ test: anyPlan, raw: fc.array(rawEvent, { maxLength: 14 }) })
+  .record({ test: anyPlan, raw: fc.array(rawEvent, { maxLength: 16, size: "max" }) })
   .map(({ test, raw }) => ({ test, events: streamOf(raw, test.reorderMs) }));
 
 /** Times grow by `step`; an event comes as late as its delay and the buffer allow. */
