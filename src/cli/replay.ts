@@ -71,7 +71,7 @@ export async function replay(argv: readonly string[]): Promise<number> {
     sinks: [state ?? lines],
     flushMs: speed === undefined ? 0 : PACED_FLUSH_MS,
     firstSeq: state?.firstSeq ?? 0,
-    ...(state === undefined ? {} : { keep: { intervalMs: KEEP_INTERVAL_MS, withAlerts: false, position } }),
+    ...(state === undefined ? {} : { keep: { intervalMs: KEEP_INTERVAL_MS, live: false, position } }),
   });
   const { armed, problems } = await engine.arm(rules, compiled);
   for (const { ruleId, diagnostics } of problems)

@@ -84,7 +84,7 @@ async function start(args: Arguments): Promise<Running> {
     log,
     firstSeq: saved.firstSeq,
     // Sensors cannot be read again: a sequence that alerted must not be pending after a restart.
-    keep: { intervalMs: KEEP_INTERVAL_MS, withAlerts: true, position: (records) => String(saved.firstSeq + records) },
+    keep: { intervalMs: KEEP_INTERVAL_MS, live: true, position: (records) => String(saved.firstSeq + records) },
     sinks: [storeSink, new TerminalSink(args.has("json"))],
     partitions: args.number("partitions", 1, { least: 1, most: PARTITIONS_MAX }),
     backend,

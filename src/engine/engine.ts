@@ -136,7 +136,11 @@ export class Engine {
         onEviction: (rule, cause, record) => this.#emit(this.#builder.evictionAlert(rule, this.#view.reset(record, 0), cause)),
       },
     });
-    const parts = { takeCheckpoint: () => this.#sequencing.takeCheckpoint(), states: () => this.#states.values() };
+    const parts = {
+      takeCheckpoint: () => this.#sequencing.takeCheckpoint(),
+      isBuffering: () => this.#sequencing.metrics().buffered > 0,
+      states: () => this.#states.values(),
+    };
     this.#keeper = options.keep && new StateKeeper(options.keep, options.clock, parts);
     this.#retry = new InlinePartition(ruleSetFactory(options.backend, options.cacheDirectory));
     this.#partitions =
@@ -422,7 +426,7 @@ export class Engine {
     if (raised.length === 0 && !due) return;
     this.#raised = [];
     this.#sequenceRaised = false;
-    if (due) this.#keeper?.keep(this.#consumed, (kept) => this.#give(raised, kept));
+    if (due) this.#keeper?.keep(this.#consumed, (kept) => this.#give(raised, kept), atEnd);
     else this.#give(raised, undefined);
   }
 

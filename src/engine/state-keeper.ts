@@ -7,8 +7,11 @@ import type { RuleState } from "./rule-state.ts";
 export interface KeepOptions {
   /** Least time between two checkpoints; a costly one is followed by a longer pause. */
   readonly intervalMs: number;
-  /** Keep with every alert of a sequence too: for sources that cannot be read again, or a restart could complete the same sequence twice. */
-  readonly withAlerts: boolean;
+  /**
+   * For sources that cannot be read again. Keeps with every alert of a sequence too, or a restart could complete the same sequence twice; and
+   * not when nothing changed but the time, since there is no place in the source to go back to.
+   */
+  readonly live: boolean;
   /** What the source needs to go on after so many records of this run. */
   readonly position: (records: number) => string;
 }
@@ -20,6 +23,8 @@ const THROTTLE_OWNER = "kestrel/throttle";
 /** What a keeper collects from. */
 interface KeptParts {
   readonly takeCheckpoint: () => Checkpoint;
+  /** Whether events wait to be put in order: they are in the sequencer's own row. */
+  readonly isBuffering: () => boolean;
   readonly states: () => Iterable<RuleState>;
 }
 
@@ -40,19 +45,25 @@ export class StateKeeper {
 
   /** Whether it is time: `sequenceAlerts` were raised since the last call. */
   isDue(sequenceAlerts: boolean): boolean {
-    return (sequenceAlerts && this.#options.withAlerts) || this.#clock.nowNs() >= this.#dueNs;
+    return (sequenceAlerts && this.#options.live) || this.#clock.nowNs() >= this.#dueNs;
   }
 
-  /** Gives `keep` what is to be kept after so many records; `keep` answers whether that was done. */
-  keep(records: number, keep: (kept: Kept) => boolean): void {
+  /** Gives `keep` what is to be kept after so many records, if anything; `keep` answers whether that was done. */
+  keep(records: number, keep: (kept: Kept | undefined) => boolean, atEnd: boolean): void {
     const startNs = this.#clock.nowNs();
     const checkpoint = joined(this.#unkept, withThrottles(this.#parts.takeCheckpoint(), this.#parts.states()));
-    this.#unkept = keep({ checkpoint, position: this.#options.position(records) }) ? undefined : checkpoint;
+    if (this.#options.live && !atEnd && isOnlyTime(checkpoint) && !this.#parts.isBuffering()) keep(undefined);
+    else this.#unkept = keep({ checkpoint, position: this.#options.position(records) }) ? undefined : checkpoint;
     const nowNs = this.#clock.nowNs();
     const pauseNs = (nowNs - startNs) * BigInt(COST_SHARE);
     const leastNs = msToNs(this.#options.intervalMs);
     this.#dueNs = nowNs + (pauseNs > leastNs ? pauseNs : leastNs);
   }
+}
+
+/** The sequencer's own row, which every checkpoint has. */
+function isOnlyTime({ cleared, rows }: Checkpoint): boolean {
+  return cleared.length === 0 && rows.length <= 1;
 }
 
 function msToNs(ms: number): bigint {

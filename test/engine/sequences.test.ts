@@ -263,6 +263,40 @@ class MemoryKeeper implements Sink {
   }
 }
 
+test("a live source's state is kept when it changed, with alerts at once, and not for time that passes", async () => {
+  const kept: number[] = [];
+  const sink: Sink = {
+    name: "keeper",
+    keepsState: true,
+    take: (alerts, state) => void kept.push(alerts.length * 10 + (state === undefined ? 0 : 1)),
+  };
+  const bench = await armed(DOWNLOAD_RUN, { sinks: [sink], keep: { intervalMs: 1000, live: true, position: String } });
+  const tick = async (untilMs: number): Promise<void> => {
+    bench.clock.advance(1001);
+    bench.engine.input.progress?.(BigInt(untilMs) * 1_000_000n);
+    await bench.engine.drain();
+  };
+  // The rule itself is new.
+  await tick(1);
+  await tick(2);
+  expect(kept).toEqual([1]);
+  await bench.push(at(1000, "curl"));
+  await bench.engine.drain();
+  expect(kept).toEqual([1]);
+  // Once while it waits to be put in order, once when it has become a pending sequence.
+  await tick(999);
+  await tick(1001);
+  await tick(1002);
+  expect(kept).toEqual([1, 1, 1]);
+  await bench.push(at(2000, "sh"));
+  await bench.engine.drain();
+  expect(kept).toEqual([1, 1, 1]);
+  bench.engine.input.progress?.(2_000_000_001n);
+  expect(kept).toEqual([1, 1, 1, 11]);
+  await bench.engine.close();
+  expect(kept).toEqual([1, 1, 1, 11, 1]);
+});
+
 describe("the same alerts", () => {
   const RULES = [
     ruleOf("pair", DOWNLOAD_RUN),
@@ -336,7 +370,7 @@ describe("the same alerts", () => {
         limits: LIMITS,
         sinks: [keeper],
         firstSeq: from,
-        keep: { intervalMs: 1e9, withAlerts: false, position: (records) => String(from + records) },
+        keep: { intervalMs: 1e9, live: false, position: (records) => String(from + records) },
       });
       await bench.engine.arm(RULES, compiled);
       expect(bench.engine.restore(keeper.state())).toEqual([]);
@@ -361,7 +395,7 @@ describe("the same alerts", () => {
         keeper.take(alerts, kept);
       },
     };
-    const keep = { intervalMs: 0, withAlerts: true, position: String };
+    const keep = { intervalMs: 0, live: true, position: String };
     const first = benchOf({ limits: LIMITS, sinks: [sink], keep });
     await first.engine.arm(RULES);
     await first.push(...events.slice(0, 150));
