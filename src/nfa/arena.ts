@@ -39,6 +39,8 @@ export class Arena {
   usedBytes: number = 0;
   /** Bytes of all chunks. */
   chunkBytes: number = 0;
+  /** Told when a buffer goes, for tables beside it that would keep it alive. */
+  onDrop: (chunk: number) => void = () => {};
   readonly #chunks: (Uint8Array | undefined)[] = [];
   readonly #words: (Uint32Array | undefined)[] = [];
   readonly #freePages: number[] = [];
@@ -175,6 +177,7 @@ export class Arena {
     this.#words[chunk] = undefined;
     this.#freePages[chunk] = 0;
     this.#freeChunks.push(chunk);
+    this.onDrop(chunk);
   }
 
   #resizePages(pages: number): void {

@@ -20,7 +20,7 @@ export interface Tiebreak {
 }
 
 /** Bytes a row here takes beside its record. */
-export const EVENT_ROW_BYTES = 56;
+const EVENT_ROW_BYTES = 56;
 
 const TWO_32 = 4294967296;
 
@@ -46,12 +46,16 @@ export class EventPool {
   #source: Uint8Array = new Uint8Array(0);
   #sourceBuffer: Buffer = Buffer.alloc(0);
   /** By chunk and role: a view whose buffer stays the same costs nothing to point elsewhere. */
-  readonly #views: (RecordView | undefined)[][] = [];
+  readonly #views: ((RecordView | undefined)[] | undefined)[] = [];
 
   constructor(
     readonly arena: Arena,
     readonly tiebreak: Tiebreak,
-  ) {}
+  ) {
+    arena.onDrop = (chunk) => {
+      this.#views[chunk] = undefined;
+    };
+  }
 
   /** Events held. */
   get count(): number {

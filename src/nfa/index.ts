@@ -2,16 +2,15 @@
 export type { Tiebreak } from "./event-pool.ts";
 export type { HashSeed } from "./key-hash.ts";
 export { STATE_LIMITS, type StateLimits } from "./limits.ts";
-export {
-  EVICTION_CAUSES,
-  type EvictionCause,
-  type Match,
-  type PlanEvaluator,
-  type RuleMetrics,
-  type SequencedRule,
-  type SequencerMetrics,
-  type StepScope,
-  type Trace,
-  type TraceKind,
+export type {
+  EvictionCause,
+  Match,
+  PlanEvaluator,
+  RuleMetrics,
+  SequencedRule,
+  SequencerMetrics,
+  StepScope,
+  Trace,
+  TraceKind,
 } from "./ports.ts";
 export { Sequencer, type SequencerOptions } from "./sequencer.ts";

@@ -20,6 +20,8 @@ const enum Tag {
 }
 
 const SCRATCH_FIRST = 4096;
+/** A larger scratch buffer does not outlive the event that needed it. */
+const SCRATCH_KEPT: number = 1 << 20;
 const I64_MAX = (1n << 63n) - 1n;
 const I64_MIN = -(1n << 63n);
 const TWO_32 = 4294967296;
@@ -57,6 +59,7 @@ export class KeyReader {
   clear(): void {
     this.count = 0;
     this.#end = 0;
+    if (this.bytes.length > SCRATCH_KEPT) this.#use(new Uint8Array(SCRATCH_FIRST));
   }
 
   /** Adds the event's keys under a spec, for these slots; a key that is there already gets the slots too. False when a part is missing. */
@@ -276,9 +279,13 @@ export class KeyReader {
     while (size < this.#end + more) size *= 2;
     const next = new Uint8Array(size);
     next.set(this.bytes);
-    this.bytes = next;
-    this.#view = new DataView(next.buffer);
-    this.#text = Buffer.from(next.buffer);
+    this.#use(next);
+  }
+
+  #use(bytes: Uint8Array<ArrayBuffer>): void {
+    this.bytes = bytes;
+    this.#view = new DataView(bytes.buffer);
+    this.#text = Buffer.from(bytes.buffer);
   }
 }
 

@@ -7,7 +7,7 @@ import { NONE, resized, Slots } from "./slots.ts";
 const TABLE_FIRST = 128;
 
 /** Bytes a row takes beside its key: the columns here and two table cells. */
-export const KEY_ROW_BYTES = 56;
+const KEY_ROW_BYTES = 56;
 
 /** Rows of keys. */
 export class KeyTable {

@@ -4,7 +4,7 @@
 export interface StateLimits {
   /** Partial matches of all rules. */
   readonly entriesMax: number;
-  /** Bytes of all rules' state: the events they hold, each counted once, keys and rows. */
+  /** Bytes of all rules' state: the events they hold, each counted once, keys and rows. Lineage marks may take a quarter of as many besides. */
   readonly bytesMax: number;
   /** Partial matches of one rule. */
   readonly ruleEntriesMax: number;

@@ -14,6 +14,8 @@ import type { LineageAnswers } from "./step-context.ts";
 
 /** Generations that are followed: enough for every real process, and the end of a circle of links. */
 const DEPTH_MAX = 64;
+/** Marks of all rules take at most this part of the bytes for state: many rules with full lineages would pass every other bound. */
+const MARKS_SHARE = 4;
 /** Lineages a rule can have: the marks' owner is rule × this + lineage. */
 export const LINEAGES_PER_RULE = 32;
 
@@ -45,7 +47,7 @@ export class Lineages implements LineageAnswers {
 
   constructor(
     readonly events: EventPool,
-    readonly limits: Pick<StateLimits, "lineageMarksMax" | "lineageLinksMax">,
+    readonly limits: Pick<StateLimits, "lineageMarksMax" | "lineageLinksMax" | "bytesMax">,
     seed: HashSeed,
   ) {
     this.marks = new KeyTable(events.arena, seed);
@@ -78,10 +80,8 @@ export class Lineages implements LineageAnswers {
       this.#markCounts[set] = (this.#markCounts[set] ?? 0) + 1;
     } else marks.touch(row);
     this.dirtyMarks.mark(row);
-    if (this.#markCounts[set]! > this.limits.lineageMarksMax) {
-      this.evictions++;
-      this.#removeMark(set, marks.oldestOf(set));
-    }
+    if (this.#markCounts[set]! > this.limits.lineageMarksMax) this.#evictMark(marks.oldestOf(set));
+    while (marks.bytes > this.limits.bytesMax / MARKS_SHARE && marks.oldest !== row) this.#evictMark(marks.oldest);
     return row;
   }
 
@@ -242,6 +242,11 @@ export class Lineages implements LineageAnswers {
     this.#reader.clear();
     this.#reader.read({ spec, isFolded: false, evaluator: undefined, keysMax: DEPTH_MAX }, event, 1);
     return this.#reader.count;
+  }
+
+  #evictMark(row: number): void {
+    this.evictions++;
+    this.#removeMark(this.marks.owner[row]!, row);
   }
 
   #removeMark(set: number, row: number): void {

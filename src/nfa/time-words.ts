@@ -1,12 +1,12 @@
 // 64-bit event times as two words, high signed and low unsigned, so that the hot path makes no bigint.
 
-/** Highest word pair a deadline has; the time of {@link TIME_MAX} is after every deadline. */
+/** Words of the last time there is, which is after every deadline. */
 export const TIME_MAX_HI = 0x7fffffff;
 export const TIME_MAX_LO = 0xffffffff;
 /** High word of the earliest time. */
 export const TIME_MIN_HI: number = -0x80000000;
-/** No deadline. */
-export const NEVER: bigint = (1n << 63n) - 1n;
+/** Longest span. */
+const SPAN_MAX: bigint = (1n << 63n) - 1n;
 
 /** Below, at or above zero as the first time is before, at or after the second. */
 export function compareTimes(firstHi: number, firstLo: number, secondHi: number, secondLo: number): number {
@@ -23,12 +23,7 @@ export function lowWord(timeNs: bigint): number {
   return Number(BigInt.asUintN(32, timeNs));
 }
 
-/** The time of two words. */
-export function timeOf(hi: number, lo: number): bigint {
-  return (BigInt(hi) << 32n) | BigInt(lo);
-}
-
-/** A span in nanoseconds as two words; what no time can pass is all ones. */
+/** A span in nanoseconds as two words. */
 export interface SpanWords {
   readonly hi: number;
   readonly lo: number;
@@ -37,6 +32,6 @@ export interface SpanWords {
 /** Words of a span; `undefined` never ends. */
 export function spanWords(spanNs: bigint | undefined): SpanWords | undefined {
   if (spanNs === undefined) return undefined;
-  const span = spanNs > NEVER ? NEVER : spanNs;
+  const span = spanNs > SPAN_MAX ? SPAN_MAX : spanNs;
   return { hi: highWord(span), lo: lowWord(span) };
 }

@@ -20,7 +20,7 @@ import {
 import { type FieldType, type KeyPart, type PlanStep, planSlots, type RulePlan, type Scalar } from "../../src/schema/index.ts";
 
 /** Fields of test records: the tiebreaker, the event's position in the stream, and one field per key and type. */
-export const TIE_FIELD = 100;
+const TIE_FIELD = 100;
 const INDEX_FIELD = 101;
 export const ENTITY_FIELD = 102;
 export const PARENT_FIELD = 103;
@@ -80,7 +80,7 @@ function typeOf(value: Scalar): FieldType {
 }
 
 /** The event's position in its stream. */
-export function indexOf(record: Uint8Array): number {
+function indexOf(record: Uint8Array): number {
   // The index field is an i64; its entry's payload leads to 8 bytes.
   const view = new DataView(record.buffer, record.byteOffset, record.byteLength);
   const count = view.getUint16(6, true);

@@ -23,7 +23,7 @@ const step = fc.record({
 });
 
 /** Any plan that the compiler could make. */
-export const anyPlan: fc.Arbitrary<TestPlan> = fc
+const anyPlan: fc.Arbitrary<TestPlan> = fc
   .record({
     kind: fc.constantFrom<RulePlan["kind"]>("sequence", "sequence", "sequence", "sequence", "sample", "join"),
     steps: fc.array(step, { minLength: 1, maxLength: 4, size: "max" }),
