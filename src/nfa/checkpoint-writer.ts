@@ -100,7 +100,7 @@ function keyRows(store: StateStore, writer: ByteWriter, rows: StateRow[]): void 
   const { keys } = store;
   const encoder = new KeyEncoder(store, writer);
   store.dirty.take((key) => {
-    const owner = keys.owner[key]!;
+    const owner = keys.ownerOf(key);
     if (owner === NONE) return false;
     rows.push({ owner: store.owners[owner]!.rule.id, key: prefixed(keys.keyOf(key), RowKind.Key), value: encoder.encode(key) });
     return true;
@@ -170,14 +170,14 @@ class KeyEncoder {
 function lineageRows({ store, lineages }: SequencerParts, writer: ByteWriter, rows: StateRow[]): void {
   const { marks, links } = lineages;
   lineages.dirtyMarks.take((row) => {
-    const set = marks.owner[row]!;
+    const set = marks.ownerOf(row);
     if (set === NONE) return false;
     const owner = store.owners[Math.floor(set / LINEAGES_PER_RULE)]!.rule.id;
     rows.push({ owner, key: markKey(set, marks.keyOf(row)), value: writer.f64(marks.stamp[row]!).finish() });
     return true;
   });
   lineages.dirtyLinks.take((row) => {
-    const family = links.owner[row]!;
+    const family = links.ownerOf(row);
     if (family === NONE) return false;
     const value = writer.f64(links.stamp[row]!).blob(lineages.parentOf(row)).finish();
     rows.push({ owner: OWN, key: linkKey(lineages, family, links.keyOf(row)), value });

@@ -246,7 +246,7 @@ export class Lineages implements LineageAnswers {
 
   #evictMark(row: number): void {
     this.evictions++;
-    this.#removeMark(this.marks.owner[row]!, row);
+    this.#removeMark(this.marks.ownerOf(row), row);
   }
 
   #removeMark(set: number, row: number): void {
@@ -257,7 +257,7 @@ export class Lineages implements LineageAnswers {
   }
 
   #removeLink(row: number): void {
-    if (this.dirtyLinks.isSaved(row)) this.goneLinks.push({ family: this.links.owner[row]!, key: this.links.keyOf(row) });
+    if (this.dirtyLinks.isSaved(row)) this.goneLinks.push({ family: this.links.ownerOf(row), key: this.links.keyOf(row) });
     this.events.arena.give(this.#parentAddress[row]!);
     this.links.remove(row);
     this.#resizeLinks();

@@ -46,7 +46,7 @@ export class StateStore {
   }
 
   runtimeOf(key: number): RuleRuntime {
-    return this.owners[this.keys.owner[key]!]!;
+    return this.owners[this.keys.ownerOf(key)]!;
   }
 
   /** A new key without matches. */
@@ -61,7 +61,7 @@ export class StateStore {
 
   /** Forgets a key that has no matches left. */
   dropKeyIfEmpty(key: number): void {
-    const owner = this.keys.owner[key]!;
+    const owner = this.keys.ownerOf(key);
     if (owner === NONE || !this.matches.lists.isEmpty(key)) return;
     const runtime = this.owners[owner]!;
     if (this.dirty.isSaved(key)) this.goneKeys.push({ owner, key: this.keys.keyOf(key) });
