@@ -59,6 +59,7 @@ export class Dispatcher {
     const { matches } = store;
     let lastHi = 0;
     let lastLo = 0;
+    context.mayRepeat = true;
     for (let match = matches.timers.pop(timeHi, timeLo); match !== NONE; match = matches.timers.pop(timeHi, timeLo)) {
       const key = matches.key[match]!;
       const runtime = store.runtimeOf(key);
@@ -115,6 +116,7 @@ export class Dispatcher {
     if ((phases & Phase.Steps) !== 0) bits |= slots & (table.positiveBits | table.untilBit);
     if (bits === 0) return;
     if (table.plan.kind === "event") {
+      this.context.mayRepeat = false;
       const slot = lowestSlot(bits);
       if (this.context.holds(runtime, slot, event, NONE)) this.context.completeWith(runtime, NONE, [event], slot);
       else if (this.context.isTracing) this.context.trace("residual-false", runtime, { slot, event, key: NONE });
@@ -122,6 +124,7 @@ export class Dispatcher {
     }
     if (!this.#readKeys(runtime, event, bits)) return;
     this.#touchedRules.push(runtime);
+    this.context.mayRepeat = this.#keys.count > 1;
     for (let index = 0; index < this.#keys.count && !runtime.isFaulted; index++) this.#handleKey(runtime, index, event, phases);
   }
 

@@ -83,6 +83,8 @@ export class StepContext {
   readonly events: EventPool;
   /** Whether the event processed now came later than the watermark. */
   isLate = false;
+  /** Whether what completes now can be the same events under another key: the event has several keys, or a deadline is due. */
+  mayRepeat = false;
   /** Rules that failed since the last look. */
   readonly faulted: RuleRuntime[] = [];
   /** Event lists already reported for the event or the deadline at hand: under a second key they are the same result. */
@@ -157,9 +159,7 @@ export class StepContext {
   /** The same with the events in the order of the stages; `slot` for the trace. */
   completeWith(runtime: RuleRuntime, key: number, found: readonly number[], slot: number): void {
     if (runtime.isFaulted) return;
-    const identity = `${runtime.owner}:${found.map((event) => this.events.number[event]).join()}`;
-    if (this.#reported.has(identity)) return;
-    this.#reported.add(identity);
+    if (this.mayRepeat && this.#isReported(runtime, found)) return;
     runtime.counters.completions++;
     runtime.noteChain(found.length);
     runtime.isDirty = true;
@@ -169,6 +169,14 @@ export class StepContext {
       records: runtime.table.places.map((stage) => (stage === NONE ? undefined : this.events.copy(found[stage]!))),
       keys: this.#keyTexts(key),
     });
+  }
+
+  /** Whether the same events were reported already; from now on they are. */
+  #isReported(runtime: RuleRuntime, found: readonly number[]): boolean {
+    const identity = `${runtime.owner}:${found.map((event) => this.events.number[event]).join()}`;
+    if (this.#reported.has(identity)) return true;
+    this.#reported.add(identity);
+    return false;
   }
 
   /** Tells the trace. Callers ask `isTracing` first. */

@@ -1,5 +1,6 @@
 // Random plans and streams for the property tests: few predicates, few keys, many equal times, so that the interesting cases are common.
 import fc from "fast-check";
+import type { StateLimits } from "../../src/nfa/index.ts";
 import type { PlanStep, RulePlan, Scalar } from "../../src/schema/index.ts";
 import { keyPart, MS, type TestEvent, type TestPlan } from "./fixture.ts";
 
@@ -92,6 +93,18 @@ const rawEvent = fc.record({
 export const anyCase: fc.Arbitrary<Case> = fc
   .record({ test: anyPlan, raw: fc.array(rawEvent, { maxLength: 16, size: "max" }) })
   .map(({ test, raw }) => ({ test, events: streamOf(raw, test.reorderMs) }));
+
+/** A plan with a stream some of which comes too late, and with quotas that are too small. */
+export const roughCase: fc.Arbitrary<Case & { readonly limits: Partial<StateLimits> }> = fc
+  .record({
+    test: anyPlan,
+    raw: fc.array(rawEvent, { maxLength: 24, size: "max" }),
+    ruleEntriesMax: fc.integer({ min: 1, max: 6 }),
+    ruleBytesMax: fc.integer({ min: 500, max: 4000 }),
+    reorderHitsMax: fc.integer({ min: 1, max: 6 }),
+    keysPerEventMax: fc.integer({ min: 1, max: 4 }),
+  })
+  .map(({ test, raw, ...limits }) => ({ test, limits, events: streamOf(raw, 4) }));
 
 /** Times grow by `step`; an event comes as late as its delay and the buffer allow. */
 function streamOf(
