@@ -46,7 +46,7 @@ export type EvictionCause = "rule-entries" | "rule-bytes" | "entries" | "bytes";
 /** Every cause of eviction. */
 export const EVICTION_CAUSES: readonly EvictionCause[] = ["rule-entries", "rule-bytes", "entries", "bytes"];
 
-/** What became of an event, or of a partial match, in a rule. */
+/** What became of an event, or of a partial match, in a rule. An event too late for maxspan finds nothing waiting: its match `expired`. */
 export type TraceKind =
   | "started"
   | "advanced"

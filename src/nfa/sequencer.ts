@@ -150,7 +150,10 @@ export class Sequencer {
     this.#moveTo(highWord(timeNs), lowWord(timeNs));
   }
 
-  /** Ends a replay: everything is released, what waits for something missing alerts, what is under way expires. */
+  /**
+   * Ends a replay: everything is released, what waits for something missing alerts, what is under way expires. Later records are late: who
+   * wants to go on another time takes a checkpoint instead.
+   */
   finish(): void {
     this.#moveTo(TIME_MAX_HI, TIME_MAX_LO);
     while (this.#buffer.first !== NONE) this.#releaseGroup();
