@@ -15,7 +15,8 @@ const QUERY_LIMITS: StateLimits = {
   ruleBytesMax: 4 * 2 ** 30,
   ttlNs: undefined,
   reorderNs: 1n << 62n,
-  reorderHitsMax: 262_144,
+  reorderHitsMax: 1 << 20,
+  reorderBytesMax: 512 << 20,
   lineageMarksMax: 1 << 20,
   lineageLinksMax: 1 << 22,
 };

@@ -18,6 +18,8 @@ export interface StateLimits {
   readonly reorderNs: bigint;
   /** Hits the reorder buffer holds; more are released early, the oldest first. */
   readonly reorderHitsMax: number;
+  /** Bytes of events in the reorder buffer; more are released early. */
+  readonly reorderBytesMax: number;
   /** Processes one lineage of one rule remembers. */
   readonly lineageMarksMax: number;
   /** Processes whose parent is remembered. */
@@ -34,6 +36,7 @@ export const STATE_LIMITS: StateLimits = {
   ttlNs: 86_400_000_000_000n,
   reorderNs: 100_000_000n,
   reorderHitsMax: 65_536,
+  reorderBytesMax: 32 << 20,
   lineageMarksMax: 65_536,
   lineageLinksMax: 262_144,
 };

@@ -19,8 +19,6 @@ import { StateStore } from "./state-store.ts";
 import { type Position, StepContext, type StepOutput, startPosition } from "./step-context.ts";
 import { compareTimes, highWord, lowWord, TIME_MAX_HI, TIME_MAX_LO, TIME_MIN_HI } from "./time-words.ts";
 
-/** Bytes of events in the reorder buffer; more are released early. */
-const REORDER_BYTES_MAX: number = 32 << 20;
 
 /** What the sequencer needs to know and whom it tells. Its callbacks must not call it back. */
 export interface SequencerOptions extends StepOutput {
@@ -136,7 +134,8 @@ export class Sequencer {
       if (compareTimes(this.#timeHi, this.#timeLo, this.#position.watermarkHi, this.#position.watermarkLo) < 0) this.#handleLate(event);
       else {
         this.#buffer.push(event);
-        while (this.#buffer.hitCount > this.#options.limits.reorderHitsMax || this.#buffer.bytes > REORDER_BYTES_MAX) this.#forceRelease();
+        const { reorderHitsMax, reorderBytesMax } = this.#options.limits;
+        while (this.#buffer.hitCount > reorderHitsMax || this.#buffer.bytes > reorderBytesMax) this.#forceRelease();
       }
     }
     const lo = this.#timeLo - this.#reorderLo;
