@@ -86,7 +86,7 @@ describe.skipIf(!terminalRuns())("on a terminal", () => {
       .slice(first)
       .split("\r\n")
       .filter((line) => line.startsWith("{"));
-    expect(lines.map((line) => typeof JSON.parse(line))).toEqual(Array.from({ length: 9 }, () => "object"));
+    expect(lines.map((line) => typeof JSON.parse(line))).toEqual(Array.from({ length: 10 }, () => "object"));
   });
 
   test("query draws it too", async () => {
