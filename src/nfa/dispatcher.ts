@@ -43,6 +43,7 @@ export class Dispatcher {
 
   /** Handles events with equal ordinals in the order they arrived. Their hits are the caller's to free. */
   handle(events: readonly number[]): void {
+    if (this.context.output.onTurn !== undefined) for (const event of events) this.#announce(event);
     if (events.length === 1) this.#handleOne(events[0]!, Phase.All);
     else {
       for (const phase of [Phase.Lineage, Phase.Missing, Phase.Steps]) for (const event of events) this.#handleOne(event, phase);
@@ -95,7 +96,15 @@ export class Dispatcher {
     runtime.isDirty = true;
     if (stage > 0) runtime.counters.expiries++;
     if (stage > 0 && context.isTracing) {
-      context.trace("expired", runtime, { slot: table.stageSteps[Math.min(stage, table.stageCount - 1)]!, event: NONE, key });
+      context.trace("expired", runtime, { slot: table.stageSteps[Math.min(stage, table.stageCount - 1)]!, event: NONE, key, match });
+    }
+  }
+
+  #announce(event: number): void {
+    const { buffer, context } = this;
+    for (let hit = context.events.firstHit[event]!; hit !== NONE; hit = buffer.hitNext[hit]!) {
+      const runtime = context.store.owners[buffer.hitOwner[hit]!];
+      if (runtime !== undefined) context.output.onTurn?.(runtime.rule, buffer.hitSlots[hit]!, context.events.view(event, 0));
     }
   }
 
@@ -132,7 +141,9 @@ export class Dispatcher {
     const { table } = runtime;
     for (let rest = slots & table.lineageBits; rest !== 0; rest &= rest - 1) {
       const slot = lowestSlot(rest);
-      if (this.context.holds(runtime, slot, event, NONE)) this.lineages.mark(runtime, slot - table.lineageSlot, event);
+      const isMarked = this.context.holds(runtime, slot, event, NONE);
+      if (isMarked) this.lineages.mark(runtime, slot - table.lineageSlot, event);
+      if (this.context.isTracing) this.context.trace(isMarked ? "marked" : "residual-false", runtime, { slot, event, key: NONE });
     }
     if ((slots & table.linkBit) !== 0) this.lineages.link(runtime, event);
   }
@@ -180,7 +191,7 @@ export class Dispatcher {
       // events with the same ordinal must hear.
       const isShared = phases !== Phase.All && (bits & table.missingBits) !== 0;
       if ((bits & table.openingBits) === 0 && !isShared) {
-        if (this.context.isTracing) this.#traceIdle(runtime, event, bits);
+        if (this.context.isTracing) this.#traceIdle(runtime, event, bits, bytes.subarray(from, to));
         return;
       }
       key = store.addKey(runtime, hash, bytes, from, to);
@@ -211,9 +222,9 @@ export class Dispatcher {
     }
   }
 
-  #traceIdle(runtime: RuleRuntime, event: number, bits: number): void {
+  #traceIdle(runtime: RuleRuntime, event: number, bits: number, key: Uint8Array): void {
     for (let rest = bits & runtime.table.positiveBits; rest !== 0; rest &= ~slotBit(lowestSlot(rest))) {
-      this.context.trace("nothing-waiting", runtime, { slot: lowestSlot(rest), event, key: NONE });
+      this.context.trace("nothing-waiting", runtime, { slot: lowestSlot(rest), event, key });
     }
   }
 

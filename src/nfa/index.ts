@@ -11,6 +11,7 @@ export type {
   SequencerMetrics,
   StepScope,
   Trace,
+  TracedChain,
   TraceKind,
 } from "./ports.ts";
 export { Sequencer, type SequencerOptions } from "./sequencer.ts";

@@ -50,6 +50,8 @@ export const EVICTION_CAUSES: readonly EvictionCause[] = ["rule-entries", "rule-
 export type TraceKind =
   | "started"
   | "advanced"
+  | "marked"
+  | "remembered"
   | "overwritten"
   | "killed-by-missing"
   | "killed-by-until"
@@ -62,6 +64,16 @@ export type TraceKind =
   | "expired"
   | "evicted";
 
+/** A partial match as it is when something becomes of it. */
+export interface TracedChain {
+  /** `seq` of its events in the order it took them. */
+  readonly seqs: readonly bigint[];
+  /** Time of the earliest of them. */
+  readonly firstNs: bigint;
+  /** Until when it lives, inclusive; undefined when time does not end it or it has ended. */
+  readonly deadlineNs: bigint | undefined;
+}
+
 /** One line of an explanation. `record` is valid only during the call; undefined when time, not an event, was the reason. */
 export interface Trace {
   readonly rule: SequencedRule;
@@ -70,6 +82,10 @@ export interface Trace {
   readonly slot: number;
   readonly record: RecordView | undefined;
   readonly keys: readonly string[];
+  /** The partial match it is about; undefined when there is none. */
+  readonly chain: TracedChain | undefined;
+  /** Of `residual-false`, what the residual was asked about. Valid only during the call. */
+  readonly scope: StepScope | undefined;
 }
 
 /** Counters of one rule. */

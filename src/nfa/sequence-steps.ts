@@ -204,6 +204,7 @@ export class SequenceSteps {
 
   #rememberLeading(runtime: RuleRuntime, key: number, event: number, bits: number): void {
     if (!this.#anyHolds(runtime, event, NONE, bits)) return;
+    if (this.context.isTracing) this.context.trace("remembered", runtime, { slot: lowestSlot(bits), event, key });
     const { matches, events } = this.#store;
     let lead = matches.lists.tail[key]!;
     if (lead === NONE || matches.stage[lead] !== 0) {
@@ -282,7 +283,7 @@ export class SequenceSteps {
     const stage = matches.stage[match]!;
     const taken = kind === "started" || kind === "advanced" || kind === "waiting";
     const slot = runtime.table.stageSteps[taken ? stage - 1 : Math.min(stage, runtime.table.stageCount - 1)]!;
-    this.context.trace(kind, runtime, { slot, event, key: matches.key[match]! });
+    this.context.trace(kind, runtime, { slot, event, key: matches.key[match]!, match });
   }
 
   // Steps of the event for which no match waits.

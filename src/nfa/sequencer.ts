@@ -268,7 +268,7 @@ export class Sequencer {
     const event = this.#dispatcher.event;
     if (this.#context.isTracing) {
       const stage = Math.min(matches.stage[match]!, runtime.table.stageCount - 1);
-      this.#context.trace("evicted", runtime, { slot: runtime.table.stageSteps[stage]!, event, key: matches.key[match]! });
+      this.#context.trace("evicted", runtime, { slot: runtime.table.stageSteps[stage]!, event, key: matches.key[match]!, match });
     }
     if (runtime.counters.evictions.some((count) => count > 0)) return;
     this.#options.onEviction(runtime.rule.id, cause, this.#events.copy(event));

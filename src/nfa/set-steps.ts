@@ -6,7 +6,7 @@ import type { TraceKind } from "./ports.ts";
 import type { RuleRuntime } from "./rule-runtime.ts";
 import { NONE } from "./slots.ts";
 import type { StateStore } from "./state-store.ts";
-import type { StepContext } from "./step-context.ts";
+import type { StepContext, TracePlace } from "./step-context.ts";
 
 /** Handles released events of joins and samples. Each returns whether the key changed. */
 export class SetSteps {
@@ -91,7 +91,7 @@ export class SetSteps {
     const match = this.#store.addMatch(runtime, key, stage + 1, this.#store.addNode(runtime, event, NONE));
     matches.insert(match, matches.lists.tail[key]!);
     this.#store.startSpan(runtime, match, events.timeHi[event]!, events.timeLo[event]!);
-    this.#trace("started", runtime, { slot: runtime.table.stageSteps[stage]!, event, key });
+    this.#trace("started", runtime, { slot: runtime.table.stageSteps[stage]!, event, key, match });
   }
 
   /** First match of the key at a stage. */
@@ -113,12 +113,12 @@ export class SetSteps {
     const { matches } = this.#store;
     for (let match = matches.lists.head[key]!; match !== NONE; match = matches.lists.head[key]!) {
       const slot = runtime.table.stageSteps[Math.max(matches.stage[match]! - 1, 0)]!;
-      if (cause.why !== undefined) this.#trace(cause.why, runtime, { slot, event: cause.event, key });
+      if (cause.why !== undefined) this.#trace(cause.why, runtime, { slot, event: cause.event, key, match });
       this.#store.dropMatch(runtime, match);
     }
   }
 
-  #trace(kind: TraceKind, runtime: RuleRuntime, place: { readonly slot: number; readonly event: number; readonly key: number }): void {
+  #trace(kind: TraceKind, runtime: RuleRuntime, place: TracePlace): void {
     if (this.context.isTracing) this.context.trace(kind, runtime, place);
   }
 }

@@ -1,14 +1,14 @@
 // What all kinds of steps share: residuals with what they may look at, completed matches, traces, a rule's faults.
 import { RuleFault } from "#core";
-import type { RecordView } from "#event";
+import { RecordView } from "#event";
 import type { EventPool } from "./event-pool.ts";
 import { keyTexts } from "./key-reader.ts";
 import { slotBit } from "./plan-table.ts";
-import type { Match, StepScope, Trace, TraceKind } from "./ports.ts";
+import type { Match, SequencedRule, StepScope, Trace, TracedChain, TraceKind } from "./ports.ts";
 import type { RuleRuntime } from "./rule-runtime.ts";
 import { NONE } from "./slots.ts";
 import type { StateStore } from "./state-store.ts";
-import { TIME_MIN_HI } from "./time-words.ts";
+import { NEVER, TIME_MIN_HI, timeOf } from "./time-words.ts";
 
 /** Answers whether an event's process stands in a lineage of a rule. */
 export interface LineageAnswers {
@@ -59,6 +59,19 @@ export interface StepOutput {
   onMatch(match: Match): void;
   onFault(ruleId: string, error: unknown, record: Uint8Array): void;
   readonly onTrace: ((trace: Trace) => void) | undefined;
+  /** Told of an event's slots in a rule when its turn comes, before any trace of it. `record` is valid only during the call. */
+  readonly onTurn?: (rule: SequencedRule, slots: number, record: RecordView) => void;
+}
+
+/** What a trace is about. */
+export interface TracePlace {
+  readonly slot: number;
+  /** NONE when time was the reason. */
+  readonly event: number;
+  /** A row of the key table, or a key that has none. */
+  readonly key: number | Uint8Array;
+  /** The partial match, or the events of one that is complete. */
+  readonly match?: number | readonly number[];
 }
 
 /** How far the sequencer has come. */
@@ -163,7 +176,7 @@ export class StepContext {
     runtime.counters.completions++;
     runtime.noteChain(found.length);
     runtime.isDirty = true;
-    if (this.isTracing) this.trace("completed", runtime, { slot, event: NONE, key });
+    if (this.isTracing) this.trace("completed", runtime, { slot, event: NONE, key, match: found });
     this.output.onMatch({
       rule: runtime.rule,
       records: runtime.table.places.map((stage) => (stage === NONE ? undefined : this.events.copy(found[stage]!))),
@@ -180,13 +193,34 @@ export class StepContext {
   }
 
   /** Tells the trace. Callers ask `isTracing` first. */
-  trace(kind: TraceKind, runtime: RuleRuntime, place: { readonly slot: number; readonly event: number; readonly key: number }): void {
-    const { slot, event, key } = place;
-    const record = event === NONE ? undefined : this.events.view(event, 0);
-    this.output.onTrace?.({ rule: runtime.rule, kind, slot, record, keys: this.#keyTexts(key) });
+  trace(kind: TraceKind, runtime: RuleRuntime, { slot, event, key, match = NONE }: TracePlace): void {
+    this.output.onTrace?.({
+      rule: runtime.rule,
+      kind,
+      slot,
+      record: event === NONE ? undefined : this.events.view(event, 0),
+      keys: this.#keyTexts(key),
+      chain: match === NONE ? undefined : this.#chainOf(match),
+      scope: kind === "residual-false" ? this.#scope : undefined,
+    });
   }
 
-  #keyTexts(key: number): readonly string[] {
-    return key === NONE ? [] : keyTexts(this.store.keys.keyOf(key));
+  #chainOf(match: number | readonly number[]): TracedChain {
+    const { matches } = this.store;
+    const found: number[] = [];
+    if (typeof match !== "number") found.push(...match);
+    else for (let node = matches.node[match]!; node !== NONE; node = matches.nodeParent[node]!) found.unshift(matches.nodeEvent[node]!);
+    const { deadlineHi, deadlineLo } = matches.timers;
+    const deadlineNs = typeof match === "number" ? timeOf(deadlineHi[match]!, deadlineLo[match]!) : NEVER;
+    const times = found.map((event) => timeOf(this.events.timeHi[event]!, this.events.timeLo[event]!));
+    return {
+      seqs: found.map((event) => new RecordView().reset(this.events.copy(event), 0).seq),
+      firstNs: times.reduce((first, time) => (time < first ? time : first), NEVER),
+      deadlineNs: deadlineNs === NEVER ? undefined : deadlineNs,
+    };
+  }
+
+  #keyTexts(key: number | Uint8Array): readonly string[] {
+    return key === NONE ? [] : keyTexts(typeof key === "number" ? this.store.keys.keyOf(key) : key);
   }
 }

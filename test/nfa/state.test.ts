@@ -229,7 +229,7 @@ describe("traces", () => {
       "x|a1 x|a2 x|b3 x|c4",
       ["started 0 x", "started 0 x", "overwritten 1 x", "advanced 1 x", "advanced 2 x", "completed 2 x"],
     ],
-    ["sequence by 0 [a] [b]", "-|a1 x|b2", ["key-missing 0 ", "nothing-waiting 1 "]],
+    ["sequence by 0 [a] [b]", "-|a1 x|b2", ["key-missing 0 ", "nothing-waiting 1 x"]],
     ["sequence maxspan=2 [a] [b]", "a1 b9", ["started 0 ", "expired 1 ", "nothing-waiting 1 "]],
     [
       "sequence maxspan=9 [a] ![b] [c] until [u]",
