@@ -1,6 +1,7 @@
 // Door of the EQL room: text in, programs and diagnostics out. Knows fields and categories through the schema's registry only.
 export type { Dialect } from "./ast.ts";
 export { type CompiledQuery, checkQuery, compileRuleSet } from "./compile.ts";
+export { type Conjunct, type FieldRead, queryConjuncts } from "./conjuncts.ts";
 export { type ConstantResult, evaluateConstant } from "./constant.ts";
 export {
   type ConditionDescription,
@@ -14,6 +15,7 @@ export { formatDiagnostic } from "./diagnostics.ts";
 export { compileExpression, EvaluationLimitError, type ExpressionEvaluator, type ExpressionScope } from "./expression.ts";
 export { categoriesOf, type FieldUsage, fieldsOf, type NamedField } from "./fields.ts";
 export { globMatch } from "./glob.ts";
+export { type CodeListing, listCode } from "./listing.ts";
 export type { Pipes } from "./lower-pipes.ts";
 export {
   compileMatchFilter,

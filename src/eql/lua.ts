@@ -50,6 +50,13 @@ end
 `;
 }
 
+/** Only what is the rule set's own in its chunk: functions over `S`, N and V, which {@link emitLua} defines before. */
+export function emitLuaPredicates(roots: readonly ConditionNode[]): string {
+  const printer = new LuaPrinter(collectFacts(roots));
+  const predicates = roots.map((root) => printer.predicate(root));
+  return `${[...printer.chunks(), ...predicateChunks(predicates)].join("\n")}\n`;
+}
+
 /** Predicates by number, a bounded many to a function. */
 function predicateChunks(predicates: readonly string[]): string[] {
   const chunks: string[] = [];

@@ -2,6 +2,7 @@
 // globals and data are appended; exports are replaced by the four of the ABI; the table holds the predicates.
 import { GUEST_END, GUEST_WASM_BASE64 } from "./guest.generated.ts";
 import { ByteSink, Section, signed32, WasmType } from "./wasm-encode.ts";
+import { WasmReader, wasmSections } from "./wasm-reader.ts";
 
 /** Bytes of a Wasm page. */
 const PAGE_BYTES = 65_536;
@@ -48,59 +49,14 @@ export function guest(): Guest {
   return parsed;
 }
 
-/** Reads what the linker needs of a module that a known compiler made; anything unexpected is a bug of ours and throws. */
-class Reader {
-  at = 0;
-  constructor(readonly bytes: Uint8Array) {}
-
-  byte(): number {
-    return this.bytes[this.at++]!;
-  }
-
-  unsigned(): number {
-    let value = 0;
-    for (let shift = 0; ; shift += 7) {
-      const byte = this.byte();
-      value += (byte & 0x7f) * 2 ** shift;
-      if (byte < 0x80) return value;
-    }
-  }
-
-  signed(): number {
-    let value = 0;
-    for (let shift = 0; ; ) {
-      const byte = this.byte();
-      value |= (byte & 0x7f) << shift;
-      shift += 7;
-      if (byte < 0x80) return shift < 32 && (byte & 0x40) !== 0 ? value | (-1 << shift) : value;
-    }
-  }
-
-  take(size: number): Uint8Array {
-    this.at += size;
-    return this.bytes.subarray(this.at - size, this.at);
-  }
-
-  name(): string {
-    return new TextDecoder().decode(this.take(this.unsigned()));
-  }
-}
-
 function parseGuest(bytes: Uint8Array): ParsedGuest {
-  const reader = new Reader(bytes);
-  reader.at = 8;
-  const sections = new Map<Section, Uint8Array>();
-  while (reader.at < bytes.length) {
-    const id = reader.byte() as Section;
-    const content = reader.take(reader.unsigned());
-    if (id !== Section.Custom) sections.set(id, content);
-  }
+  const sections = wasmSections(bytes);
   for (const absent of [Section.Import, Section.Start]) {
     if (sections.has(absent)) throw new Error(`Assertion failed: guest has section ${absent}`);
   }
   const functions = new Map<string, number>();
   const globals = new Map<string, number>();
-  const exports = new Reader(sections.get(Section.Export)!);
+  const exports = new WasmReader(sections.get(Section.Export)!);
   for (let left = exports.unsigned(); left > 0; left--) {
     const name = exports.name();
     const kind = exports.byte();
@@ -108,7 +64,7 @@ function parseGuest(bytes: Uint8Array): ParsedGuest {
     if (kind === EXPORT_FUNCTION) functions.set(name, index);
     if (kind === EXPORT_GLOBAL) globals.set(name, index);
   }
-  const values = globalValues(new Reader(sections.get(Section.Global)!));
+  const values = globalValues(new WasmReader(sections.get(Section.Global)!));
   return {
     sections,
     functions,
@@ -122,11 +78,11 @@ function parseGuest(bytes: Uint8Array): ParsedGuest {
 }
 
 function countOf(sections: ReadonlyMap<Section, Uint8Array>, id: Section): number {
-  return new Reader(sections.get(id)!).unsigned();
+  return new WasmReader(sections.get(id)!).unsigned();
 }
 
 /** Initial values of the i32 globals. */
-function globalValues(reader: Reader): number[] {
+function globalValues(reader: WasmReader): number[] {
   const values: number[] = [];
   for (let left = reader.unsigned(); left > 0; left--) {
     const type = reader.byte();
@@ -145,7 +101,7 @@ export function link(generated: Generated): Uint8Array {
   const module = new ByteSink();
   module.write([0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00]);
   const appended = (id: Section, items: readonly ArrayLike<number>[]): void => {
-    const reader = new Reader(base.sections.get(id) ?? new Uint8Array([0]));
+    const reader = new WasmReader(base.sections.get(id) ?? new Uint8Array([0]));
     const count = reader.unsigned();
     const content = new ByteSink();
     content.unsigned(count + items.length);

@@ -215,7 +215,7 @@ export class StepContext {
     const times = found.map((event) => timeOf(this.events.timeHi[event]!, this.events.timeLo[event]!));
     return {
       seqs: found.map((event) => new RecordView().reset(this.events.copy(event), 0).seq),
-      firstNs: times.reduce((first, time) => (time < first ? time : first), NEVER),
+      firstNs: times.reduce(earlier, NEVER),
       deadlineNs: deadlineNs === NEVER ? undefined : deadlineNs,
     };
   }
@@ -223,4 +223,8 @@ export class StepContext {
   #keyTexts(key: number | Uint8Array): readonly string[] {
     return key === NONE ? [] : keyTexts(typeof key === "number" ? this.store.keys.keyOf(key) : key);
   }
+}
+
+function earlier(first: bigint, second: bigint): bigint {
+  return second < first ? second : first;
 }
