@@ -1,7 +1,7 @@
 // Which part of a condition an event fails first, and what it says instead: each conjunct evaluated alone, in the order of the query.
 import { type Conjunct, compileExpression, type ExpressionEvaluator, type ExpressionScope } from "#eql";
 import type { RecordView } from "#event";
-import { type EventWords, clip, valueText } from "./event-words.ts";
+import { clip, type EventWords, valueText } from "./event-words.ts";
 
 const TEXT_LENGTH_MAX = 120;
 
@@ -76,6 +76,6 @@ export function verdictText({ text, truth, because }: Verdict): string {
 }
 
 /** A piece of a query on one line. */
-export function oneLine(text: string): string {
+function oneLine(text: string): string {
   return clip(text.replace(/\s+/g, " ").trim(), TEXT_LENGTH_MAX);
 }

@@ -1,6 +1,6 @@
 // Which rule `kestrel explain` is asked about: one of a file, a built-in one, or a query on the command line.
 import { existsSync } from "node:fs";
-import { formatDiagnostic, fieldsOf, type QuerySource } from "#eql";
+import { fieldsOf, formatDiagnostic, type QuerySource } from "#eql";
 import { loadRules, type Rule, type RuleBody, type RuleProblem } from "#rules";
 import { nearestName, type SchemaRegistry } from "#schema";
 import { usageError } from "./arguments.ts";
@@ -30,7 +30,9 @@ export interface RuleRequest {
 }
 
 /** A rule of a file or a built-in one. With findings that are errors there is no rule. */
-export async function findRule(request: RuleRequest): Promise<{ readonly rule: ExplainedRule | undefined; readonly findings: readonly string[] }> {
+export async function findRule(
+  request: RuleRequest,
+): Promise<{ readonly rule: ExplainedRule | undefined; readonly findings: readonly string[] }> {
   const { path, id, registry, lenientFields } = request;
   if (!existsSync(path)) {
     const rules = await builtinRules(registry);
@@ -40,14 +42,18 @@ export async function findRule(request: RuleRequest): Promise<{ readonly rule: E
       path,
       rules.map((other) => other.id),
     );
-    throw usageError(`No file and no built-in rule is called "${printable(path)}"${nearest === undefined ? "" : `, did you mean "${nearest}"?`}`);
+    throw usageError(
+      `No file and no built-in rule is called "${printable(path)}"${nearest === undefined ? "" : `, did you mean "${nearest}"?`}`,
+    );
   }
   const { entries, problems } = await loadRules([path], { registry, lenientFields });
   const named = id === undefined ? entries : entries.filter((entry) => entry.id === id);
   const ids = entries.flatMap((entry) => entry.id ?? []);
   if (named.length === 0 && id !== undefined) {
     const nearest = nearestName(id, ids);
-    throw usageError(`No rule "${printable(id)}" in ${printable(path)}${nearest === undefined ? "" : `, did you mean "${printable(nearest)}"?`}`);
+    throw usageError(
+      `No rule "${printable(id)}" in ${printable(path)}${nearest === undefined ? "" : `, did you mean "${printable(nearest)}"?`}`,
+    );
   }
   if (named.length === 0) throw usageError(`${printable(path)} holds no rule`);
   if (named.length > 1) throw usageError(`${printable(path)} holds ${named.length} rules, choose one with --id: ${listed(ids)}`);

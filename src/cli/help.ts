@@ -86,6 +86,29 @@ Examples
   kestrel query 'network where true' *.jsonl.gz --from 2026-03-02 --to 2026-03-03
   kestrel query 'process where opcode == 1' old.jsonl --dialect endgame --category event_type --timestamp timestamp --time-unit 100ns`,
   },
+  explain: {
+    summary: "Show what a rule became, what it costs, and why events do or do not complete it",
+    text: `kestrel explain RULE [EVENTS…] [--id ID] [--ir] [--wat] [--lua] [--json]
+kestrel explain --query 'EQL' [EVENTS…]
+
+Draws the plan of a rule: steps, keys, spans, what the sequencer asks later, and what each predicate costs, measured on the built-in
+recording or on EVENTS. RULE is a rule file or the id of a built-in rule. With EVENTS it tells for each event which steps it met and
+what came of it, then what is still under way and how near the nearest came. Exit code 1 when the rule does not compile.
+
+  --query 'EQL'        a query instead of RULE; --dialect default or endgame
+  --id ID, --rule ID   which rule of a file that has several
+  --ir, --wat, --lua   only the IR, the WebAssembly text, the Lua of its predicates; --full with the Lua support text
+  --all                also events that meet no step, with the part of each condition they fail
+  --json               one object; with EVENTS one object a line for each event and a summary
+  --lenient-fields     unknown fields are warnings
+${INPUT_FLAGS.replace(/ *--quiet.*\n/, "")}
+
+Examples
+  kestrel explain kestrel.exec-from-shm
+  kestrel explain my-rule.yaml events.jsonl.gz
+  kestrel explain --query 'sequence by process.entity_id [process where true] [network where true]' hour.klog --all
+  kestrel explain rules.jsonl --id my.rule --wat > rule.wat`,
+  },
   check: {
     summary: "Say whether rules and queries compile, and what is wrong",
     text: `kestrel check PATH… [--json] [--lenient-fields]

@@ -11,6 +11,7 @@ const LOADERS: Readonly<Record<string, () => Promise<Command>>> = {
   run: async () => (await import("./run.ts")).run,
   replay: async () => (await import("./replay.ts")).replay,
   query: async () => (await import("./query.ts")).query,
+  explain: async () => (await import("./explain.ts")).explain,
   check: async () => (await import("./check.ts")).check,
   test: async () => (await import("./test.ts")).test,
   doctor: async () => (await import("./doctor.ts")).doctor,

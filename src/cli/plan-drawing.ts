@@ -148,7 +148,9 @@ function sourceLines(text: string): readonly string[] {
   const [first = "", ...rest] = text.trim().split(/\r?\n/);
   const indents = rest.filter((line) => line.trim() !== "").map((line) => line.length - line.trimStart().length);
   const shared = Math.min(...indents, 1000);
-  return [first, ...rest.map((line) => line.slice(Math.min(shared, line.length)))].map((line) => line.trimEnd()).filter((line) => line !== "");
+  return [first, ...rest.map((line) => line.slice(Math.min(shared, line.length)))]
+    .map((line) => line.trimEnd())
+    .filter((line) => line !== "");
 }
 
 /** A line broken at spaces; the first part behind `head`, the others `indent` columns in. */

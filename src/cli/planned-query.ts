@@ -3,7 +3,7 @@
 import type { RecordBatch } from "#core";
 import { createPlanEvaluator } from "#engine";
 import { RecordView } from "#event";
-import { Sequencer, STATE_LIMITS, type StateLimits } from "#nfa";
+import { Sequencer, type SequencerOptions, STATE_LIMITS, type StateLimits } from "#nfa";
 import { hitWords, planSlots, type RulePlan, type SchemaRegistry } from "#schema";
 
 /** A log is read once and has an end: more room than an agent has, no time that runs out, order as far as the buffer reaches. */
@@ -34,6 +34,10 @@ export interface PlannedQueryOptions {
   readonly tiebreaker: string | undefined;
   /** Told once when there was no room for everything pending. */
   readonly onEviction: () => void;
+  /** A rule's `match: all`; a query has none. */
+  readonly matchAll?: boolean;
+  /** Who wants to know what becomes of events; `everyEvent`: also of those that meet no step. */
+  readonly trace?: Required<Pick<SequencerOptions, "onTrace" | "onTurn">> & { readonly everyEvent: boolean };
 }
 
 /** See the head of this file. */
@@ -44,9 +48,11 @@ export class PlannedQuery {
   readonly #found: ResultRecords[] = [];
   readonly #orderedBy: RulePlan["orderedBy"];
   readonly #tiebreakId: number;
+  readonly #takesEvery: boolean;
 
   private constructor(options: PlannedQueryOptions, evaluator: Awaited<ReturnType<typeof createPlanEvaluator>>) {
-    const { plan, registry, predicateCount, tiebreaker, onEviction } = options;
+    const { plan, registry, predicateCount, tiebreaker, onEviction, trace } = options;
+    this.#takesEvery = trace?.everyEvent === true;
     this.#orderedBy = plan.orderedBy;
     this.#tiebreakId = registry.idOf(tiebreaker ?? "event.sequence");
     this.#words = hitWords(predicateCount);
@@ -60,9 +66,10 @@ export class PlannedQuery {
         throw error;
       },
       onEviction,
-      onTrace: undefined,
+      onTrace: trace?.onTrace,
+      ...(trace === undefined ? {} : { onTurn: trace.onTurn }),
     });
-    this.#sequencer.load([{ id: "query", fingerprint: "query", plan, matchAll: false, evaluator }]);
+    this.#sequencer.load([{ id: "query", fingerprint: "query", plan, matchAll: options.matchAll === true, evaluator }]);
   }
 
   /** Makes a query ready. */
@@ -90,7 +97,7 @@ export class PlannedQuery {
           slots |= 1 << (this.#slots[word * 32 + 31 - Math.clz32(bits & -bits)] as number);
         }
       }
-      if (slots !== 0) this.#sequencer.hit(0, slots >>> 0);
+      if (slots !== 0 || this.#takesEvery) this.#sequencer.hit(0, slots >>> 0);
       this.#sequencer.end();
     }
   }

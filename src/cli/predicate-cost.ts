@@ -1,5 +1,5 @@
 // What a rule's predicates cost, measured: each as a program of its own over one batch of events, again and again; the median is told.
-import { type Evaluator, EventBus, type RecordBatch, ReplaySource, type ReplayOptions, SystemClock } from "#core";
+import { type Evaluator, EventBus, type RecordBatch, type ReplayOptions, ReplaySource, SystemClock } from "#core";
 import { createRuleSetEvaluatorFor } from "#engine";
 import type { RuleSetProgram } from "#schema";
 
@@ -38,7 +38,10 @@ export async function measureCosts(programs: readonly RuleSetProgram[], batch: R
 }
 
 function measure(evaluator: Evaluator, batch: RecordBatch): PredicateCost {
-  const hits = evaluator.evaluate(batch).subarray(0, batch.count).reduce((sum, word) => sum + (word & 1), 0);
+  const hits = evaluator
+    .evaluate(batch)
+    .subarray(0, batch.count)
+    .reduce((sum, word) => sum + (word & 1), 0);
   const run = (rounds: number): number => {
     const startMs = performance.now();
     for (let round = 0; round < rounds; round++) evaluator.evaluate(batch);

@@ -7,7 +7,7 @@ import { type ConditionNode, IrBuilder, type IrNode } from "./ir.ts";
 import { printIr } from "./ir-print.ts";
 import type { LoweredPlan } from "./lower-plan.ts";
 import { parseQuery } from "./parse.ts";
-import { childrenOf as partsOf, lowerQuery, type QuerySource } from "./query.ts";
+import { lowerQuery, childrenOf as partsOf, type QuerySource } from "./query.ts";
 import { childrenOf } from "./rule-set-facts.ts";
 
 /** A field that a condition looks at. */

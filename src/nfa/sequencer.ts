@@ -19,7 +19,6 @@ import { StateStore } from "./state-store.ts";
 import { type Position, StepContext, type StepOutput, startPosition } from "./step-context.ts";
 import { compareTimes, highWord, lowWord, TIME_MAX_HI, TIME_MAX_LO, TIME_MIN_HI } from "./time-words.ts";
 
-
 /** What the sequencer needs to know and whom it tells. Its callbacks must not call it back. */
 export interface SequencerOptions extends StepOutput {
   readonly limits: StateLimits;

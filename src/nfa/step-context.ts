@@ -8,7 +8,7 @@ import type { Match, SequencedRule, StepScope, Trace, TracedChain, TraceKind } f
 import type { RuleRuntime } from "./rule-runtime.ts";
 import { NONE } from "./slots.ts";
 import type { StateStore } from "./state-store.ts";
-import { NEVER, TIME_MIN_HI, timeOf } from "./time-words.ts";
+import { TIME_MAX_HI, TIME_MAX_LO, TIME_MIN_HI, timeOf } from "./time-words.ts";
 
 /** Answers whether an event's process stands in a lineage of a rule. */
 export interface LineageAnswers {
@@ -53,6 +53,9 @@ class Scope implements StepScope {
 
   readonly lineage = (index: number): boolean | null => this.lineages.answer(this.runtime!, index, this.event);
 }
+
+/** Deadline of what time does not end. */
+const NEVER: bigint = timeOf(TIME_MAX_HI, TIME_MAX_LO);
 
 /** Calls that leave the sequencer. */
 export interface StepOutput {

@@ -23,6 +23,11 @@ export function lowWord(timeNs: bigint): number {
   return Number(BigInt.asUintN(32, timeNs));
 }
 
+/** The time of two words. */
+export function timeOf(hi: number, lo: number): bigint {
+  return (BigInt(hi) << 32n) | BigInt(lo);
+}
+
 /** A span in nanoseconds as two words. */
 export interface SpanWords {
   readonly hi: number;
