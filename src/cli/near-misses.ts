@@ -16,7 +16,7 @@ export interface DeadEnd {
   readonly slot: number;
   /** Step it waited for, for people: `step 3`. */
   readonly waitedFor: string;
-  /** Steps taken and steps in all, runs counted. */
+  /** Events it has and events of a match. */
   readonly taken: number;
   readonly total: number;
   readonly cause: "expired" | "pending" | "ended";
@@ -71,7 +71,7 @@ export class NearMisses {
   sentences(met: (slot: number) => number): readonly string[] {
     return this.#furthest.map((end) => {
       const key = end.key === "" ? "" : ` for ${end.key}`;
-      return `${end.taken} of ${end.total} steps${key} (${chainText(end.seqs)}): ${this.#reason(end, met(end.slot))}`;
+      return `${end.taken} of ${end.total} events${key} (${chainText(end.seqs)}): ${this.#reason(end, met(end.slot))}`;
     });
   }
 

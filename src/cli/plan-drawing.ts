@@ -19,11 +19,6 @@ export interface DrawnRule {
   readonly costs: MeasuredCosts | undefined;
 }
 
-/** Number of steps of a plan: of the lists that are its own. */
-export function stepCount({ steps }: QueryDescription): number {
-  return steps.length;
-}
-
 /** Head and chain. */
 export function drawPlan(rule: DrawnRule): readonly string[] {
   return [...headOf(rule), "", ...chainOf(rule), ...asidesOf(rule), ...costNote(rule.costs)];

@@ -139,14 +139,16 @@ export class PlanStory {
     this.#follow(trace, key, known);
     if (text === "") return;
     const sequence = (chain?.seqs ?? []).map((number) => number + 1n);
-    const note = { kind, place: kind === "completed" || kind === "expired" ? "" : this.#place(trace), key, sequence, text };
+    const ending = kind.startsWith("killed-by-") ? this.#endingSlots(kind, open?.slots ?? 0) : [];
+    const place = kind === "completed" || kind === "expired" ? "" : this.#place(trace, ending[0]);
+    const note = { kind, place, key, sequence, text };
     if (isByTime || open === undefined) {
       this.#flush();
       const timeNs = (kind === "expired" ? chain?.deadlineNs : known?.deadlineNs) ?? this.#lastNs;
       this.#options.tell({ event: undefined, timeNs, notes: [note] });
       return;
     }
-    open.told.add(trace.slot);
+    for (const slot of ending.length === 0 ? [trace.slot] : ending) open.told.add(slot);
     open.notes.push(note);
   }
 
@@ -202,7 +204,14 @@ export class PlanStory {
     }
   }
 
-  #place({ slot, chain, kind }: Trace): string {
+  /** Slots of an event by which it can have ended a sequence; the trace names the step that the sequence waited for. */
+  #endingSlots(kind: Trace["kind"], slots: number): readonly number[] {
+    if (kind === "killed-by-until") return [this.#untilSlot];
+    return this.#options.plan.steps.flatMap((step, slot) => (step.missing && ((slots >>> slot) & 1) === 1 ? [slot] : []));
+  }
+
+  #place({ slot, chain, kind }: Trace, ending: number | undefined): string {
+    if (ending !== undefined) return this.#placeOf(ending, undefined);
     const takes = kind === "started" || kind === "advanced" || kind === "waiting";
     return this.#placeOf(slot, takes ? chain : undefined);
   }
@@ -349,7 +358,7 @@ export class PlanStory {
     const until = chain.deadlineNs === undefined ? "" : ` until ${timeOrEnd(chain.deadlineNs)}`;
     const { kind } = this.#options.plan;
     const waits = kind === "sequence" ? `waits for step ${slot + 1}${until}` : "waits for the other steps";
-    this.#pending.push({ sequence, key, text: `${chain.seqs.length} of ${this.#stages.length} steps, ${waits}` });
+    this.#pending.push({ sequence, key, text: `${chain.seqs.length} of ${this.#stages.length} events, ${waits}` });
     this.#deadEnd(chain, key, { ...chain, key, slot, waits: false, refusal }, { slot, cause: "pending", by: "" });
   }
 }
