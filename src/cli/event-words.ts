@@ -97,7 +97,7 @@ function isoText(timeNs: bigint): string {
 export function spanText(ns: bigint): string {
   if (ns < 0n) return `-${spanText(-ns)}`;
   if (ns < NS_PER_S) return ns < NS_PER_MS && ns > 0n ? `${decimal(Number(ns) / 1e3)} µs` : `${decimal(Number(ns) / 1e6)} ms`;
-  if (ns < 120n * NS_PER_S) return `${decimal(Number(ns) / 1e9)} s`;
+  if (ns < 120n * NS_PER_S && ns !== 60n * NS_PER_S) return `${decimal(Number(ns) / 1e9)} s`;
   let rest = ns / NS_PER_S;
   const words: string[] = [];
   for (const [name, seconds] of UNITS) {

@@ -140,8 +140,11 @@ export class PlanStory {
     if (text === "") return;
     const sequence = (chain?.seqs ?? []).map((number) => number + 1n);
     const ending = kind.startsWith("killed-by-") ? this.#endingSlots(kind, open?.slots ?? 0) : [];
-    const place = kind === "completed" || kind === "expired" ? "" : this.#place(trace, ending[0]);
-    const note = { kind, place, key, sequence, text };
+    const isWhole = kind === "completed" || kind === "expired" || kind === "overwritten";
+    const place = isWhole ? "" : this.#place(trace, ending[0]);
+    // What kills a sequence at its last step is a leading missing event that came earlier.
+    const when = kind === "killed-by-missing" && ending.length === 0 ? " before" : "";
+    const note = { kind, place, key, sequence, text: text + when };
     if (isByTime || open === undefined) {
       this.#flush();
       const timeNs = (kind === "expired" ? chain?.deadlineNs : known?.deadlineNs) ?? this.#lastNs;
