@@ -112,7 +112,7 @@ function printCode({ rule, description, code, args, writer }: Explained): void {
     for (const line of lines) writer.line(line);
   };
   if (args.has("ir")) text(drawIr(drawn(rule, description, undefined), true));
-  if (args.has("wat")) text(code.wat().trimEnd().split("\n"));
+  if (args.has("wat")) text(code.wat().trimEnd().split("\n").map(printable));
   if (args.has("lua")) text((args.has("full") ? code.luaChunk() : code.lua()).trimEnd().split("\n"));
 }
 
