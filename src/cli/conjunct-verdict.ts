@@ -57,7 +57,8 @@ export class ConjunctList {
     return undefined;
   }
 
-  #because({ reads }: Conjunct, asked: AskedEvent): string {
+  #because({ reads, waits }: Conjunct, asked: AskedEvent): string {
+    if (reads.length === 0 && waits) return "no such process was seen above it";
     if (reads.length === 0) return `the event is of ${this.#words.category(asked.event)}`;
     return reads
       .slice(0, 4)

@@ -4,7 +4,7 @@ import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import binaryen from "assemblyscript/binaryen";
-import { jsonLines, runKestrel, TempFolder } from "./program.ts";
+import { jsonLines, RECORDING, runKestrel, TempFolder } from "./program.ts";
 
 setDefaultTimeout(60_000);
 
@@ -28,6 +28,12 @@ const GOLDENS: Readonly<Record<string, readonly string[]>> = {
   runs: ["--query", `sequence with maxspan=1h ${PROCESS} == "curl"] with runs=3 ${PROCESS} == "never"]`, EVENTS],
   sample: ["--query", `sample by user.name ${PROCESS} == "curl"] ${PROCESS} == "chmod"]`, EVENTS],
   join: ["--dialect", "endgame", "--query", `join by user.name ${PROCESS} == "curl"] ${PROCESS} == "chmod"]`, EVENTS],
+  lineage: ["--query", 'process where descendant of [process where process.name == "cron"]', RECORDING, "--to", "2026-03-02T08:01:05Z"],
+  "match-of-leading-missing": [
+    "--query",
+    `${STEPS} ![file where true] ${PROCESS} == "chmod"] [any where event.category != "file"]`,
+    EVENTS,
+  ],
   ir: [RULE, "--ir"],
   lua: [RULE, "--lua"],
   wat: ["--query", 'process where process.name == "curl" and process.pid > 4', "--wat"],
