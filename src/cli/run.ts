@@ -115,7 +115,8 @@ async function start(args: Arguments): Promise<Running> {
   const recordPath = args.text("record");
   const recording = recordPath === undefined ? undefined : new RecordingSink(recordPath, { registry, next: engine.input, log });
   undo.defer(() => recording?.close());
-  const watching = await startWatching(source, recording ?? engine.input, { registry, log });
+  const parts = { registry, log, ended: () => engine.finish() };
+  const watching = await startWatching(source, recording ?? engine.input, parts);
   undo.defer(() => watching.stop());
   const server = serve(args, { agent, alerts: alertReader(store, storeSink), clock, log, data });
   undo.move();
@@ -152,19 +153,24 @@ function savedState(store: Store, log: Log): { readonly rows: SavedState; readon
   return { rows: state.rows, firstSeq: Number.isSafeInteger(seq) && seq >= 0 ? seq : 0 };
 }
 
+interface WatchingParts {
+  readonly registry: ReturnType<typeof registryFrom>;
+  readonly log: Log;
+  /** Told that a recording, unlike a machine, has come to its end. */
+  readonly ended: () => Promise<void>;
+}
+
 /** Starts the sensors, or where the kernel or the user's rights refuse them, says so and replays the built-in recording. */
-async function startWatching(
-  source: EbpfSource,
-  sink: RecordSink,
-  { registry, log }: { readonly registry: ReturnType<typeof registryFrom>; readonly log: Log },
-): Promise<Pick<Source, "stop">> {
+async function startWatching(source: EbpfSource, sink: RecordSink, { registry, log, ended }: WatchingParts): Promise<Pick<Source, "stop">> {
   try {
     await source.start(sink);
   } catch (error) {
     if (!(error instanceof KestrelError) || error.code !== "no-bpf") throw error;
     log.write("warn", error.message);
     log.write("warn", "this machine is NOT being watched; replaying the built-in recording to show what alerts look like");
-    return replayRecording(sink, registry, log);
+    const recording = await replayRecording(sink, registry, log);
+    await ended();
+    return recording;
   }
   for (const status of sensorStatus(source)) {
     const reason = status.reason === "" ? "" : ` (${status.reason})`;
