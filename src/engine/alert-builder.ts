@@ -154,7 +154,7 @@ function isNewer(record: RecordView, than: RecordView): boolean {
 
 function spanText(spanNs: bigint): string {
   const ms = Number(spanNs / 1_000_000n);
-  return ms < 1000 ? `${ms} ms` : ms < 120_000 ? `${(ms / 1000).toFixed(1)} s` : `${Math.round(ms / 60_000)} min`;
+  return ms === 0 ? "under 1 ms" : ms < 1000 ? `${ms} ms` : ms < 120_000 ? `${(ms / 1000).toFixed(1)} s` : `${Math.round(ms / 60_000)} min`;
 }
 
 // Everything but seq: a recording of live events replays under other numbers and must give the same ids. The category by name: numbers of
