@@ -58,7 +58,7 @@ export class ReplaySource implements Source {
   #positions: PositionLog | undefined;
   #stopped = false;
   #interrupt: () => void = () => undefined;
-  /** Whether `onRecord` knows the record at the top of the heap. */
+  /** Whether `onRecord` and the positions know the record at the top of the heap. */
   #told = false;
   #malformed = 0;
   #records = 0;
@@ -181,11 +181,14 @@ export class ReplaySource implements Source {
       if (this.#isInRange(input)) {
         const waitMs = this.#pace === undefined ? 0 : this.#pace.waitMs(input);
         if (waitMs > 0) return this.#sleep(waitMs);
-        if (onRecord !== undefined && !this.#told) onRecord(input.line());
+        if (!this.#told) {
+          onRecord?.(input.line());
+          // Before the push: a sink may evaluate inside it, and ask then for the position behind this record.
+          this.#positions?.note(input);
+        }
         this.#told = !sink.push(input.bytes, input.offset, input.size);
         if (this.#told) return sink.ready();
         this.#records++;
-        this.#positions?.note(input);
       } else {
         this.#outside++;
       }

@@ -5,7 +5,7 @@ import { appendFileSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { KestrelError, type ReplayPosition } from "#core";
+import { KestrelError, type ReplayPosition, ReplaySource } from "#core";
 import { JsonDecoder, KlogWriter } from "#event";
 import { SchemaRegistry } from "#schema";
 import { propertyOptions } from "../event/property.ts";
@@ -65,6 +65,30 @@ test("any cut leaves the same rest", async () => {
     propertyOptions(60),
   );
   expect(cuts).toBeGreaterThan(200);
+});
+
+test("a sink that evaluates inside a push may ask for the position behind that record", async () => {
+  const texts = [{ name: "log", text: [1, 2, 3].map((id) => lineOf({ id, timeNs: id })).join("\n") }];
+  const source = new ReplaySource({
+    registry: new SchemaRegistry(),
+    files: [],
+    texts,
+    decoder: DECODER,
+    keepPositions: true,
+    onProblem: () => undefined,
+  });
+  const asked: unknown[] = [];
+  let full = false;
+  await source.start({
+    push() {
+      // Every other time there is no room: the record is offered again and counts once.
+      full = !full;
+      if (!full) asked.push(source.positionsAfter(asked.length + 1)[0]?.records);
+      return !full;
+    },
+    ready: () => Promise.resolve(),
+  });
+  expect(asked).toEqual([1, 2, 3]);
 });
 
 test("positions count the events of each file, those outside a range too", () =>
