@@ -1,5 +1,6 @@
 // `kestrel replay --state FILE`: alerts, pending sequences and how far each log was read, in one database, so that a later run goes on where
-// this one stopped, also when it was killed.
+// this one stopped, also when it was killed. Invariant: after a commit that failed there is no other, so what the file holds is one moment's.
+import { resolve } from "node:path";
 import { type Alert, type Kept, KestrelError, type ReplayPosition, type SavedState, type Sink } from "#core";
 import { Store } from "#store";
 
@@ -7,8 +8,12 @@ import { Store } from "#store";
 interface Progress {
   /** Events of all runs: the next one's number. */
   readonly seq: number;
+  /** By absolute paths: another run may stand in another folder. */
   readonly files: readonly ReplayPosition[];
 }
+
+/** Standard input has no path. */
+const pathOf = (file: string): string => (file === "-" ? file : resolve(file));
 
 /** See the head of this file. Close it when the run has ended. */
 export class ReplayState implements Sink {
@@ -21,9 +26,12 @@ export class ReplayState implements Sink {
   readonly saved: SavedState;
   /** What was wrong with the file; empty when nothing was. */
   readonly problems: readonly string[];
+  #failure: KestrelError | undefined;
+  readonly #onFailure: () => void;
 
-  /** Opens or makes the file. `next` gets the alerts that no earlier run raised. */
-  constructor(path: string, next: Sink) {
+  /** Opens or makes the file. `next` gets the alerts that no earlier run raised; `onFailure` is told when the file cannot be written. */
+  constructor(path: string, next: Sink, onFailure: () => void) {
+    this.#onFailure = onFailure;
     const { store, setAside } = Store.open(path, { refuseOtherFiles: true });
     this.#store = store;
     this.#next = next;
@@ -41,24 +49,42 @@ export class ReplayState implements Sink {
     return this.#progress.seq;
   }
 
-  /** Where to go on in each log. */
-  get resume(): readonly ReplayPosition[] {
-    return this.#progress.files;
+  /** Why the file could not be written. Nothing that came later is in it: the next run begins before that. */
+  get failure(): KestrelError | undefined {
+    return this.#failure;
+  }
+
+  /** Where to go on in each of these logs; of one that is named twice as often. */
+  resume(files: readonly string[]): readonly ReplayPosition[] {
+    const left = [...this.#progress.files];
+    return files.flatMap((file) => {
+      const index = left.findIndex((position) => position.file === pathOf(file));
+      return index === -1 ? [] : left.splice(index, 1).map((position) => ({ ...position, file }));
+    });
   }
 
   /** Text for {@link Kept.position} after so many events of this run. Logs of earlier runs that this one does not read keep their place. */
   position(records: number, files: readonly ReplayPosition[]): string {
-    const read = new Set(files.map(({ file }) => file));
-    const others = this.#progress.files.filter(({ file }) => !read.has(file));
-    const progress: Progress = { seq: this.#progress.seq + records, files: [...others, ...files] };
+    const read = files.map((position) => ({ ...position, file: pathOf(position.file) }));
+    const names = new Set(read.map(({ file }) => file));
+    const others = this.#progress.files.filter(({ file }) => !names.has(file));
+    const progress: Progress = { seq: this.#progress.seq + records, files: [...others, ...read] };
     return JSON.stringify(progress);
   }
 
   // Shown before they are kept: after a kill between the two they are raised and shown again, with the same ids, but never lost.
   take(alerts: readonly Alert[], kept?: Kept): void {
-    const fresh = alerts.filter((alert) => this.#store.get(alert.id) === undefined);
-    if (fresh.length > 0) this.#next.take(fresh);
-    this.#store.commit(alerts, kept?.checkpoint, kept?.position);
+    if (this.#failure !== undefined) return;
+    try {
+      const fresh = alerts.filter((alert) => this.#store.get(alert.id) === undefined);
+      if (fresh.length > 0) this.#next.take(fresh);
+      this.#store.commit(alerts, kept?.checkpoint, kept?.position);
+    } catch (error) {
+      // Going on would leave alerts out of the file that its position covers.
+      if (!(error instanceof KestrelError)) throw error;
+      this.#failure = error;
+      this.#onFailure();
+    }
   }
 
   /** Closes the file. */

@@ -58,10 +58,10 @@ export async function replay(argv: readonly string[]): Promise<number> {
   const writer = new LineWriter(1, () => bar.clear());
   const statePath = args.text("state");
   const lines = new LineSink(writer, { json: args.has("json"), atOnce: speed !== undefined || statePath !== undefined });
-  using state = statePath === undefined ? undefined : new ReplayState(statePath, lines);
-  for (const problem of state?.problems ?? []) log.write("error", problem);
   // Made when the engine is there; a checkpoint is asked for much later.
   let source: ReplaySource | undefined;
+  using state = statePath === undefined ? undefined : new ReplayState(statePath, lines, () => void source?.stop());
+  for (const problem of state?.problems ?? []) log.write("error", problem);
   const position = (records: number): string => state?.position(records, source?.positionsAfter(records) ?? []) ?? "";
   const engine = new Engine({
     ...settingsOf(args),
@@ -73,6 +73,9 @@ export async function replay(argv: readonly string[]): Promise<number> {
     firstSeq: state?.firstSeq ?? 0,
     ...(state === undefined ? {} : { keep: { intervalMs: KEEP_INTERVAL_MS, live: false, position } }),
   });
+  // Also when a log is refused: partitions would keep the program.
+  await using closing = new AsyncDisposableStack();
+  closing.defer(() => engine.close());
   const { armed, problems } = await engine.arm(rules, compiled);
   for (const { ruleId, diagnostics } of problems)
     log.write("warn", `rule "${ruleId}" is left out: ${diagnostics[0]?.message ?? "it does not compile"}`);
@@ -81,7 +84,7 @@ export async function replay(argv: readonly string[]): Promise<number> {
   source = new ReplaySource({
     registry,
     ...input,
-    ...(state === undefined ? {} : { keepPositions: true, resume: state.resume }),
+    ...(state === undefined ? {} : { keepPositions: true, resume: state.resume(args.positionals) }),
     ...(speed === undefined ? {} : { pace: { clock, speed } }),
     onProblem({ file, line, message }) {
       if (problemCount++ < PROBLEMS_SHOWN_MAX) log.write("warn", `${file}${line === 0 ? "" : `:${line}`}: ${message}`);
@@ -97,9 +100,11 @@ export async function replay(argv: readonly string[]): Promise<number> {
   writer.flush();
   const tookS = (performance.now() - startedMs) / 1000;
   log.write("info", totalsText({ source, engine, problemCount, armed, tookS }));
+  if (state?.failure !== undefined) log.write("error", `${state.failure.message}; run it again to go on from what was kept`);
   // A read of standard input or of a pipe may be under way: it would keep the program until the other side writes.
-  if (source.stopped) process.exit(EXIT.ok);
-  return EXIT.ok;
+  const code = state?.failure === undefined ? EXIT.ok : EXIT.cannotRun;
+  if (source.stopped) process.exit(code);
+  return code;
 }
 
 interface Totals {
