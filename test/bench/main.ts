@@ -12,6 +12,7 @@ import { eventSection } from "./event.bench.ts";
 import { nfaSection } from "./nfa.bench.ts";
 import { replaySection } from "./replay.bench.ts";
 import { type Row, type Section, tableOf } from "./row.ts";
+import { sequenceSection } from "./sequence.bench.ts";
 
 const SECTIONS: readonly Section[] = [
   evaluatorSection,
@@ -20,6 +21,7 @@ const SECTIONS: readonly Section[] = [
   ebpfSection,
   alertSection,
   nfaSection,
+  sequenceSection,
   replaySection,
   agentSection,
 ];
