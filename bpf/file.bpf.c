@@ -104,8 +104,12 @@ static __always_inline void report_open(struct file *file)
 	send(record->bytes, bytes, OP_FILE, record->head.flags);
 }
 
-/* Preferred: below every way to open by path, io_uring and 32-bit calls included. */
-SEC("?fexit/do_filp_open")
+/*
+ * Preferred: below every way to open a file, by path or by handle, io_uring and 32-bit calls included. A lookup that must be tried again
+ * ends in an error first, so a file is reported once. Its callers are no better: do_filp_open misses handles and has another name since
+ * Linux 7.
+ */
+SEC("?fexit/path_openat")
 int kestrel_file_fexit(__u64 *ctx)
 {
 	__u64 file = ctx[3];

@@ -69,7 +69,7 @@ export const SENSORS: readonly Sensor[] = [
     ring: "activity_ring",
     attachments: [
       {
-        name: "fexit/do_filp_open",
+        name: "fexit/path_openat",
         programs: [program("kestrel_file_fexit")],
         blind: ["writes through memory maps of files opened earlier"],
       },
