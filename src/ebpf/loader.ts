@@ -116,6 +116,9 @@ export class LoadedSensors {
       const reason = `Tracing programs are refused, as for ${this.#tracingRefused.attachment}`;
       return { attachment: attachment.name, code: this.#tracingRefused.code, reason };
     }
+    if (isTracing(attachment) && ftraceIsOff()) {
+      return { attachment: attachment.name, code: "EBUSY", reason: "Hooks in functions do not run while kernel.ftrace_enabled is 0" };
+    }
     if (this.#options.cgroupRoot === undefined && attachment.programs.some((program) => program.cgroup)) {
       return { attachment: attachment.name, code: "ENOENT", reason: "No cgroup v2 is mounted" };
     }
@@ -188,6 +191,16 @@ export class LoadedSensors {
 
 function isTracing(attachment: Attachment): boolean {
   return attachment.name.startsWith("fentry/") || attachment.name.startsWith("fexit/");
+}
+
+/** Since Linux 6 programs still attach to functions while ftrace is switched off, without an error, and never run. */
+function ftraceIsOff(): boolean {
+  try {
+    return readFileSync("/proc/sys/kernel/ftrace_enabled", "utf8").trim() === "0";
+  } catch {
+    // A kernel built without the switch.
+    return false;
+  }
 }
 
 function openFolder(path: string): number {
