@@ -16,7 +16,7 @@ struct sockaddr_any {
 	__u16 family;
 	__u16 port;
 	__u32 ip4; /* IPv6: flow information */
-	__u8 ip6[16];
+	__u32 ip6[4];
 };
 
 static __always_inline bool is_own_process(struct task_struct *task)
@@ -35,22 +35,50 @@ static __always_inline __u16 port_of(__u16 network_order)
 	return __builtin_bswap16(network_order);
 }
 
+static __always_inline bool is_tcp(__u32 protocol)
+{
+	return protocol == PROTOCOL_TCP || protocol == PROTOCOL_MPTCP;
+}
+
+/*
+ * Programs and io_uring that do not wait for a connection call connect again to learn how it is getting on: no new one. Only for the
+ * address that is already being connected to, which was reported; another thread may free the socket for a new one while we look.
+ */
+static __always_inline bool asks_again(struct socket *socket, struct sock *sk, const struct sockaddr_any *address)
+{
+	__u32 ip6[4];
+
+	if (BPF_CORE_READ(socket, state) == SS_UNCONNECTED || BPF_CORE_READ(sk, __sk_common.skc_dport) != address->port)
+		return false;
+	if (address->family == AF_INET)
+		return BPF_CORE_READ(sk, __sk_common.skc_daddr) == address->ip4;
+	BPF_CORE_READ_INTO(&ip6, sk, __sk_common.skc_v6_daddr.in6_u.u6_addr8);
+	return ip6[0] == address->ip6[0] && ip6[1] == address->ip6[1] && ip6[2] == address->ip6[2] && ip6[3] == address->ip6[3];
+}
+
 /* Preferred: the check every connect passes, io_uring and 32-bit calls included; the address is already the kernel's copy. */
 SEC("?fentry/security_socket_connect")
 int kestrel_connect_fentry(__u64 *ctx)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	struct sock *sk = BPF_CORE_READ((struct socket *)ctx[0], sk);
+	struct socket *socket = (struct socket *)ctx[0];
+	struct sock *sk = BPF_CORE_READ(socket, sk);
 	struct connect_event event = {};
 	struct sockaddr_any address = {};
+	__u32 protocol = BPF_CORE_READ(sk, sk_protocol);
 	int length = ctx[2];
 
 	if (length < 16)
 		return 0;
 	bpf_probe_read_kernel(&address, 16, (const void *)ctx[1]);
-	if (address.family != AF_INET && address.family != AF_INET6)
+	if (address.family == AF_INET6) {
+		if (length < 24)
+			return 0;
+		bpf_probe_read_kernel(address.ip6, 16, (const char *)ctx[1] + 8);
+	} else if (address.family != AF_INET) {
 		return 0;
-	if (address.family == AF_INET6 && length < 24)
+	}
+	if (is_tcp(protocol) && asks_again(socket, sk, &address))
 		return 0;
 	if (is_own_process(task) || is_kernel_thread(task))
 		return 0;
@@ -58,10 +86,10 @@ int kestrel_connect_fentry(__u64 *ctx)
 	if (address.family == AF_INET) {
 		__builtin_memcpy(event.destination, &address.ip4, 4);
 	} else {
-		bpf_probe_read_kernel(event.destination, 16, (const char *)ctx[1] + 8);
+		__builtin_memcpy(event.destination, address.ip6, 16);
 	}
 	event.family = address.family;
-	event.protocol = BPF_CORE_READ(sk, sk_protocol);
+	event.protocol = protocol;
 	event.source_port = BPF_CORE_READ(sk, __sk_common.skc_num);
 	event.destination_port = port_of(address.port);
 	send(&event, sizeof(event), OP_CONNECT, 0);
@@ -78,12 +106,8 @@ int kestrel_connect_tcp(struct bpf_raw_tracepoint_args *ctx)
 	struct sock *sk = (struct sock *)ctx->args[0];
 	struct task_struct *task;
 	struct connect_event event = {};
-	__u16 protocol;
 
-	if (ctx->args[2] != TCP_SYN_SENT)
-		return 0;
-	protocol = BPF_CORE_READ(sk, sk_protocol);
-	if (protocol != PROTOCOL_TCP && protocol != PROTOCOL_MPTCP)
+	if (ctx->args[2] != TCP_SYN_SENT || !is_tcp(BPF_CORE_READ(sk, sk_protocol)))
 		return 0;
 	task = (struct task_struct *)bpf_get_current_task();
 	if (is_own_process(task) || is_kernel_thread(task))
@@ -112,7 +136,7 @@ static __always_inline int report_datagram(struct bpf_sock_addr *ctx, __u16 fami
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct connect_event event = {};
 
-	if (ctx->protocol == PROTOCOL_TCP || ctx->protocol == PROTOCOL_MPTCP)
+	if (is_tcp(ctx->protocol))
 		return 1;
 	if (is_own_process(task) || is_kernel_thread(task))
 		return 1;

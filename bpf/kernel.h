@@ -198,7 +198,13 @@ struct sock {
 	__u16 sk_protocol;
 } KERNEL_TYPE;
 
+/* Kept as an enum: CO-RE matches fields by kind. */
+enum socket_state {
+	SS_UNCONNECTED = 1,
+};
+
 struct socket {
+	enum socket_state state;
 	struct sock *sk;
 } KERNEL_TYPE;
 
