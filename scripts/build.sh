@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ -n "${KESTREL_SETUP_DONE:-}" ] || bash scripts/setup.sh
-if [ -x dist/kestrel ] && [ -z "$(find src ffi rules build package.json bun.lock scripts/build.sh -newer dist/kestrel -type f -print -quit)" ]; then
+if [ -x dist/kestrel ] && [ -z "$(find src ffi rules build/bpf build/lib build/guest.wasm package.json bun.lock scripts/build.sh -newer dist/kestrel -type f -print -quit)" ]; then
   exit 0
 fi
 printf 'build: dist/kestrel\n' >&2

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Brings everything the build and the tests need: Bun, npm packages, clang, native libraries, BPF objects, generated sources.
-# Does nothing when all of it is there. `--test` also brings what only tests need (a browser).
+# Does nothing when all of it is there. `--test` also brings what only tests need (a browser, an emulator
+# and Debian's kernel 6.1).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -92,7 +93,13 @@ install_packages \
   "zlib1g-dev=test -e /usr/include/zlib.h" \
   "libluajit-5.1-2=test -n \"\$(library_path libluajit-5.1.so.2)\"" \
   "python3-pip=python3 -m pip --version"
-[ -z "$for_tests" ] || install_packages "chromium=command -v chromium" || say "no browser: browser tests will be skipped"
+if [ -n "$for_tests" ]; then
+  # In subshells: what only some tests need must not end the setup.
+  (install_packages "chromium=command -v chromium") || say "no browser: browser tests will be skipped"
+  (install_packages "qemu-system-x86=command -v qemu-system-x86_64" \
+    "busybox-static=command -v busybox && ! ldd \"\$(command -v busybox)\"") || say "no emulator: the kernel test will be skipped"
+  reason=$(scripts/fetch-kernel.sh bookworm) || say "no other kernel: the kernel test will be skipped ($reason)"
+fi
 mkdir -p build/lib build/bpf
 install_bun
 install_node_modules

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Brings Debian's cloud kernel of one suite to build/kernels/SUITE/vmlinuz, for the kernel tests. Asks the Debian archive this machine's own
+# apt is set up for, with lists and sources of its own: the machine's are not touched. Does nothing when the kernel is there. Exit 4 and a
+# reason: this machine cannot have it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+suite=${1:?usage: fetch-kernel.sh SUITE}
+folder=$PWD/build/kernels/$suite
+work=$folder/apt
+
+cannot() { printf '%s\n' "$*"; exit 4; }
+
+archives() { # URIs of the archives the machine's apt takes Debian from; lists that end in -security are another archive
+  apt-get indextargets --format '$(ORIGIN) $(RELEASE) $(REPO_URI)' 'Created-By: Packages' | awk -v security="$1" \
+    '$1 == "Debian" && ($2 ~ /-security$/) == security { print $3; exit }'
+}
+
+apt() { # apt's two commands on our own lists
+  local command=$1
+  shift
+  "$command" -o Dir::Etc::sourcelist="$work/sources.list" -o Dir::Etc::sourceparts=- -o Dir::State::lists="$work/lists" \
+    -o Dir::State::status=/dev/null -o Dir::Cache="$work/cache" -o Acquire::Languages=none -o APT::Sandbox::User="$(id -un)" \
+    -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false -o Acquire::Retries=2 "$@"
+}
+
+[ -s "$folder/vmlinuz" ] && exit 0
+[ "$(uname -m)" = x86_64 ] || cannot "kernel tests know x86_64 machines only"
+command -v apt-get >/dev/null && command -v dpkg >/dev/null || cannot "no apt on this machine"
+archive=$(archives 0)
+[ -n "$archive" ] || cannot "this machine's apt has no lists of a Debian archive (apt-get update, if it is a Debian)"
+trap 'rm -rf "$work"' EXIT
+rm -rf "$work"
+mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/tree"
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+signed=
+[ ! -e "$keyring" ] || signed="[signed-by=$keyring]"
+echo "deb $signed $archive $suite main" >"$work/sources.list"
+security=$(archives 1)
+case $suite in sid) ;; *) [ -z "$security" ] || echo "deb $signed $security $suite-security main" >>"$work/sources.list" ;; esac
+apt apt-get update -qq -o APT::Update::Error-Mode=any >"$work/log" 2>&1 || cannot "suite $suite cannot be reached: $(tail -n 1 "$work/log")"
+release=$(apt apt-cache show --no-all-versions linux-image-cloud-amd64 | sed -nE 's/^Depends:.*linux-image-([0-9][^ ,]*-cloud-amd64).*/\1/p')
+[ -n "$release" ] || cannot "suite $suite has no cloud kernel"
+# Since Linux 7 the image lies in a package of its own.
+package=linux-binary-$release
+apt apt-cache show "$package" >/dev/null 2>&1 || package=linux-image-$release
+printf 'setup: fetching Linux %s\n' "$release" >&2
+(cd "$work" && apt apt-get download -qq "$package" >log 2>&1) || cannot "$package cannot be fetched: $(tail -n 1 "$work/log")"
+dpkg -x "$work"/*.deb "$work/tree"
+image=$(find "$work/tree" -type f -name 'vmlinuz*' -print -quit)
+[ -n "$image" ] || cannot "$package holds no kernel image"
+echo "$release" >"$folder/release"
+mv "$image" "$folder/vmlinuz"

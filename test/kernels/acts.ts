@@ -1,0 +1,110 @@
+// What is done inside a test machine and must be seen, as a table: one shell line, run in an empty folder /tmp/acts, and the query that must
+// give exactly one alert for it. Queries name what only this act has: the machine does other things too.
+
+/** One act. */
+export interface Act {
+  readonly name: string;
+  /** The sensor that must see it. */
+  readonly sensor: string;
+  readonly shell: string;
+  readonly query: string;
+  /** Alerts it must raise. */
+  readonly alerts: 0 | 1;
+  /** Attachments that are known not to see it; doctor says so too. */
+  readonly unseenBy: readonly string[];
+}
+
+type More = Partial<Pick<Act, "alerts" | "unseenBy">>;
+
+function act(sensor: string, name: string, parts: readonly [shell: string, query: string], more: More = {}): Act {
+  return { name, sensor, shell: parts[0], query: parts[1], alerts: 1, unseenBy: [], ...more };
+}
+
+const SYS_EXIT = ["raw_tp/sys_exit"];
+const TCP_ONLY = ["raw_tp/inet_sock_set_state"];
+const HERE = "/tmp/acts";
+const MADE = 'file where event.action == "creation" and file.path ==';
+
+/** A port that nobody listens on, another for each act. */
+function connected(transport: string, ip: string, port: number): string {
+  return `network where event.action == "connection_attempted" and network.transport == "${transport}"
+    and destination.ip == "${ip}" and destination.port == ${port}`;
+}
+
+/** All acts in the order they are done. The name of one is the id of its rule. */
+export const ACTS: readonly Act[] = [
+  act("exec", "exec-tmpfs", [
+    "cp /bin/busybox true; ./true one 'two words'",
+    `process where event.action == "exec" and process.executable == "${HERE}/true" and process.command_line == "./true one two words"
+      and process.args_count == 3 and process.working_directory == "${HERE}" and process.parent.executable == "/bin/busybox"
+      and user.id == "0" and process.Ext.memfd == false and process.Ext.secure_exec == false`,
+  ]),
+  act("exec", "exec-script", [
+    "printf '#!/bin/sh\\nexit 0\\n' >tool.sh; chmod 755 tool.sh; ./tool.sh",
+    `process where event.action == "exec" and process.Ext.script == "./tool.sh" and process.executable == "/bin/busybox"`,
+  ]),
+  act("exec", "exec-memfd", [
+    "/bin/acts memfd /bin/busybox",
+    `process where event.action == "exec" and process.executable == "/memfd:kernels" and process.Ext.memfd == true`,
+  ]),
+  act("exec", "exec-setuid", [
+    "cp /bin/busybox true; chown 77 true; chmod 4755 true; ./true setuid",
+    `process where event.action == "exec" and process.command_line == "./true setuid" and process.Ext.secure_exec == true
+      and user.id == "77" and user.Ext.real.id == "0"`,
+  ]),
+  act("exec", "exec-long", [
+    `set -- "$(head -c 50000 /dev/zero | tr '\\0' x)"; /bin/true "$1" "$1" "$1" end`,
+    `process where event.action == "exec" and process.args_count == 5 and length(process.args[1]) == 50000 and endsWith(process.command_line, "x end")`,
+  ]),
+  act("exec", "exec-bind-mount", [
+    "mkdir below; cp /bin/busybox below/true; mkdir bound; mount --bind below bound; ./bound/true bound; umount bound",
+    `process where event.action == "exec" and process.executable == "${HERE}/bound/true"`,
+  ]),
+  act("exec", "exec-pid-namespace", [
+    "cp /bin/busybox true; unshare -p -f ./true inside",
+    `process where event.action == "exec" and process.command_line == "./true inside" and process.vpid == 1 and process.pid != 1`,
+  ]),
+  act("fork", "fork", [
+    "cp /bin/busybox forker; exec -a sh ./forker -c '(:) & wait'",
+    `process where event.action == "fork" and process.executable == "${HERE}/forker" and process.parent.executable == "${HERE}/forker"`,
+  ]),
+  act("exit", "exit-code", [
+    "sh -c 'exit 37'; true",
+    `process where event.action == "end" and process.exit_code == 37 and process.executable == "/bin/busybox"`,
+  ]),
+  act("exit", "exit-killed", [
+    "sleep 77 & kill -KILL $!; wait; true",
+    `process where event.action == "end" and process.exit_code == 137 and process.exit_signal == 9`,
+  ]),
+  act("file", "file-create", ["echo >made", `${MADE} "${HERE}/made"`]),
+  act("file", "file-write", [
+    "echo >>made",
+    `file where event.action == "modification" and file.path == "${HERE}/made" and file.type == "file" and process.name == "busybox"`,
+  ]),
+  act("file", "file-watched-read", [
+    "mkdir .ssh; echo >.ssh/key; read line <.ssh/key; true",
+    `file where event.action == "open" and event.type == "access" and file.path == "${HERE}/.ssh/key"`,
+  ]),
+  act("file", "file-plain-read", ["read line <made; true", `file where event.type == "access" and file.path == "${HERE}/made"`], {
+    alerts: 0,
+  }),
+  act("file", "file-32-bit", [`/bin/acts compat-create ${HERE}/compat`, `${MADE} "${HERE}/compat"`]),
+  act("file", "file-io-uring", [`/bin/acts uring-create ${HERE}/uring`, `${MADE} "${HERE}/uring"`], { unseenBy: SYS_EXIT }),
+  act("file", "file-by-handle", [
+    `/bin/acts handle-write ${HERE}/compat`,
+    `file where event.action == "modification" and file.path == "${HERE}/compat"`,
+  ]),
+  act("file", "file-in-changed-root", [
+    "mkdir -p root/bin; cp /bin/busybox root/bin/sh; chroot root /bin/sh -c 'echo >/inside'",
+    `${MADE} "/inside"`,
+  ]),
+  act("connect", "connect-tcp", ["/bin/acts connect tcp 127.0.0.1 901", connected("tcp", "127.0.0.1", 901)]),
+  act("connect", "connect-tcp-ipv6", ["/bin/acts connect tcp ::1 902", connected("tcp", "::1", 902)]),
+  act("connect", "connect-udp", ["/bin/acts connect udp 127.0.0.1 903", connected("udp", "127.0.0.1", 903)], { unseenBy: TCP_ONLY }),
+  act("connect", "connect-udp-ipv6", ["/bin/acts connect udp ::1 904", connected("udp", "::1", 904)], { unseenBy: TCP_ONLY }),
+  act("connect", "connect-io-uring", ["/bin/acts connect uring 127.0.0.1 905", connected("tcp", "127.0.0.1", 905)]),
+  act("connect", "connect-asked-twice", ["/bin/acts connect-twice 127.0.0.1 906", connected("tcp", "127.0.0.1", 906)]),
+  act("connect", "connect-asked-twice-ipv6", ["/bin/acts connect-twice ::1 907", connected("tcp", "::1", 907)]),
+  // The guest waits for its alert: what came before is out by then.
+  act("exec", "last", ["/bin/true last-act", 'process where event.action == "exec" and process.command_line == "/bin/true last-act"']),
+];

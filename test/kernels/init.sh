@@ -1,0 +1,61 @@
+#!/bin/busybox sh
+# The first process of a test machine: does every act while the agent watches and writes what the agent says to the second serial port. What
+# it means is judged outside. Then again without ftrace, and without cgroups as well, so that sensors must fall back.
+/bin/busybox mkdir -p /proc /sys /dev /tmp /run /root /var/lib
+/bin/busybox --install -s /bin
+export PATH=/bin HOME=/root TMPDIR=/run
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+mount -t tmpfs tmp /tmp
+mount -t tmpfs run /run
+mount -t tracefs tracing /sys/kernel/tracing
+mount -t securityfs security /sys/kernel/security
+mount -t bpf bpf /sys/fs/bpf
+mount -t cgroup2 cgroup /sys/fs/cgroup
+ip link set lo up
+stty -F /dev/ttyS1 raw -echo
+exec 3>/dev/ttyS1
+
+say() { printf '@@ %s\n' "$*" >&3; }
+
+# wait_for SECONDS COMMAND…: until it succeeds; the agent gone or the time over is the end of waiting, and shows in the results.
+wait_for() {
+	local tries=$(($1 * 5))
+	shift
+	until "$@" 2>/dev/null; do
+		tries=$((tries - 1))
+		[ $tries -gt 0 ] && [ -d "/proc/$agent" ] || return 1
+		usleep 200000
+	done
+}
+
+run_pass() {
+	rm -rf /tmp/acts /run/agent
+	mkdir -p /tmp/acts /run/agent
+	say "pass $1"
+	say "doctor $(kestrel doctor --json)"
+	kestrel run --rules /rules --data /run/agent/data --listen 127.0.0.1:0 --json >/run/agent/alerts 2>/run/agent/log &
+	agent=$!
+	wait_for 120 grep -q ' armed ' /run/agent/log
+	cd /tmp/acts
+	for act in /acts/*; do
+		sh "$act" >/run/agent/output 2>&1 </dev/null
+		say "act ${act##*/} $? $(head -n 1 /run/agent/output)"
+	done
+	wait_for 60 grep -q '"rule":{"id":"last"' /run/agent/alerts
+	cd /
+	kill -TERM $agent
+	wait $agent
+	say "exit $?"
+	sed 's/^/@@ log /' /run/agent/log >&3
+	sed 's/^/@@ alert /' /run/agent/alerts >&3
+}
+
+run_pass preferred
+echo 0 >/proc/sys/kernel/ftrace_enabled
+run_pass without-ftrace
+umount /sys/fs/cgroup
+run_pass without-cgroup
+say "done $(cut -d' ' -f1 /proc/uptime)"
+poweroff -f

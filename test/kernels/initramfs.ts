@@ -1,0 +1,61 @@
+// Makes the test machine's whole file system: busybox, the agent with the libraries it is linked to, the acts and a rule for each. Not
+// compressed: unpacking 170 MB takes an emulated machine longer than reading them.
+import { chmodSync, copyFileSync, existsSync, mkdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { ROOT } from "../cli/program.ts";
+import { ACTS } from "./acts.ts";
+
+/** Where kernels and what is made for them lie. */
+export const KERNELS: string = join(ROOT, "build", "kernels");
+const AGENT = join(ROOT, "dist", "kestrel");
+
+/** Why no test machine can be made here, if so. */
+export function missingTool(): string | undefined {
+  if (Bun.which("qemu-system-x86_64") === null) return "no qemu-system-x86_64";
+  const busybox = Bun.which("busybox");
+  if (busybox === null || Bun.spawnSync(["ldd", busybox]).success) return "no busybox that needs no library";
+  if (Bun.which("clang") === null) return "no clang";
+  return existsSync(AGENT) ? undefined : "no dist/kestrel";
+}
+
+/** Makes the image afresh and returns its path. */
+export function makeInitramfs(): string {
+  const tree = join(KERNELS, "tree");
+  const image = join(KERNELS, "initramfs.cpio");
+  rmSync(tree, { recursive: true, force: true });
+  for (const folder of ["bin", "acts", "rules"]) mkdirSync(join(tree, folder), { recursive: true });
+  install(Bun.which("busybox") ?? "busybox", join(tree, "bin/busybox"));
+  install(AGENT, join(tree, "bin/kestrel"));
+  install(join(import.meta.dir, "init.sh"), join(tree, "init"));
+  for (const library of librariesOf(AGENT)) install(realpathSync(library), join(tree, library));
+  run(["clang", "-static", "-O1", "-Wall", "-Wextra", "-Werror", join(import.meta.dir, "acts.c"), "-o", join(tree, "bin/acts")]);
+  for (const [index, { name, shell }] of ACTS.entries()) {
+    writeFileSync(join(tree, "acts", `${String(index).padStart(2, "0")}-${name}`), `${shell}\n`);
+  }
+  writeFileSync(
+    join(tree, "rules", "acts.json"),
+    JSON.stringify(ACTS.map(({ name, query }) => ({ id: name, name, severity: "low", query }))),
+  );
+  run(["sh", "-c", `busybox find . | busybox cpio -o -H newc > "${image}"`], tree);
+  return image;
+}
+
+function install(from: string, to: string): void {
+  mkdirSync(dirname(to), { recursive: true });
+  copyFileSync(from, to);
+  chmodSync(to, 0o755);
+}
+
+/** The loader and every library, as the loader names them; libgcc is needed by what the agent loads later. */
+function librariesOf(program: string): readonly string[] {
+  const paths = run(["ldd", program]).matchAll(/(?:=> )?(\/\S+) \(0x/g);
+  const found = [...paths].map((match) => match[1] as string);
+  const libc = found.find((path) => path.endsWith("/libc.so.6")) ?? "";
+  return [...found, join(dirname(libc), "libgcc_s.so.1")];
+}
+
+function run(command: readonly string[], cwd: string = ROOT): string {
+  const { success, stdout, stderr } = Bun.spawnSync([...command], { cwd });
+  if (!success) throw new Error(`${command[0]} failed: ${stderr.toString()}`);
+  return stdout.toString();
+}

@@ -1,0 +1,105 @@
+// The judge of the kernel matrix, and one kernel of it for real: Linux 6.1, where the best attachments are accepted. The whole matrix is
+// `bun run test:kernels`.
+import { expect, test } from "bun:test";
+import { PROGRAM } from "../cli/program.ts";
+import { ACTS } from "./acts.ts";
+import { makeInitramfs, missingTool } from "./initramfs.ts";
+import { ALL_KERNELS, boot, fetchedRelease } from "./machine.ts";
+import { matrixText, passed } from "./table.ts";
+import { judge } from "./verdict.ts";
+
+const BEST: Readonly<Record<string, string>> = { file: "fexit/path_openat", connect: "fentry/security_socket_connect" };
+const NO_FTRACE: Readonly<Record<string, string>> = {
+  file: "raw_tp/sys_exit",
+  connect: "raw_tp/inet_sock_set_state + cgroup/connect",
+};
+const NO_CGROUP: Readonly<Record<string, string>> = { file: "raw_tp/sys_exit", connect: "raw_tp/inet_sock_set_state" };
+
+/** What a machine writes when everything is as it must be. */
+function goodTranscript(): string {
+  const sensors = [...new Set(ACTS.map(({ sensor }) => sensor))];
+  const passText = (name: string, attachments: Readonly<Record<string, string>>): string[] => [
+    `@@ pass ${name}`,
+    `@@ doctor ${JSON.stringify({ sensors: sensors.map((sensor) => ({ sensor, attachment: attachments[sensor] ?? "raw_tp/x", refused: [] })) })}`,
+    ...ACTS.map(({ name: act }) => `@@ act 00-${act} 0 `),
+    "@@ exit 0",
+    "@@ log kestrel: armed",
+    ...ACTS.filter(({ alerts, unseenBy, sensor }) => alerts === 1 && !unseenBy.includes(attachments[sensor] ?? "")).map(
+      ({ name: act }) => `@@ alert ${JSON.stringify({ rule: { id: act } })}`,
+    ),
+  ];
+  const passes = [...passText("preferred", BEST), ...passText("without-ftrace", NO_FTRACE), ...passText("without-cgroup", NO_CGROUP)];
+  return [...passes, "@@ done 20.1", ""].join("\n");
+}
+
+function failuresIn(results: string): readonly string[] {
+  const { rows, failures } = judge(results);
+  return [...failures, ...rows.flatMap((row) => row.failures)];
+}
+
+test("a good transcript has no failure, and says what the fallbacks do not cover", () => {
+  expect(failuresIn(goodTranscript())).toEqual([]);
+  const gaps = (name: string): unknown =>
+    judge(goodTranscript())
+      .rows.filter(({ sensor }) => sensor === name)
+      .map(({ notCovered }) => notCovered);
+  expect(gaps("file")).toEqual([[], ["file-io-uring"], ["file-io-uring"]]);
+  expect(gaps("connect")).toEqual([[], [], ["connect-udp", "connect-udp-ipv6"]]);
+});
+
+const SPOILED: readonly (readonly [name: string, from: string | RegExp, to: string, failure: string])[] = [
+  ["an alert is missing", '@@ alert {"rule":{"id":"file-create"}}\n', "", "file-create raised 0 alerts instead of 1"],
+  ["an alert comes twice", /(@@ alert .*"exit-code".*\n)/, "$1$1", "exit-code raised 2 alerts instead of 1"],
+  [
+    "an alert nobody wanted",
+    "@@ exit 0",
+    '@@ exit 0\n@@ alert {"rule":{"id":"file-plain-read"}}',
+    "file-plain-read raised 1 alerts instead of 0",
+  ],
+  [
+    "io_uring unseen by the best attachment",
+    '@@ alert {"rule":{"id":"file-io-uring"}}\n',
+    "",
+    "file-io-uring raised 0 alerts instead of 1",
+  ],
+  ["an act fails", "00-fork 0 ", "00-fork 1 no such thing", "fork ended with 1 (no such thing)"],
+  ["an act is not done", /@@ act 00-fork.*\n/, "", "preferred: fork was not done"],
+  ["the best attachment is refused", '"refused":[]', '"refused":[{"attachment":"lsm/x","reason":"EPERM"}]', "refused lsm/x: EPERM"],
+  ["a sensor is off", `"attachment":"${BEST["file"]}",`, "", "the sensor is off"],
+  ["no fallback without ftrace", `"${NO_FTRACE["file"]}"`, `"${BEST["file"]}"`, "needs ftrace, which is switched off"],
+  ["no fallback without cgroups", `"${NO_CGROUP["connect"]}"`, `"${NO_FTRACE["connect"]}"`, "needs cgroup v2, which is not mounted"],
+  ["doctor fails", /@@ doctor .*/, "@@ doctor oh", "preferred: doctor names no sensor"],
+  ["the agent dies", "@@ exit 0", "@@ exit 137", "preferred: the agent ended with 137: kestrel: armed"],
+  ["the machine dies", /@@ done.*/, "", "the machine did not come to its end"],
+  ["nothing is written", /[\s\S]*/, "", "the machine made these passes: none"],
+];
+for (const [name, from, to, failure] of SPOILED) {
+  test(`the judge sees that ${name}`, () => {
+    const spoiled = goodTranscript().replace(from, to);
+    expect(spoiled).not.toBe(goodTranscript());
+    expect(failuresIn(spoiled)).toContain(failure);
+  });
+}
+
+const kernel = ALL_KERNELS.find(({ series }) => series === "6.1")!;
+const release = fetchedRelease(kernel);
+const reason = missingTool() ?? (PROGRAM.length > 1 ? "dist/kestrel is older than the sources" : undefined);
+const skipped = reason ?? (release === undefined ? "not fetched: scripts/fetch-kernel.sh says why" : undefined);
+if (skipped !== undefined) console.log(`skipped: the sensors under Linux 6.1 (${skipped})`);
+
+test.skipIf(skipped !== undefined)(
+  "Linux 6.1: every act is seen by the best attachments, and by the fallbacks what they promise",
+  async () => {
+    const transcript = await boot(kernel, makeInitramfs(), 150_000);
+    const entry = { kernel: release ?? "", transcript, verdict: judge(transcript.results) };
+    console.log(matrixText([entry]));
+    expect(passed(entry)).toBe(true);
+  },
+  180_000,
+);
+
+test.skipIf(skipped !== undefined)("a machine that does not end is killed at its deadline, and that is a failure", async () => {
+  const transcript = await boot(kernel, makeInitramfs(), 500);
+  expect(transcript.killed).toBe(true);
+  expect(passed({ kernel: release ?? "", transcript, verdict: judge(transcript.results) })).toBe(false);
+});

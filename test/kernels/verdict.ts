@@ -1,0 +1,122 @@
+// Judges what a test machine wrote: for each pass, sensor and attachment, which acts were seen, and everything that is not as it must be.
+// Nothing missing may pass for good: no alert, no act, no pass and no end are each a failure of their own.
+import { ACTS } from "./acts.ts";
+
+/** One line of the table. */
+export interface Row {
+  readonly sensor: string;
+  readonly attachment: string;
+  /** Acts seen as they must be. */
+  readonly seen: number;
+  /** Acts that this attachment is known not to see, and did not. */
+  readonly notCovered: readonly string[];
+  readonly failures: readonly string[];
+}
+
+/** One run of the agent inside the machine. */
+interface Pass {
+  readonly name: string;
+  readonly sensors: readonly SensorJson[];
+  /** Exit status of each act and the first line it printed. */
+  readonly acts: ReadonlyMap<string, { readonly status: number; readonly text: string }>;
+  /** Alerts of each rule. */
+  readonly alerts: ReadonlyMap<string, number>;
+  readonly exit: number | undefined;
+  readonly log: readonly string[];
+}
+
+interface SensorJson {
+  readonly sensor: string;
+  readonly attachment?: string;
+  readonly refused: readonly { readonly attachment: string; readonly reason: string }[];
+}
+
+/** The verdict on one kernel. */
+export interface Verdict {
+  readonly rows: readonly Row[];
+  /** Failures that belong to no sensor. */
+  readonly failures: readonly string[];
+}
+
+const PASSES = ["preferred", "without-ftrace", "without-cgroup"];
+
+/** Judges a transcript. */
+export function judge(results: string): Verdict {
+  const passes = readPasses(results);
+  const names = passes.map(({ name }) => name).join(", ");
+  return {
+    rows: passes.flatMap((pass) => pass.sensors.map((sensor) => judgeSensor(pass, sensor))),
+    failures: [
+      ...(names === PASSES.join(", ") ? [] : [`the machine made these passes: ${names || "none"}`]),
+      ...(/^@@ done /m.test(results) ? [] : ["the machine did not come to its end"]),
+      ...passes.flatMap(judgePass),
+    ],
+  };
+}
+
+function judgePass(pass: Pass): readonly string[] {
+  const failures: string[] = [];
+  if (pass.sensors.length === 0) failures.push("doctor names no sensor");
+  for (const { name, sensor } of ACTS) {
+    if (!pass.sensors.some((one) => one.sensor === sensor)) failures.push(`no sensor ${sensor} for ${name}`);
+    if (!pass.acts.has(name)) failures.push(`${name} was not done`);
+  }
+  if (pass.exit !== 0) failures.push(`the agent ended with ${pass.exit ?? "nothing"}: ${pass.log.join(" | ")}`);
+  return failures.map((text) => `${pass.name}: ${text}`);
+}
+
+function judgeSensor(pass: Pass, { sensor, attachment = "off", refused }: SensorJson): Row {
+  const row = { seen: 0, notCovered: [] as string[], failures: [] as string[] };
+  if (attachment === "off") row.failures.push("the sensor is off");
+  if (pass.name === "preferred") row.failures.push(...refused.map((one) => `refused ${one.attachment}: ${one.reason}`));
+  else if (/^f(entry|exit)\//.test(attachment)) row.failures.push("needs ftrace, which is switched off");
+  if (pass.name === "without-cgroup" && attachment.includes("cgroup/")) row.failures.push("needs cgroup v2, which is not mounted");
+  for (const act of ACTS) {
+    if (act.sensor !== sensor) continue;
+    const done = pass.acts.get(act.name);
+    const alerts = pass.alerts.get(act.name) ?? 0;
+    if (done !== undefined && done.status !== 0) row.failures.push(`${act.name} ended with ${done.status} (${done.text})`);
+    else if (alerts === act.alerts) row.seen++;
+    else if (alerts === 0 && act.unseenBy.includes(attachment)) row.notCovered.push(act.name);
+    else row.failures.push(`${act.name} raised ${alerts} alerts instead of ${act.alerts}`);
+  }
+  return { sensor, attachment, ...row };
+}
+
+function readPasses(results: string): readonly Pass[] {
+  return results
+    .split(/^@@ pass /m)
+    .slice(1)
+    .map((text) => readPass(text.split("\n")));
+}
+
+function readPass([name = "", ...lines]: readonly string[]): Pass {
+  const of = (kind: string): readonly string[] => {
+    const start = `@@ ${kind} `;
+    return lines.filter((line) => line.startsWith(start)).map((line) => line.slice(start.length));
+  };
+  const acts = new Map<string, { readonly status: number; readonly text: string }>();
+  for (const line of of("act")) {
+    const [, act = "", status = "", text = ""] = /^\d+-(\S+) (\d+) ?(.*)$/.exec(line) ?? [];
+    acts.set(act, { status: Number(status), text });
+  }
+  const alerts = new Map<string, number>();
+  for (const line of of("alert")) {
+    const id = (JSON.parse(line) as { readonly rule: { readonly id: string } }).rule.id;
+    alerts.set(id, (alerts.get(id) ?? 0) + 1);
+  }
+  const [exit] = of("exit");
+  return {
+    name: name.trim(),
+    sensors: readSensors(of("doctor")[0]),
+    acts,
+    alerts,
+    exit: exit === undefined ? undefined : Number(exit),
+    log: of("log"),
+  };
+}
+
+function readSensors(doctor: string | undefined): readonly SensorJson[] {
+  if (doctor === undefined || !doctor.startsWith("{")) return [];
+  return (JSON.parse(doctor) as { readonly sensors: readonly SensorJson[] }).sensors;
+}
