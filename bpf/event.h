@@ -16,7 +16,8 @@ enum event_op {
 	OP_EXIT = 4,
 	OP_FILE = 5,
 	OP_CONNECT = 6,
-	OP_COUNT = 7, /* rows of the counter map */
+	OP_CHANGE = 7,
+	OP_COUNT = 8, /* rows of the counter map */
 };
 
 /* Bits of event_header.flags. */
@@ -120,6 +121,40 @@ struct file_event {
 	__u32 fs_magic;
 	__u16 path_bytes;
 	__u16 pad;
+};
+
+/* What a change_event says was done. Numbers are never reused. */
+enum change_kind {
+	CHANGE_RENAME = 1,
+	CHANGE_UNLINK = 2,
+	CHANGE_RMDIR = 3,
+	CHANGE_LINK = 4,
+	CHANGE_SYMLINK = 5,
+	CHANGE_MODE = 6,
+	CHANGE_OWNER = 7,
+};
+
+/*
+ * A name, or what the inode says of a file, was changed, and the call succeeded. Behind it, one after another without padding, for the
+ * object and then for its other name (the old one of a rename, the file that was linked; for a symbolic link the text it holds): the name as
+ * the caller wrote it with its NUL, and the path names of the folder it is below, from that up to the root. An absolute name has no folder;
+ * a file that was named by its descriptor has no name, and its own path as the folder.
+ */
+struct change_event {
+	struct event_header head;
+	__u64 inode; /* of the file, when the call named it by its descriptor; 0: not known */
+	__u64 size;
+	__u32 device;
+	__u32 file_mode; /* after the change, with its type */
+	__u32 owner;
+	__u32 group;
+	__u32 values[2]; /* mode; owner and group, -1: left as it was */
+	__u16 kind;
+	__u16 name_bytes;
+	__u16 folder_bytes;
+	__u16 other_name_bytes;
+	__u16 other_folder_bytes;
+	__u16 pad[3];
 };
 
 struct connect_event {

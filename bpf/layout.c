@@ -68,6 +68,20 @@ int main(void)
 	MEMBER(file_event, path_bytes);
 	SIZE(file_event);
 
+	MEMBER(change_event, inode);
+	MEMBER(change_event, size);
+	MEMBER(change_event, device);
+	MEMBER(change_event, file_mode);
+	MEMBER(change_event, owner);
+	MEMBER(change_event, group);
+	MEMBER(change_event, values);
+	MEMBER(change_event, kind);
+	MEMBER(change_event, folder_bytes);
+	MEMBER(change_event, name_bytes);
+	MEMBER(change_event, other_folder_bytes);
+	MEMBER(change_event, other_name_bytes);
+	SIZE(change_event);
+
 	MEMBER(connect_event, source);
 	MEMBER(connect_event, destination);
 	MEMBER(connect_event, family);

@@ -43,6 +43,7 @@ struct record {
 		struct exec_event exec;
 		struct args_event args;
 		struct file_event file;
+		struct change_event change;
 		char bytes[RECORD_BYTES];
 	};
 };

@@ -1,60 +1,87 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* System call numbers at the exit of a system call, by architecture, and the file behind a descriptor it returned. */
+/*
+ * The exit of a system call: its number and arguments by architecture, and the file behind a descriptor. Numbers have one name on every
+ * architecture; 32-bit calls are translated to it. The registers still hold what the caller passed: entry and exit need not be joined.
+ */
 #ifndef KESTREL_SYSCALL_H
 #define KESTREL_SYSCALL_H
 
 #include "kernel.h"
 
+#define AT_FDCWD -100
+#define AT_REMOVEDIR 0x200
+#define NR_NONE 0xffffffff
+
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
 	unsigned long orig_ax;
+	unsigned long bx, cx, dx, si, di, bp, r8, r9, r10;
 } KERNEL_TYPE;
-#define SYSCALL_NUMBER(regs) BPF_CORE_READ(regs, orig_ax)
 #define TS_COMPAT 2
+/* Set in the number of a call with 32-bit pointers; from 512 on such numbers are calls of their own. */
+#define X32_BIT 0x40000000
 
-/* open, creat, openat, open_by_handle_at, openat2 */
-static __always_inline bool opens_file(unsigned long number)
+static __always_inline __u32 syscall_number(struct pt_regs *regs)
 {
-	return number == 257 || number == 2 || number == 85 || number == 304 || number == 437;
-}
-
-/* The same calls made by 32-bit code; these numbers mean other calls to 64-bit code. openat2 has one number for both. */
-static __always_inline bool opens_file_compat(unsigned long number)
-{
-	return number == 295 || number == 5 || number == 8 || number == 342;
+	return BPF_CORE_READ(regs, orig_ax);
 }
 
 static __always_inline bool is_compat(struct task_struct *task)
 {
 	return BPF_CORE_READ(task, thread_info.status) & TS_COMPAT;
 }
+
+static __always_inline void syscall_arguments(struct pt_regs *regs, bool compat, __u64 args[6])
+{
+	if (compat) {
+		args[0] = (__u32)BPF_CORE_READ(regs, bx);
+		args[1] = (__u32)BPF_CORE_READ(regs, cx);
+		args[2] = (__u32)BPF_CORE_READ(regs, dx);
+		args[3] = (__u32)BPF_CORE_READ(regs, si);
+		args[4] = (__u32)BPF_CORE_READ(regs, di);
+		args[5] = (__u32)BPF_CORE_READ(regs, bp);
+		return;
+	}
+	args[0] = BPF_CORE_READ(regs, di);
+	args[1] = BPF_CORE_READ(regs, si);
+	args[2] = BPF_CORE_READ(regs, dx);
+	args[3] = BPF_CORE_READ(regs, r10);
+	args[4] = BPF_CORE_READ(regs, r8);
+	args[5] = BPF_CORE_READ(regs, r9);
+}
 #elif defined(__TARGET_ARCH_arm64)
 struct pt_regs {
+	unsigned long regs[31];
+	unsigned long orig_x0;
 	int syscallno;
 } KERNEL_TYPE;
-#define SYSCALL_NUMBER(regs) (unsigned long)BPF_CORE_READ(regs, syscallno)
+#define X32_BIT 0
 
-/* openat, open_by_handle_at, openat2 */
-static __always_inline bool opens_file(unsigned long number)
+static __always_inline __u32 syscall_number(struct pt_regs *regs)
 {
-	return number == 56 || number == 265 || number == 437;
+	return BPF_CORE_READ(regs, syscallno);
 }
 
-/* 32-bit code on arm64 is not covered by this fallback; doctor says so. */
-static __always_inline bool opens_file_compat(unsigned long number)
-{
-	return false;
-}
-
+/* 32-bit code on arm64 is not covered; doctor says so. */
 static __always_inline bool is_compat(struct task_struct *task)
 {
 	return false;
 }
+
+static __always_inline void syscall_arguments(struct pt_regs *regs, bool compat, __u64 args[6])
+{
+	args[0] = BPF_CORE_READ(regs, orig_x0);
+	args[1] = BPF_CORE_READ(regs, regs[1]);
+	args[2] = BPF_CORE_READ(regs, regs[2]);
+	args[3] = BPF_CORE_READ(regs, regs[3]);
+	args[4] = BPF_CORE_READ(regs, regs[4]);
+	args[5] = BPF_CORE_READ(regs, regs[5]);
+}
 #else
-#error "Kestrel's file sensor knows the system calls of x86-64 and arm64 only"
+#error "Kestrel's sensors know the system calls of x86-64 and arm64 only"
 #endif
 
-/* A race is left: another thread may close and reuse the descriptor before its opener has left the kernel. */
+/* A race is left: another thread may close and reuse the descriptor before the call that used it has left the kernel. */
 static __always_inline struct file *file_of(struct task_struct *task, long descriptor)
 {
 	struct fdtable *table = BPF_CORE_READ(task, files, fdt);

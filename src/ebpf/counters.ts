@@ -17,7 +17,7 @@ export interface SensorCounts {
 }
 
 /** Kinds of records, as the kernel side counts them. */
-type CountedKind = "exec" | "args" | "fork" | "exit" | "file" | "connect";
+type CountedKind = "exec" | "args" | "fork" | "exit" | "file" | "connect" | "change";
 
 const ROWS: readonly (readonly [CountedKind, Op])[] = [
   ["exec", Op.Exec],
@@ -26,10 +26,18 @@ const ROWS: readonly (readonly [CountedKind, Op])[] = [
   ["exit", Op.Exit],
   ["file", Op.File],
   ["connect", Op.Connect],
+  ["change", Op.Change],
 ];
 
 /** All rows. */
 export type CounterTable = Readonly<Record<CountedKind, SensorCounts>>;
+
+/** The table before anything was counted. */
+export const NO_COUNTS: CounterTable = tableOf(() => ({ produced: 0, dropped: 0, truncated: 0, readFailed: 0 }));
+
+function tableOf(rowOf: (op: Op) => SensorCounts): CounterTable {
+  return Object.fromEntries(ROWS.map(([kind, op]) => [kind, rowOf(op)])) as CounterTable;
+}
 
 /** Reads the counter map. */
 export class CounterReader {
@@ -43,7 +51,7 @@ export class CounterReader {
 
   /** The counts of this moment. */
   read(): CounterTable {
-    return Object.fromEntries(ROWS.map(([kind, op]) => [kind, this.#readRow(op)])) as CounterTable;
+    return tableOf((op) => this.#readRow(op));
   }
 
   #readRow(op: number): SensorCounts {

@@ -46,7 +46,7 @@ const NEEDED: readonly (readonly string[])[] = [
 ];
 const PROBE_RING_BYTES = 64 << 10;
 const ALWAYS_UNSEEN = [
-  "Files renamed, linked, removed or given other rights without being opened for writing",
+  "Folders and devices that are made, and extended attributes",
   "Reads of files that are not on the watch list",
   "UNIX sockets, and connections that this machine accepts",
   "What happened before the agent started, other than the processes still running",

@@ -1,6 +1,7 @@
 // One kernel record as a value. `decode` takes any bytes: it answers `undefined` for what no sensor of ours can have sent, never throws,
 // and never reads outside the record. Everything it returns is a copy, so the ring may reuse the bytes.
-import { Args, COMM_BYTES, Connect, Exec, Exit, FileOpen, Flag, Fork, Head, Op } from "./wire.ts";
+import { posix } from "node:path";
+import { Args, Change, ChangeKind, COMM_BYTES, Connect, Exec, Exit, FileOpen, Flag, Fork, Head, Op } from "./wire.ts";
 
 /** Who did it, with ids of the initial namespaces. */
 export interface Actor {
@@ -69,17 +70,42 @@ export interface ExitEvent {
 }
 
 /** A file was opened. */
-export interface FileEvent {
+export interface FileEvent extends InodeFacts {
   readonly kind: "file";
   readonly actor: Actor;
   readonly path: string;
+  readonly openFlags: number;
+}
+
+/** What was done to a file. */
+export type ChangeName = "rename" | "deletion" | "link" | "symlink" | "mode_change" | "owner_change";
+
+/** A file was renamed, removed, linked or given other rights or another owner. */
+export interface ChangeEvent {
+  readonly kind: "change";
+  readonly actor: Actor;
+  readonly change: ChangeName;
+  /** Of the file as it is called now; of a removed one, as it was called. */
+  readonly path: string;
+  /** Where it was before the rename; the file that was linked; the text of a symbolic link. */
+  readonly otherPath: string | undefined;
+  readonly isFolder: boolean;
+  /** The mode that was set. */
+  readonly mode: number | undefined;
+  readonly uid: number | undefined;
+  readonly gid: number | undefined;
+  /** What the kernel has of the file after the change, when the call named it by its descriptor. */
+  readonly inode: InodeFacts | undefined;
+}
+
+/** What the kernel knows of a file. */
+export interface InodeFacts {
   readonly inode: bigint;
   readonly sizeBytes: number;
   readonly device: number;
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
-  readonly openFlags: number;
 }
 
 /** A connection was asked for. Addresses are 4 or 16 bytes; an all-zero source is not chosen yet. */
@@ -94,11 +120,24 @@ export interface ConnectEvent {
 }
 
 /** Any record. */
-export type KernelEvent = ExecEvent | ArgsEvent | ForkEvent | ExitEvent | FileEvent | ConnectEvent;
+export type KernelEvent = ExecEvent | ArgsEvent | ForkEvent | ExitEvent | FileEvent | ChangeEvent | ConnectEvent;
 
 const AF_INET = 2;
 const AF_INET6 = 10;
 const NUL = 0;
+const S_IFMT = 0o170000;
+const S_IFDIR = 0o040000;
+const NO_ID = 0xffff_ffff;
+
+const CHANGE_NAMES = new Map<number, ChangeName>([
+  [ChangeKind.Rename, "rename"],
+  [ChangeKind.Unlink, "deletion"],
+  [ChangeKind.Rmdir, "deletion"],
+  [ChangeKind.Link, "link"],
+  [ChangeKind.Symlink, "symlink"],
+  [ChangeKind.Mode, "mode_change"],
+  [ChangeKind.Owner, "owner_change"],
+]);
 
 /** Reads the record at `bytes[offset, offset + length)`. `undefined`: not a record. */
 export function decode(bytes: Uint8Array, offset: number, length: number): KernelEvent | undefined {
@@ -115,6 +154,8 @@ export function decode(bytes: Uint8Array, offset: number, length: number): Kerne
       return length < Exit.Size ? undefined : decodeExit(record);
     case Op.File:
       return length < FileOpen.Size ? undefined : decodeFile(record);
+    case Op.Change:
+      return length < Change.Size ? undefined : decodeChange(record);
     case Op.Connect:
       return length < Connect.Size ? undefined : decodeConnect(record);
     default:
@@ -209,6 +250,58 @@ function decodeFile(record: Buffer): FileEvent {
     gid: record.readUInt32LE(FileOpen.Group),
     openFlags: record.readUInt32LE(FileOpen.OpenFlags),
   };
+}
+
+function decodeChange(record: Buffer): ChangeEvent | undefined {
+  const kind = record.readUInt16LE(Change.Kind);
+  const change = CHANGE_NAMES.get(kind);
+  if (change === undefined) return undefined;
+  const actor = decodeActor(record);
+  const isCut = (actor.flags & Flag.PathCut) !== 0;
+  const nameEnd = Change.Size + record.readUInt16LE(Change.NameBytes);
+  const folderEnd = nameEnd + record.readUInt16LE(Change.FolderBytes);
+  const otherNameEnd = folderEnd + record.readUInt16LE(Change.OtherNameBytes);
+  const otherFolderEnd = otherNameEnd + record.readUInt16LE(Change.OtherFolderBytes);
+  const otherName = textOf(record, folderEnd, otherNameEnd);
+  const otherFolder = pathOf(record, otherNameEnd, otherFolderEnd);
+  const inode = record.readBigUInt64LE(Change.Inode) === 0n ? undefined : decodeInode(record);
+  const [first, second] = [record.readUInt32LE(Change.Values), record.readUInt32LE(Change.Values + 4)];
+  const isOwner = kind === ChangeKind.Owner;
+  return {
+    kind: "change",
+    actor,
+    change,
+    path: namedPath(textOf(record, Change.Size, nameEnd), pathOf(record, nameEnd, folderEnd), isCut),
+    otherPath: otherName === "" || change === "symlink" ? otherName || undefined : namedPath(otherName, otherFolder, isCut),
+    isFolder: kind === ChangeKind.Rmdir || (inode !== undefined && (inode.mode & S_IFMT) === S_IFDIR),
+    mode: kind === ChangeKind.Mode ? first : undefined,
+    uid: isOwner && first !== NO_ID ? first : undefined,
+    gid: isOwner && second !== NO_ID ? second : undefined,
+    inode,
+  };
+}
+
+function decodeInode(record: Buffer): InodeFacts {
+  return {
+    inode: record.readBigUInt64LE(Change.Inode),
+    sizeBytes: readSafe(record, Change.SizeBytes),
+    device: record.readUInt32LE(Change.Device),
+    mode: record.readUInt32LE(Change.FileMode),
+    uid: record.readUInt32LE(Change.Owner),
+    gid: record.readUInt32LE(Change.Group),
+  };
+}
+
+/** A name as the caller wrote it, below its folder. `.` and `..` are taken out as text: nobody can look at the folders of that moment. */
+function namedPath(name: string, folder: string, isCut: boolean): string {
+  if (name === "") return isCut ? `…${folder}` : folder;
+  if (name.startsWith("/")) return withoutEnd(posix.normalize(name.replace(/^\/+/, "/")));
+  const path = withoutEnd(posix.normalize(`${folder}/${name}`));
+  return isCut ? `…${path}` : path;
+}
+
+function withoutEnd(path: string): string {
+  return path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path;
 }
 
 function decodeConnect(record: Buffer): ConnectEvent | undefined {

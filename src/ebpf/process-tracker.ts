@@ -40,6 +40,7 @@ export class ProcessTracker {
         break;
       case "fork":
       case "file":
+      case "change":
       case "connect":
         break;
     }

@@ -4,7 +4,7 @@ import { RecordBuilder } from "#event";
 import type { SchemaRegistry } from "#schema";
 import { splitArguments } from "./arguments.ts";
 import { FIELD_NAMES, type FieldIds } from "./fields.ts";
-import type { ConnectEvent, ExecEvent, ExitEvent, FileEvent, ForkEvent } from "./kernel-event.ts";
+import type { ChangeEvent, ConnectEvent, ExecEvent, ExitEvent, FileEvent, ForkEvent, InodeFacts } from "./kernel-event.ts";
 import type { ProcessEntry, ProcessInfo } from "./process-table.ts";
 import { Flag } from "./wire.ts";
 
@@ -37,13 +37,14 @@ export interface RecordContext {
 }
 
 /** Events that become records of their own. */
-export type ReportedEvent = ExecEvent | ForkEvent | ExitEvent | FileEvent | ConnectEvent;
+export type ReportedEvent = ExecEvent | ForkEvent | ExitEvent | FileEvent | ChangeEvent | ConnectEvent;
 
 const CATEGORY_OF: Readonly<Record<ReportedEvent["kind"], "process" | "file" | "network">> = {
   exec: "process",
   fork: "process",
   exit: "process",
   file: "file",
+  change: "file",
   connect: "network",
 };
 
@@ -55,10 +56,25 @@ const TRANSPORTS = new Map<number, string>([
   [132, "sctp"],
   [136, "udplite"],
 ]);
+const CHANGE_TYPES: Readonly<Record<ChangeEvent["change"], string>> = {
+  rename: "change",
+  deletion: "deletion",
+  link: "creation",
+  symlink: "creation",
+  mode_change: "change",
+  owner_change: "change",
+};
 const AUDIT_UNSET = 0xffff_ffff;
 const INCOMPLETE: number = Flag.PathCut | Flag.ArgsCut | Flag.ReadFailed;
 const PERMISSION_BITS = 0o7777;
 const MAPPED_V4_PREFIX = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+
+/** Rights of a file as far as they are known. */
+interface FileRights {
+  readonly mode: number | undefined;
+  readonly uid: number | undefined;
+  readonly gid: number | undefined;
+}
 
 /** Builds one record at a time; it is `bytes[0, length)` until the next. */
 export class RecordWriter {
@@ -100,6 +116,7 @@ export class RecordWriter {
     this.#writeParent(context);
     this.#writeLeaders(context);
     if (event.kind === "file") this.#writeFile(event, context);
+    if (event.kind === "change") this.#writeChange(event, context);
     if (event.kind === "connect") this.#writeConnect(event);
     this.#writeLineage(context);
     this.#builder.keyword(id.sensor, context.sensor);
@@ -263,23 +280,51 @@ export class RecordWriter {
   }
 
   #writeFile(event: FileEvent, context: RecordContext): void {
+    this.#writePath(event.path);
+    this.#builder.keyword(this.#id.fileType, "file");
+    this.#writeInode(event, event, context);
+  }
+
+  #writeChange(event: ChangeEvent, context: RecordContext): void {
     const id = this.#id;
-    const slash = event.path.lastIndexOf("/");
-    const name = event.path.slice(slash + 1);
-    const dot = name.lastIndexOf(".");
-    this.#builder.keyword(id.filePath, event.path);
+    const { change, otherPath } = event;
+    this.#writePath(event.path);
+    // What a path means now is not what the call meant: only what the call itself tells is told.
+    if (event.isFolder) this.#builder.keyword(id.fileType, "dir");
+    else if (change === "symlink") this.#builder.keyword(id.fileType, "symlink");
+    this.#writeInode(event.inode, { mode: event.inode?.mode ?? event.mode, uid: event.uid, gid: event.gid }, context);
+    if (otherPath === undefined) return;
+    if (change !== "rename") {
+      this.#builder.keyword(id.fileTargetPath, otherPath);
+      return;
+    }
+    const { name, extension } = partsOf(otherPath);
+    this.#builder.keyword(id.fileOriginalPath, otherPath);
+    this.#text(id.fileOriginalName, name);
+    this.#text(id.fileOriginalExtension, extension);
+  }
+
+  #writePath(path: string): void {
+    const id = this.#id;
+    const { name, directory, extension } = partsOf(path);
+    this.#builder.keyword(id.filePath, path);
     this.#text(id.fileName, name);
-    this.#builder.keyword(id.fileDirectory, slash <= 0 ? "/" : event.path.slice(0, slash));
-    if (dot > 0) this.#text(id.fileExtension, name.slice(dot + 1));
-    this.#builder.keyword(id.fileType, "file");
-    this.#builder.i64Number(id.fileSize, event.sizeBytes);
-    this.#builder.keyword(id.fileMode, (event.mode & PERMISSION_BITS).toString(8).padStart(4, "0"));
-    this.#text(id.fileOwner, context.userName(event.uid));
-    this.#text(id.fileGroup, context.groupName(event.gid));
-    this.#builder.keyword(id.fileUid, String(event.uid));
-    this.#builder.keyword(id.fileGid, String(event.gid));
-    this.#builder.keyword(id.fileInode, String(event.inode));
-    this.#builder.keyword(id.fileDevice, `${event.device >>> 20}:${event.device & 0xfffff}`);
+    this.#builder.keyword(id.fileDirectory, directory);
+    this.#text(id.fileExtension, extension);
+  }
+
+  #writeInode(facts: InodeFacts | undefined, rights: FileRights, context: RecordContext): void {
+    const id = this.#id;
+    const { mode, uid = facts?.uid, gid = facts?.gid } = rights;
+    if (facts !== undefined) this.#builder.i64Number(id.fileSize, facts.sizeBytes);
+    if (mode !== undefined) this.#builder.keyword(id.fileMode, (mode & PERMISSION_BITS).toString(8).padStart(4, "0"));
+    if (uid !== undefined) this.#text(id.fileOwner, context.userName(uid));
+    if (gid !== undefined) this.#text(id.fileGroup, context.groupName(gid));
+    if (uid !== undefined) this.#builder.keyword(id.fileUid, String(uid));
+    if (gid !== undefined) this.#builder.keyword(id.fileGid, String(gid));
+    if (facts === undefined) return;
+    this.#builder.keyword(id.fileInode, String(facts.inode));
+    this.#builder.keyword(id.fileDevice, `${facts.device >>> 20}:${facts.device & 0xfffff}`);
   }
 
   #writeConnect(event: ConnectEvent): void {
@@ -319,6 +364,8 @@ function actionOf(event: ReportedEvent): readonly [type: string, action: string]
     case "file":
       if ((event.actor.flags & Flag.Created) !== 0) return ["creation", "creation"];
       return (event.actor.flags & Flag.Watched) !== 0 ? ["access", "open"] : ["change", "modification"];
+    case "change":
+      return [CHANGE_TYPES[event.change], event.change];
   }
 }
 
@@ -326,4 +373,11 @@ function actionOf(event: ReportedEvent): readonly [type: string, action: string]
 function unmapped(address: Uint8Array): Uint8Array {
   const mapped = address.byteLength === 16 && MAPPED_V4_PREFIX.every((byte, index) => address[index] === byte);
   return mapped ? address.slice(12) : address;
+}
+
+function partsOf(path: string): { readonly name: string; readonly directory: string; readonly extension: string | undefined } {
+  const slash = path.lastIndexOf("/");
+  const name = path.slice(slash + 1);
+  const dot = name.lastIndexOf(".");
+  return { name, directory: slash <= 0 ? "/" : path.slice(0, slash), extension: dot > 0 ? name.slice(dot + 1) : undefined };
 }

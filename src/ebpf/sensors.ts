@@ -1,4 +1,5 @@
 // The sensors: which compiled object, and the ways to attach it from best to last. A list, not logic: loading is loader.ts.
+import changeObject from "../../build/bpf/change.bpf.o" with { type: "file" };
 import connectObject from "../../build/bpf/connect.bpf.o" with { type: "file" };
 import execObject from "../../build/bpf/exec.bpf.o" with { type: "file" };
 import exitObject from "../../build/bpf/exit.bpf.o" with { type: "file" };
@@ -6,7 +7,7 @@ import fileObject from "../../build/bpf/file.bpf.o" with { type: "file" };
 import forkObject from "../../build/bpf/fork.bpf.o" with { type: "file" };
 
 /** Names of the sensors. */
-export type SensorName = "exec" | "fork" | "exit" | "file" | "connect";
+export type SensorName = "exec" | "fork" | "exit" | "file" | "change" | "connect";
 
 /** One program of an attachment. */
 interface SensorProgram {
@@ -80,6 +81,23 @@ export const SENSORS: readonly Sensor[] = [
           "files opened through io_uring",
           "a descriptor that another thread closes and reuses before the opening call returns",
           ...(process.arch === "arm64" ? ["files opened by 32-bit programs"] : []),
+        ],
+      },
+    ],
+  },
+  {
+    name: "change",
+    object: changeObject,
+    ring: "activity_ring",
+    attachments: [
+      {
+        name: "raw_tp/sys_exit",
+        programs: [program("kestrel_change")],
+        blind: [
+          "files renamed, removed or linked through io_uring",
+          "symbolic links in a path: it is told as the caller wrote it",
+          "a name that another thread rewrites before the call that used it returns",
+          ...(process.arch === "arm64" ? ["changes made by 32-bit programs"] : []),
         ],
       },
     ],

@@ -6,7 +6,7 @@ import { assert, type Cancel, type Clock, type LossCounts, type RecordSink, type
 import { ClockId, clockNs } from "#ffi/libc";
 import { RingBuffer } from "#ffi/ring-buffer";
 import type { SchemaRegistry } from "#schema";
-import { CounterReader, type CounterTable } from "./counters.ts";
+import { CounterReader, type CounterTable, NO_COUNTS } from "./counters.ts";
 import { ExecJoiner, type WholeEvent } from "./exec-joiner.ts";
 import { decode, recordTime } from "./kernel-event.ts";
 import { LoadedSensors, type SensorStatus } from "./loader.ts";
@@ -193,8 +193,9 @@ export class EbpfSource implements Source {
 
   /** Records the sensors tried to send: evaluated + dropped, by the names `kestrel status` uses. Pieces of arguments are not records. */
   get produced(): number {
-    const { exec, fork, exit, file, connect } = this.counts().kernel;
-    return exec.produced + fork.produced + exit.produced + file.produced + connect.produced;
+    let produced = 0;
+    for (const [kind, counts] of Object.entries(this.counts().kernel)) if (kind !== "args") produced += counts.produced;
+    return produced;
   }
 
   /** All counters. */
@@ -313,9 +314,6 @@ export class EbpfSource implements Source {
     };
   }
 }
-
-const NO_ROW = { produced: 0, dropped: 0, truncated: 0, readFailed: 0 };
-const NO_COUNTS: CounterTable = { exec: NO_ROW, args: NO_ROW, fork: NO_ROW, exit: NO_ROW, file: NO_ROW, connect: NO_ROW };
 
 function ringOf(sensors: LoadedSensors, name: "process_ring" | "activity_ring", sizeBytes: number): RingBuffer | undefined {
   const map = sensors.map(name);

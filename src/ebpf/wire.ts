@@ -8,6 +8,7 @@ export const enum Op {
   Exit = 4,
   File = 5,
   Connect = 6,
+  Change = 7,
 }
 
 /** Bits of `event_header.flags`. */
@@ -95,6 +96,34 @@ export const enum FileOpen {
   FsMagic = 152,
   PathBytes = 156,
   Size = 160,
+}
+
+/** What a change_event says was done. */
+export const enum ChangeKind {
+  Rename = 1,
+  Unlink = 2,
+  Rmdir = 3,
+  Link = 4,
+  Symlink = 5,
+  Mode = 6,
+  Owner = 7,
+}
+
+/** struct change_event. */
+export const enum Change {
+  Inode = 112,
+  SizeBytes = 120,
+  Device = 128,
+  FileMode = 132,
+  Owner = 136,
+  Group = 140,
+  Values = 144,
+  Kind = 152,
+  NameBytes = 154,
+  FolderBytes = 156,
+  OtherNameBytes = 158,
+  OtherFolderBytes = 160,
+  Size = 168,
 }
 
 /** struct connect_event. */

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import {
+  type ChangeEvent,
   type ConnectEvent,
   decode,
   type ExecEvent,
@@ -9,8 +10,8 @@ import {
   type FileEvent,
   type KernelEvent,
 } from "../../src/ebpf/kernel-event.ts";
-import { Flag, Head, Op } from "../../src/ebpf/wire.ts";
-import { connectRecord, execRecord, exitRecord, fileRecord, forkRecord } from "./kernel-record.ts";
+import { ChangeKind, Flag, Head, Op } from "../../src/ebpf/wire.ts";
+import { type ChangeParts, changeRecord, connectRecord, execRecord, exitRecord, fileRecord, forkRecord } from "./kernel-record.ts";
 
 const SEED = Number(Bun.env["KESTREL_SEED"] ?? 20_260_714);
 
@@ -50,6 +51,54 @@ describe("decode", () => {
     expect((decodeWhole(fileRecord({ flags: Flag.PathCut }, "/y/z")) as FileEvent).path).toBe("…/y/z");
   });
 
+  const NO_ID = 0xffff_ffff;
+  const CHANGES: readonly (readonly [string, ChangeParts, Partial<ChangeEvent> | undefined])[] = [
+    [
+      "names below folders",
+      { kind: ChangeKind.Rename, name: "b", folder: "/x", otherName: "a", otherFolder: "/y" },
+      { change: "rename", path: "/x/b", otherPath: "/y/a" },
+    ],
+    [
+      "absolute names",
+      { kind: ChangeKind.Rename, name: "/b", otherName: "/a", otherFolder: "/y" },
+      { change: "rename", path: "/b", otherPath: "/a" },
+    ],
+    ["the root", { kind: ChangeKind.Unlink, name: "/../..//" }, { path: "/" }],
+    [
+      "dots and slashes",
+      { kind: ChangeKind.Rmdir, name: "./a/../b//", folder: "/x" },
+      { change: "deletion", path: "/x/b", isFolder: true },
+    ],
+    [
+      "the text of a symbolic link as it is",
+      { kind: ChangeKind.Symlink, name: "l", folder: "/x", otherName: "../t/" },
+      { path: "/x/l", otherPath: "../t/" },
+    ],
+    ["a symbolic link whose text was not read", { kind: ChangeKind.Symlink, name: "l", folder: "/x" }, { otherPath: undefined }],
+    ["a hard link", { kind: ChangeKind.Link, name: "l", folder: "/", otherName: "/t" }, { change: "link", path: "/l", otherPath: "/t" }],
+    ["a mode by path", { kind: ChangeKind.Mode, name: "/f", values: [0o4755, 7] }, { mode: 0o4755, uid: undefined, inode: undefined }],
+    [
+      "a mode by descriptor",
+      { kind: ChangeKind.Mode, folder: "/x/f", values: [0o600, 0], inode: 9n, fileMode: 0o040600 },
+      { path: "/x/f", isFolder: true, inode: { inode: 9n, sizeBytes: 0, device: 0, mode: 0o040600, uid: 0, gid: 0 } },
+    ],
+    ["an owner alone", { kind: ChangeKind.Owner, name: "/f", values: [5, NO_ID] }, { uid: 5, gid: undefined, mode: undefined }],
+    ["a group alone", { kind: ChangeKind.Owner, name: "/f", values: [NO_ID, 6] }, { uid: undefined, gid: 6 }],
+    ["an unknown kind", { kind: 99 as ChangeKind, name: "/f" }, undefined],
+  ];
+  for (const [name, parts, expected] of CHANGES) {
+    test(`change: ${name}`, () => {
+      const event = decodeWhole(changeRecord({ pid: 7 }, parts)) as ChangeEvent | undefined;
+      if (expected === undefined) expect(event).toBeUndefined();
+      else expect(event).toMatchObject(expected);
+    });
+  }
+
+  test("change: a folder that was too deep says so, an absolute name is whole", () => {
+    const parts = { kind: ChangeKind.Rename, name: "n", folder: "/y", otherName: "/z" };
+    expect(decodeWhole(changeRecord({ flags: Flag.PathCut }, parts))).toMatchObject({ path: "…/y/n", otherPath: "/z" });
+  });
+
   test("connect: families and nothing else", () => {
     const four = decodeWhole(connectRecord({}, 2, Uint8Array.of(192, 0, 2, 1))) as ConnectEvent;
     expect(four).toMatchObject({ destinationPort: 443, protocol: 6 });
@@ -79,7 +128,7 @@ describe("decode", () => {
     fc.assert(
       fc.property(
         fc.uint8Array({ maxLength: 600, size: "max" }),
-        fc.constantFrom(Op.Exec, Op.Args, Op.Fork, Op.Exit, Op.File, Op.Connect, 0),
+        fc.constantFrom(Op.Exec, Op.Args, Op.Fork, Op.Exit, Op.File, Op.Connect, Op.Change, 0),
         fc.nat(64),
         (bytes, op, before) => {
           const bytesAround = new Uint8Array(before + bytes.length + 64).fill(0x41);

@@ -1,5 +1,5 @@
 // Builds kernel records byte by byte for the tests, independent of the decoder's own code but for the offsets.
-import { Args, Connect, Exec, Exit, FileOpen, Fork, Head, Op } from "../../src/ebpf/wire.ts";
+import { Args, Change, type ChangeKind, Connect, Exec, Exit, FileOpen, Fork, Head, Op } from "../../src/ebpf/wire.ts";
 
 /** Identity fields a test cares about; the rest is zero. */
 export interface ActorParts {
@@ -84,6 +84,31 @@ export function fileRecord(actor: ActorParts, path: string): Buffer {
   const record = header(Op.File, FileOpen.Size, actor);
   record.writeUInt16LE(names.length, FileOpen.PathBytes);
   return Buffer.concat([record, names]);
+}
+
+/** Parts of a change record; a missing name or folder has no bytes. */
+export interface ChangeParts {
+  readonly kind: ChangeKind;
+  readonly name?: string;
+  readonly folder?: string;
+  readonly otherName?: string;
+  readonly otherFolder?: string;
+  readonly values?: readonly [number, number];
+  readonly inode?: bigint;
+  readonly fileMode?: number;
+}
+
+export function changeRecord(actor: ActorParts, parts: ChangeParts): Buffer {
+  const textBytes = (text: string | undefined): Buffer => (text === undefined ? Buffer.alloc(0) : Buffer.from(`${text}\0`));
+  const folderBytes = (path: string | undefined): Buffer => (path === undefined ? Buffer.alloc(0) : pathBytes(path));
+  const data = [textBytes(parts.name), folderBytes(parts.folder), textBytes(parts.otherName), folderBytes(parts.otherFolder)];
+  const record = header(Op.Change, Change.Size, actor);
+  record.writeUInt16LE(parts.kind, Change.Kind);
+  for (const [index, bytes] of data.entries()) record.writeUInt16LE(bytes.length, Change.NameBytes + 2 * index);
+  for (const [index, value] of (parts.values ?? [0, 0]).entries()) record.writeUInt32LE(value, Change.Values + 4 * index);
+  record.writeBigUInt64LE(parts.inode ?? 0n, Change.Inode);
+  record.writeUInt32LE(parts.fileMode ?? 0, Change.FileMode);
+  return Buffer.concat([record, ...data]);
 }
 
 export function connectRecord(actor: ActorParts, family: number, destination: Uint8Array): Buffer {

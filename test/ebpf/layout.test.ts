@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Args, Connect, Counter, Exec, Exit, FileOpen, Fork, Head } from "../../src/ebpf/wire.ts";
+import { Args, Change, Connect, Counter, Exec, Exit, FileOpen, Fork, Head } from "../../src/ebpf/wire.ts";
 
 const WIRE: Readonly<Record<string, number>> = {
   "event_header.time_ns": Head.Time,
@@ -58,6 +58,19 @@ const WIRE: Readonly<Record<string, number>> = {
   "file_event.fs_magic": FileOpen.FsMagic,
   "file_event.path_bytes": FileOpen.PathBytes,
   file_event: FileOpen.Size,
+  "change_event.inode": Change.Inode,
+  "change_event.size": Change.SizeBytes,
+  "change_event.device": Change.Device,
+  "change_event.file_mode": Change.FileMode,
+  "change_event.owner": Change.Owner,
+  "change_event.group": Change.Group,
+  "change_event.values": Change.Values,
+  "change_event.kind": Change.Kind,
+  "change_event.name_bytes": Change.NameBytes,
+  "change_event.folder_bytes": Change.FolderBytes,
+  "change_event.other_name_bytes": Change.OtherNameBytes,
+  "change_event.other_folder_bytes": Change.OtherFolderBytes,
+  change_event: Change.Size,
   "connect_event.source": Connect.Source,
   "connect_event.destination": Connect.Destination,
   "connect_event.family": Connect.Family,

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/*
+ * A file was renamed, removed, linked, or given other rights or another owner. Seen as the call returns, when it has succeeded. Folders and
+ * descriptors are read from kernel objects; the names below them from the caller, where another thread may have changed them meanwhile.
+ */
+#define RING activity_ring
+#include "path.h"
+#include "change.h"
+
+/* A 16-bit user id of old 32-bit calls: its -1 is not ours. */
+static __always_inline __u32 widened(__u32 id)
+{
+	return id == 0xffff ? 0xffffffff : id;
+}
+
+/* Appends the caller's text. At the exit of a call that read it, its pages are there. */
+static __always_inline __u16 append_user_text(struct record *record, __u64 text)
+{
+	__u32 used = record->used;
+	long length;
+
+	if (!text || used > RECORD_BYTES - FILENAME_BYTES_MAX)
+		return 0;
+	length = bpf_probe_read_user_str(record->bytes + used, FILENAME_BYTES_MAX, (const void *)text);
+	if (length <= 0) {
+		record->head.flags |= FLAG_READ_FAILED;
+		return 0;
+	}
+	record->used = used + length;
+	return length;
+}
+
+static __always_inline void fill_inode(struct change_event *event, struct inode *inode)
+{
+	event->inode = BPF_CORE_READ(inode, i_ino);
+	event->size = BPF_CORE_READ(inode, i_size);
+	event->device = BPF_CORE_READ(inode, i_sb, s_dev);
+	event->file_mode = BPF_CORE_READ(inode, i_mode);
+	event->owner = BPF_CORE_READ(inode, i_uid.val);
+	event->group = BPF_CORE_READ(inode, i_gid.val);
+}
+
+/* Appends the path of a folder, or of the file when `is_object`. A function of its own keeps the verifier's work on it to one time. */
+__noinline int append_folder(__s32 descriptor, __u32 is_object)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct record *record = scratch_record();
+	struct file *file;
+
+	if (!record)
+		return 0;
+	if (descriptor == AT_FDCWD)
+		return append_path(record, BPF_CORE_READ(task, fs, pwd.mnt), BPF_CORE_READ(task, fs, pwd.dentry));
+	file = file_of(task, descriptor);
+	if (!file) {
+		record->head.flags |= FLAG_READ_FAILED;
+		return 0;
+	}
+	if (is_object)
+		fill_inode(&record->change, BPF_CORE_READ(file, f_inode));
+	return append_path(record, BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry));
+}
+
+static __always_inline bool is_absolute(struct record *record, __u32 at)
+{
+	return at < RECORD_BYTES && record->bytes[at] == '/';
+}
+
+static __always_inline void append_names(struct record *record, const struct names *names)
+{
+	struct change_event *event = &record->change;
+	__u32 at = record->used;
+
+	event->name_bytes = append_user_text(record, names->name);
+	event->folder_bytes = 0;
+	event->other_name_bytes = 0;
+	event->other_folder_bytes = 0;
+	if (event->name_bytes <= 1 || !is_absolute(record, at))
+		event->folder_bytes = append_folder(names->folder, event->name_bytes <= 1);
+	if (!names->other_name)
+		return;
+	at = record->used;
+	event->other_name_bytes = append_user_text(record, names->other_name);
+	if (event->kind != CHANGE_SYMLINK && !is_absolute(record, at))
+		event->other_folder_bytes = append_folder(names->other_folder, 0);
+}
+
+static __always_inline void report_change(struct task_struct *task, __u16 kind, const struct names *names)
+{
+	struct record *record = scratch_record();
+	__u32 bytes;
+
+	if (!record)
+		return;
+	fill_header(&record->head, task, OP_CHANGE);
+	__builtin_memset(&record->change.inode, 0, sizeof(struct change_event) - sizeof(struct event_header));
+	record->change.kind = kind;
+	record->change.values[0] = names->values[0];
+	record->change.values[1] = names->values[1];
+	record->used = sizeof(struct change_event);
+	append_names(record, names);
+	bytes = record->used;
+	if (bytes > RECORD_BYTES)
+		return;
+	send(record->bytes, bytes, OP_CHANGE, record->head.flags);
+}
+
+SEC("raw_tp/sys_exit")
+int kestrel_change(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct pt_regs *regs = (struct pt_regs *)ctx->args[0];
+	__u32 number = syscall_number(regs) & ~X32_BIT;
+	struct task_struct *task;
+	struct names names = {};
+	__u32 compat_number = native_number(number);
+	__u64 args[6];
+	bool compat;
+	__u16 kind;
+
+	/* Numbers of both kinds of code are looked up before the task is asked which it is: most calls end here. */
+	if (compat_number == NR_NONE && !kind_of(number))
+		return 0;
+	if ((long)ctx->args[1] != 0)
+		return 0;
+	task = (struct task_struct *)bpf_get_current_task();
+	compat = is_compat(task);
+	kind = kind_of(compat ? compat_number : number);
+	if (!kind || (config.agent_pid && BPF_CORE_READ(task, tgid) == config.agent_pid))
+		return 0;
+	syscall_arguments(regs, compat, args);
+	names_of(compat ? compat_number : number, args, &names);
+	if (compat && (number == 16 || number == 95 || number == 182)) {
+		names.values[0] = widened(names.values[0]);
+		names.values[1] = widened(names.values[1]);
+	}
+	/* Of the calls that unlink only unlinkat has a third argument, which names_of took for a value. */
+	if ((compat ? compat_number : number) == NR_UNLINKAT && args[2] & AT_REMOVEDIR)
+		kind = CHANGE_RMDIR;
+	report_change(task, kind, &names);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,56 @@
+// What live tests share: whether this kernel lets the sensors run, a source for a group of tests, programs made of C or run as they are.
+import { afterAll, beforeAll } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { EbpfSource, inspectMachine } from "#ebpf";
+import { type FieldValue, SchemaRegistry } from "#schema";
+import { Collector } from "./collector.ts";
+
+/** Fields of a record by name. */
+export type Fields = Readonly<Record<string, FieldValue>>;
+
+/** Why no sensor can run here; `undefined`: they can. */
+export const refusal: string | undefined = inspectMachine().error;
+
+/** A source that runs for the group of tests around the call, with a folder of its own. */
+export interface LiveSource {
+  readonly source: EbpfSource;
+  readonly folder: string;
+  readonly collector: Collector;
+  /** Runs a program to its end and returns its pid and its records of one category, as they came. */
+  run(command: readonly string[], category: string): Promise<{ readonly pid: number; readonly events: readonly Fields[] }>;
+  /** Compiles a program that needs no library. */
+  compile(name: string, source: string, ...flags: readonly string[]): string;
+}
+
+/** Starts the sensors before the tests of a group and stops them behind. */
+export function liveSource(): LiveSource {
+  const registry = new SchemaRegistry();
+  const source = new EbpfSource({ registry });
+  const collector = new Collector(registry);
+  const folder = mkdtempSync(join(tmpdir(), "kestrel-live-"));
+  beforeAll(() => source.start(collector));
+  afterAll(async () => {
+    await source.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+  return {
+    source,
+    folder,
+    collector,
+    run: async (command, category) => {
+      const { pid } = Bun.spawn([...command], { cwd: folder, stdin: "ignore", stdout: "ignore", stderr: "inherit" });
+      const isOurs = (fields: Fields): boolean => fields["process.pid"] === BigInt(pid);
+      await collector.find((fields) => isOurs(fields) && fields["event.action"] === "end");
+      return { pid, events: collector.all((fields) => isOurs(fields) && String(fields["event.category"]) === category) };
+    },
+    compile: (name, text, ...flags) => {
+      const program = join(folder, name);
+      const command = ["clang", "-O1", "-static", "-nostdlib", "-fno-stack-protector", ...flags, "-x", "c", "-", "-o", program];
+      const compiled = Bun.spawnSync(command, { stdin: Buffer.from(text) });
+      if (compiled.exitCode !== 0) throw new Error(compiled.stderr.toString());
+      return program;
+    },
+  };
+}
