@@ -37,6 +37,7 @@ export function makeInitramfs(): string {
     JSON.stringify(ACTS.map(({ name, query }) => ({ id: name, name, severity: "low", query }))),
   );
   run(["sh", "-c", `busybox find . | busybox cpio -o -H newc > "${image}"`], tree);
+  rmSync(tree, { recursive: true });
   return image;
 }
 
