@@ -98,6 +98,27 @@ export const ACTS: readonly Act[] = [
     "mkdir -p root/bin; cp /bin/busybox root/bin/sh; chroot root /bin/sh -c 'echo >/inside'",
     `${MADE} "/inside"`,
   ]),
+  act("change", "change-rename", [
+    "echo >from; mv from renamed",
+    `file where event.action == "rename" and file.path == "${HERE}/renamed" and file.Ext.original.path == "${HERE}/from"`,
+  ]),
+  act("change", "change-delete", ["echo >gone; rm gone", `file where event.action == "deletion" and file.path == "${HERE}/gone"`]),
+  act("change", "change-link", [
+    "echo >target; ln target hard",
+    `file where event.action == "link" and file.path == "${HERE}/hard" and file.target_path == "${HERE}/target"`,
+  ]),
+  act("change", "change-symlink", [
+    "ln -s ../anywhere soft",
+    `file where event.action == "symlink" and file.path == "${HERE}/soft" and file.target_path == "../anywhere"`,
+  ]),
+  act("change", "change-mode", [
+    "echo >mode; chmod 4711 mode",
+    `file where event.action == "mode_change" and file.path == "${HERE}/mode" and file.mode == "4711"`,
+  ]),
+  act("change", "change-owner", [
+    "echo >owned; chown 77 owned",
+    `file where event.action == "owner_change" and file.path == "${HERE}/owned" and file.uid == "77"`,
+  ]),
   act("connect", "connect-tcp", ["/bin/acts connect tcp 127.0.0.1 901", connected("tcp", "127.0.0.1", 901)]),
   act("connect", "connect-tcp-ipv6", ["/bin/acts connect tcp ::1 902", connected("tcp", "::1", 902)]),
   act("connect", "connect-udp", ["/bin/acts connect udp 127.0.0.1 903", connected("udp", "127.0.0.1", 903)], { unseenBy: TCP_ONLY }),
