@@ -10,6 +10,7 @@ import {
   type ErrorBody,
   errorBody,
   RULE_MEDIA_TYPES,
+  ruleChange,
   ruleCheck,
   ruleDetail,
   ruleIdParams,
@@ -19,6 +20,7 @@ import {
   type WireAlert,
   type WireAlertPage,
   type WireRule,
+  type WireRuleChange,
   type WireRuleCheck,
   type WireRuleDetail,
   type WireRuleText,
@@ -68,6 +70,13 @@ export type Contract = {
       readonly responses: { readonly 200: z.ZodType<WireRuleDetail>; readonly 201: z.ZodType<WireRuleDetail> } & Errors<
         409 | 412 | 413 | 415 | 422
       >;
+    };
+    readonly change: Described & {
+      readonly method: "PATCH";
+      readonly path: "/v1/rules/:id";
+      readonly pathParams: IdParams;
+      readonly body: z.ZodType<WireRuleChange>;
+      readonly responses: { readonly 200: z.ZodType<WireRuleDetail> } & Errors<404 | 409 | 413 | 415>;
     };
     readonly delete: Described & {
       readonly method: "DELETE";
@@ -150,6 +159,18 @@ export const contract: Contract = c.router({
       body: ruleText,
       metadata: { textBodies: RULE_MEDIA_TYPES },
       responses: { 200: ruleDetail, 201: ruleDetail, ...errors(409, 412, 413, 415, 422), ...common },
+    },
+    change: {
+      method: "PATCH",
+      path: "/v1/rules/:id",
+      summary: "Switch a rule's mode",
+      description:
+        "Switches between monitor and enforce, at once and over restarts, for a rule of any origin; the rule's text stays as it is, and a new text " +
+        "sent here ends it. A rule whose action is alert has nothing to switch (409).",
+      strictStatusCodes: true,
+      pathParams: ruleIdParams,
+      body: ruleChange,
+      responses: { 200: ruleDetail, ...errors(404, 409, 413, 415), ...common },
     },
     delete: {
       method: "DELETE",

@@ -23,6 +23,12 @@ export interface RuleSummary {
   /** Why a rule that is not armed is not; empty otherwise. */
   readonly stateReason: string;
   readonly origin: RuleOrigin;
+  readonly action: "alert" | "kill" | "suspend" | "deny";
+  readonly scope: "process" | "tree";
+  /** Mode in effect. */
+  readonly mode: "monitor" | "enforce";
+  /** Mode that the rule's text names; another one is in effect when somebody switched it. */
+  readonly modeOfText: "monitor" | "enforce";
   /** Alerts this rule raised since the agent started. */
   readonly alertCount: number;
 }
@@ -86,6 +92,8 @@ export interface AgentPort {
   putRule(id: string, rule: RuleText): Promise<RuleCheck>;
   /** Disarms and removes a rule of origin `api`. */
   deleteRule(id: string): Promise<void>;
+  /** Switches the mode of a known rule, at once and for good; `undefined` gives it back the mode of its text. */
+  setMode(id: string, mode: "monitor" | "enforce" | undefined): void;
   metrics(): readonly MetricFamily[];
 }
 

@@ -44,6 +44,18 @@ export function ruleHandlers(agent: AgentPort): Handlers<Contract["rules"]> {
         return { status: before === undefined ? 201 : 200, body: toWireRuleDetail(after) };
       }),
 
+    change: ({ params, body }, { headers }) =>
+      inTurn(async () => {
+        const before = agent.rule(params.id);
+        if (before === undefined) return unknownRule(params.id);
+        if (before.action === "alert")
+          return problem(409, "no-action", `Rule ${JSON.stringify(params.id)} only alerts: there is nothing to monitor or enforce`);
+        agent.setMode(params.id, body.mode ?? undefined);
+        const after = agent.rule(params.id) ?? before;
+        headers.set("etag", etagOf(after));
+        return { status: 200, body: toWireRuleDetail(after) };
+      }),
+
     delete: ({ params, headers: conditions }) =>
       inTurn(async () => {
         const before = agent.rule(params.id);
@@ -122,6 +134,10 @@ function toWireRule(rule: RuleSummary): WireRule {
     state: rule.state,
     stateReason: rule.stateReason,
     origin: rule.origin,
+    action: rule.action,
+    scope: rule.scope,
+    mode: rule.mode,
+    modeOfText: rule.modeOfText,
     alertCount: rule.alertCount,
   };
 }

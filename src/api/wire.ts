@@ -21,6 +21,27 @@ export interface WireDiagnostic {
   readonly column: number;
 }
 
+/** Whether a rule's action is only reported or carried out. */
+type WireMode = "monitor" | "enforce";
+
+/** What a client may change of any rule; null gives the rule back the mode of its text. */
+export interface WireRuleChange {
+  readonly mode: WireMode | null;
+}
+
+/** What a live agent did about an alert, as core's `encodeResponse` says it. */
+interface WireResponse {
+  readonly action: "kill" | "suspend" | "deny";
+  readonly mode: WireMode;
+  readonly scope: "process" | "tree";
+  readonly outcome: "done" | "would" | "gone" | "refused" | "failed";
+  readonly means: "none" | "sigkill" | "sigstop" | "freeze";
+  readonly target_pid: number;
+  readonly process_count: number;
+  readonly latency_ns: number;
+  readonly reason: string;
+}
+
 /** A rule in the list. */
 export interface WireRule {
   readonly id: string;
@@ -32,6 +53,10 @@ export interface WireRule {
   readonly state: "armed" | "disabled" | "quarantined" | "invalid";
   readonly stateReason: string;
   readonly origin: "file" | "api" | "built-in";
+  readonly action: "alert" | "kill" | "suspend" | "deny";
+  readonly scope: "process" | "tree";
+  readonly mode: WireMode;
+  readonly modeOfText: WireMode;
   readonly alertCount: number;
 }
 
@@ -68,6 +93,7 @@ export interface WireAlert {
   /** ECS threat fields of the rule's ATT&CK tags. */
   readonly threat?: Readonly<Record<string, unknown>> | undefined;
   readonly message: string;
+  readonly response?: WireResponse | undefined;
   readonly captures: Readonly<Record<string, unknown>>;
   /** Nearest first. */
   readonly ancestry: readonly { readonly pid: number; readonly name: string; readonly executable: string }[];
@@ -125,6 +151,7 @@ export const RULE_MEDIA_TYPES: Readonly<Record<string, WireRuleFormat>> = {
 const count = z.int().min(0);
 const severity = z.enum(["low", "medium", "high", "critical"]);
 const ruleState = z.enum(["armed", "disabled", "quarantined", "invalid"]);
+const ruleMode = z.enum(["monitor", "enforce"]);
 const ruleFormat = z.enum(["yaml", "json", "eql", "toml"]);
 
 /** Schema of {@link ErrorBody}. */
@@ -146,6 +173,12 @@ const ruleFields = {
   state: ruleState,
   stateReason: z.string().meta({ description: "Why a rule that is not armed is not; empty otherwise." }),
   origin: z.enum(["file", "api", "built-in"]).meta({ description: "Only rules of origin api can be changed here." }),
+  action: z.enum(["alert", "kill", "suspend", "deny"]),
+  scope: z
+    .enum(["process", "tree"])
+    .meta({ description: "Whom the action is for: the event's process, or all that descends from it too." }),
+  mode: ruleMode.meta({ description: "In effect. monitor: the action is only reported. enforce: it is carried out." }),
+  modeOfText: ruleMode.meta({ description: "What the rule's text says; another mode is in effect when somebody switched it." }),
   alertCount: count,
 };
 
@@ -163,6 +196,11 @@ export const ruleDetail: z.ZodType<WireRuleDetail> = z
 export const ruleText: z.ZodType<WireRuleText> = z
   .strictObject({ format: ruleFormat, text: z.string().max(RULE_TEXT_MAX) })
   .meta({ id: "RuleText", description: "A rule file's text and the form it is in." });
+
+/** Schema of {@link WireRuleChange}. */
+export const ruleChange: z.ZodType<WireRuleChange> = z
+  .strictObject({ mode: ruleMode.nullable().meta({ description: "null: the mode of the rule's text." }) })
+  .meta({ id: "RuleChange" });
 
 /** Schema of {@link WireRuleCheck}. */
 export const ruleCheck: z.ZodType<WireRuleCheck> = z
@@ -217,6 +255,23 @@ export const alertQuery: z.ZodType<AlertQuery> = z.strictObject({
 
 const anyObject = z.record(z.string(), z.unknown());
 
+const response = z
+  .object({
+    action: z.enum(["kill", "suspend", "deny"]),
+    mode: ruleMode,
+    scope: z.enum(["process", "tree"]),
+    outcome: z.enum(["done", "would", "gone", "refused", "failed"]).meta({
+      description:
+        "done: carried out. would: not, the mode is monitor. gone: the process had ended. refused: it is protected. failed: see reason.",
+    }),
+    means: z.enum(["none", "sigkill", "sigstop", "freeze"]),
+    target_pid: count.meta({ description: "Process the event is about; 0 when it names none." }),
+    process_count: count.meta({ description: "Processes reached, or that would have been." }),
+    latency_ns: count.meta({ description: "From the event to the end of the act." }),
+    reason: z.string(),
+  })
+  .meta({ id: "Response" });
+
 /** Schema of {@link WireAlert}. */
 export const alert: z.ZodType<WireAlert> = z
   .object({
@@ -229,6 +284,7 @@ export const alert: z.ZodType<WireAlert> = z
     rule: z.object({ id: z.string(), name: z.string(), tags: z.array(z.string()) }),
     threat: anyObject.optional().meta({ description: "ECS threat fields of the rule's ATT&CK tags." }),
     message: z.string(),
+    response: response.optional().meta({ description: "What the agent did about it, or in mode monitor would have done." }),
     captures: anyObject,
     ancestry: z.array(z.object({ pid: z.number(), name: z.string(), executable: z.string() })).meta({ description: "Nearest first." }),
     events: z.array(anyObject).meta({ description: "Whole ECS documents, oldest first." }),

@@ -5,6 +5,7 @@ import { type Clock, KestrelError, type LossCounts, type MetricFamily, metric, m
 import { type ArmResult, type CompiledRules, checkUserRule, type Engine } from "#engine";
 import type { Diagnostic, SchemaRegistry } from "#schema";
 import type { Store } from "#store";
+import type { ResponseModes } from "./response-modes.ts";
 import { type BookEntry, enabledRules, uploadedEntry } from "./rule-book.ts";
 import { sequenceFamilies } from "./sequence-families.ts";
 import { VERSION } from "./version.ts";
@@ -16,6 +17,7 @@ export interface AgentParts {
   readonly engine: Engine;
   readonly store: Store;
   readonly entries: readonly BookEntry[];
+  readonly modes: ResponseModes;
   /** Records the sources tried to send. */
   readonly produced: () => number;
   /** Records the sensors lost before the bus, by cause. */
@@ -113,6 +115,10 @@ export class Agent implements AgentPort {
       references: rule?.references ?? [],
       ...this.#stateOf(entry),
       origin: entry.origin,
+      action: rule?.action ?? "alert",
+      scope: rule?.scope ?? "process",
+      mode: this.#parts.modes.given(entry.id) ?? rule?.mode ?? "monitor",
+      modeOfText: rule?.mode ?? "monitor",
       alertCount: this.#parts.engine.ruleState(entry.id)?.alerts ?? 0,
     };
   }
@@ -136,6 +142,8 @@ export class Agent implements AgentPort {
     if (!isOk(entry, diagnostics)) return { ok: false, diagnostics };
     this.#parts.store.putRule({ id, format: text.format, text: text.text });
     this.#entries.set(id, entry);
+    // The text is the newest word on the mode. Before it is armed, so that a rule which says monitor is never enforced.
+    this.#parts.modes.give(id, undefined);
     await this.arm();
     return { ok: true, id, diagnostics };
   }
@@ -151,6 +159,11 @@ export class Agent implements AgentPort {
     this.#parts.store.deleteRule(id);
     this.#entries.delete(id);
     await this.arm();
+    this.#parts.modes.give(id, undefined);
+  }
+
+  setMode(id: string, mode: "monitor" | "enforce" | undefined): void {
+    this.#parts.modes.give(id, mode);
   }
 
   metrics(): readonly MetricFamily[] {

@@ -1,5 +1,5 @@
 // kestrel check: says for every rule or query whether it compiles and what is wrong, for people or as JSON lines.
-import { type CheckedRule, checkRules } from "#engine";
+import { type CheckedRule, checkRules, type Rung, type RungName } from "#engine";
 import { EXIT, parseArguments, usageError } from "./arguments.ts";
 import { LineWriter } from "./output.ts";
 import { registryFrom } from "./schema-file.ts";
@@ -32,12 +32,25 @@ function jsonLine(rule: CheckedRule): string {
     line: span.line,
     column: span.column,
   }));
-  return JSON.stringify({ file: rule.file, line: rule.line, id: rule.id, ok: rule.ok, diagnostics });
+  const { response } = rule;
+  return JSON.stringify({ file: rule.file, line: rule.line, id: rule.id, ok: rule.ok, diagnostics, ...(response && { response }) });
 }
 
 function textLines(rule: CheckedRule): string[] {
-  return rule.findings.flatMap(({ diagnostic: { severity, code, message, span }, excerpt }) => [
+  const findings = rule.findings.flatMap(({ diagnostic: { severity, code, message, span }, excerpt }) => [
     `${printable(rule.file)}:${span.line}:${span.column}: ${severity}: ${printable(message)} [${code}]`,
     ...excerpt.split("\n").filter((line) => line !== ""),
   ]);
+  return rule.response === undefined ? findings : [...findings, responseLine(rule, rule.response)];
+}
+
+const RUNG_TEXT: Readonly<Record<RungName, string>> = {
+  "after-alert": "after the alert",
+  none: "not carried out",
+};
+
+function responseLine(rule: CheckedRule, { action, scope, mode, rung, means, whyNotHigher }: Rung): string {
+  const what = action === "deny" ? `${action}, ${mode}` : `${action} ${scope}, ${mode}`;
+  const why = whyNotHigher.length === 0 ? "" : `; not earlier: ${whyNotHigher.join("; ")}`;
+  return `${printable(rule.file)}:${rule.line}: ${printable(rule.id ?? "")}: ${what}: ${RUNG_TEXT[rung]}, ${means}${why}`;
 }

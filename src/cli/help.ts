@@ -29,6 +29,8 @@ API and page. Without the rights for BPF it says so and replays the built-in rec
   --listen HOST:PORT   where API and page are served (default 127.0.0.1:8490; port 0 picks a free one)
   --json               alerts as JSON lines on standard output
   --record FILE        also write every event to FILE (.klog)
+  --protect NAME,…     programs that no rule may kill or suspend, beside init, sshd and other programs that keep a machine running: file
+                       names of system programs, or whole paths; may be repeated
   --partitions N       threads that evaluate rules, 1 to 64 (default 1)
   --backend B          wasm (default) or lua
   --schema FILE        more fields for rules: JSON, {"name": "type", …}
@@ -114,8 +116,9 @@ Examples
     text: `kestrel check PATH… [--json] [--lenient-fields]
 
 Reads rule files (.yaml .json .toml .eql) and lists (.jsonl whose lines have "query"). Exit code 1 when something has an error.
+Of a rule with an action it says when that comes, and why not earlier.
 
-  --json               one object per rule: {"file","line","id","ok","diagnostics":[…]}
+  --json               one object per rule: {"file","line","id","ok","diagnostics":[…]}, and "response" of one with an action
   --lenient-fields     unknown fields are warnings
   --schema FILE        more fields: JSON, {"name": "type", …}
 

@@ -2,16 +2,19 @@
 import { type AlertReader, loadOrCreateToken, type RunningServer, type SensorStatus, startServer } from "#api";
 import { createLog, KestrelError, type Log, type RecordSink, ReplaySource, type SavedState, type Source, SystemClock } from "#core";
 import { EbpfSource } from "#ebpf";
-import { compileInWorker, Engine } from "#engine";
+import { type ArmResult, compileInWorker, Engine } from "#engine";
+import type { LiveResponder } from "#respond";
 import { Store, StoreSink } from "#store";
 import { Agent } from "./agent.ts";
 import { type Arguments, EXIT, parseArguments, usageError } from "./arguments.ts";
 import { loadBookForAgent } from "./book-loader.ts";
 import { BUILTIN_RECORDING } from "./builtin-rules.generated.ts";
 import { type DataDirectory, defaultDataPath, openDataDirectory } from "./data-directory.ts";
+import { liveResponder } from "./live-responder.ts";
 import { backendOf } from "./log-input.ts";
 import { keepMemorySmall } from "./memory-keeper.ts";
 import { RecordingSink } from "./recording-sink.ts";
+import { ResponseModes } from "./response-modes.ts";
 import { registryFrom } from "./schema-file.ts";
 import { stopSignal } from "./stop-signal.ts";
 import { alertReader } from "./stored-alerts.ts";
@@ -33,6 +36,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     listen: "text",
     json: "switch",
     record: "text",
+    protect: "texts",
     partitions: "text",
     backend: "text",
     schema: "text",
@@ -78,10 +82,14 @@ async function start(args: Arguments): Promise<Running> {
   );
   for (const finding of book.findings) log.write("warn", finding);
   const saved = savedState(store, log);
+  const source = new EbpfSource({ registry, clock });
+  const modes = new ResponseModes(store);
+  const responder = undo.adopt(liveResponder(args.texts("protect"), { source, modes, clock, log }), (made) => made.close());
   const engine = new Engine({
     registry,
     clock,
     log,
+    responder,
     firstSeq: saved.firstSeq,
     // Sensors cannot be read again: a sequence that alerted must not be pending after a restart.
     keep: { intervalMs: KEEP_INTERVAL_MS, live: true, position: (records) => String(saved.firstSeq + records) },
@@ -95,28 +103,25 @@ async function start(args: Arguments): Promise<Running> {
     batchBudgetMs: BATCH_BUDGET_MS,
   });
   undo.defer(() => engine.close());
-  const source = new EbpfSource({ registry, clock });
   const agent = new Agent({
     registry,
     clock,
     engine,
     store,
     entries: book.entries,
+    modes,
     produced: () => (source.statuses().length > 0 ? source.produced : engine.counters().offered),
     sensorLosses: () => source.losses(),
     piecesLost: () => source.counts().piecesLost,
     sensors: () => sensorStatus(source),
   });
   const { armed, problems } = await agent.arm(book.compiled);
-  for (const { ruleId, diagnostics } of problems)
-    log.write("warn", "rule left out", { rule: ruleId, reason: diagnostics[0]?.message ?? "" });
-  if (armed === 0) log.write("warn", "no rule is armed: nothing raises an alert until one is uploaded");
+  sayArmed(armed, problems, log);
   for (const problem of engine.restore(saved.rows)) log.write("error", "kept state left out", { reason: problem });
   const recordPath = args.text("record");
   const recording = recordPath === undefined ? undefined : new RecordingSink(recordPath, { registry, next: engine.input, log });
   undo.defer(() => recording?.close());
-  const parts = { registry, log, ended: () => engine.finish() };
-  const watching = await startWatching(source, recording ?? engine.input, parts);
+  const watching = await startWatching(source, recording ?? engine.input, { registry, log, responder, ended: () => engine.finish() });
   undo.defer(() => watching.stop());
   const server = serve(args, { agent, alerts: alertReader(store, storeSink), clock, log, data });
   undo.move();
@@ -128,11 +133,18 @@ async function start(args: Arguments): Promise<Running> {
       agent.markDraining();
       await watching.stop();
       await engine.close();
+      responder.close();
       recording?.close();
       await server.stop();
       store.close();
     },
   };
+}
+
+function sayArmed(armed: number, problems: ArmResult["problems"], log: Log): void {
+  for (const { ruleId, diagnostics } of problems)
+    log.write("warn", "rule left out", { rule: ruleId, reason: diagnostics[0]?.message ?? "" });
+  if (armed === 0) log.write("warn", "no rule is armed: nothing raises an alert until one is uploaded");
 }
 
 function openStore(data: DataDirectory, log: Log): Store {
@@ -156,18 +168,22 @@ function savedState(store: Store, log: Log): { readonly rows: SavedState; readon
 interface WatchingParts {
   readonly registry: ReturnType<typeof registryFrom>;
   readonly log: Log;
+  readonly responder: LiveResponder;
   /** Told that a recording, unlike a machine, has come to its end. */
   readonly ended: () => Promise<void>;
 }
 
 /** Starts the sensors, or where the kernel or the user's rights refuse them, says so and replays the built-in recording. */
-async function startWatching(source: EbpfSource, sink: RecordSink, { registry, log, ended }: WatchingParts): Promise<Pick<Source, "stop">> {
+async function startWatching(source: EbpfSource, sink: RecordSink, parts: WatchingParts): Promise<Pick<Source, "stop">> {
+  const { registry, log, responder, ended } = parts;
   try {
     await source.start(sink);
   } catch (error) {
     if (!(error instanceof KestrelError) || error.code !== "no-bpf") throw error;
     log.write("warn", error.message);
     log.write("warn", "this machine is NOT being watched; replaying the built-in recording to show what alerts look like");
+    // What is replayed happened elsewhere and long ago: nobody here is to be touched for it.
+    responder.close();
     const recording = await replayRecording(sink, registry, log);
     await ended();
     return recording;

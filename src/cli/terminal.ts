@@ -1,5 +1,5 @@
 // What people see on a terminal. Everything a watched process chose (names, arguments, paths) is shown with its control characters escaped.
-import { type Alert, type Json, stringifyJson } from "#core";
+import { type Alert, type AlertResponse, type Json, stringifyJson } from "#core";
 import type { Severity } from "#schema";
 
 const COLOUR: Readonly<Record<Severity, string>> = { low: "36", medium: "33", high: "31", critical: "1;41;97" };
@@ -28,6 +28,7 @@ export function alertText(alert: Alert, colour: boolean): string {
     if (value !== "") lines.push(`    ${paint("2", label.padEnd(9))} ${clip(printable(value))}`);
   };
   if (alert.kind !== "rule") row("note", alert.message);
+  if (alert.response !== undefined) row("response", responseText(alert.response));
   for (const [label, text] of eventRows(alert)) row(label, text);
   row("command", textAt(event, ["process", "command_line"]) || textAt(event, ["process", "executable"]));
   row("file", textAt(event, ["file", "path"]));
@@ -36,6 +37,17 @@ export function alertText(alert: Alert, colour: boolean): string {
   row("ancestry", alert.ancestry.map((ancestor) => `${ancestor.name || ancestor.executable} (${ancestor.pid})`).join(" ← "));
   row("rule", `${alert.ruleId}${alert.tags.length > 0 ? `  ${alert.tags.join(" ")}` : ""}`);
   return `${lines.join("\n")}\n`;
+}
+
+const ACTED: Readonly<Record<AlertResponse["action"], string>> = { kill: "killed", suspend: "suspended", deny: "denied" };
+
+/** What was done about an alert, in one line. */
+function responseText({ action, outcome, means, targetPid, processCount, latencyNs, reason }: AlertResponse): string {
+  const who = processCount === 1 ? `process ${targetPid}` : `${processCount} processes of ${targetPid}`;
+  const after = `${(Number(latencyNs) / 1e6).toFixed(1)} ms after the event`;
+  if (outcome === "done") return `${ACTED[action]} ${who} (${means}) ${after}${reason === "" ? "" : `: ${reason}`}`;
+  if (outcome === "would") return `would have ${ACTED[action]} ${who} (${means}): ${reason}`;
+  return `not ${ACTED[action]} (${outcome}): ${reason}`;
 }
 
 /** One row for each event of several: how long after the first, and what it was. */

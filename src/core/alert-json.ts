@@ -3,6 +3,7 @@
 import { formatDate, parseDate } from "#event";
 import { SEVERITIES, type Severity } from "#schema";
 import type { Alert, Ancestor, Json } from "./alert.ts";
+import { decodeResponse, encodeResponse } from "./response-json.ts";
 
 type JsonObject = { readonly [key: string]: Json };
 
@@ -17,6 +18,7 @@ export function encodeAlert(alert: Alert): JsonObject {
     rule: { id: alert.ruleId, name: alert.ruleName, tags: alert.tags },
     ...(threat === undefined ? {} : { threat }),
     message: alert.message,
+    ...(alert.response === undefined ? {} : { response: encodeResponse(alert.response) }),
     captures: Object.fromEntries(Object.entries(alert.captures).map(([name, value]) => [name, plain(value)])),
     ancestry: alert.ancestry.map(({ pid, name, executable }) => ({ pid, name, executable })),
     events: alert.events,
@@ -44,7 +46,10 @@ export function decodeAlert(value: Json): Alert | undefined {
     return undefined;
   const position = typeof seq === "bigint" ? seq : typeof seq === "number" && Number.isSafeInteger(seq) ? BigInt(seq) : undefined;
   if (position === undefined) return undefined;
-  return { id, kind, timeNs, seq: position, ruleId, ruleName, severity, tags, message, captures, events, ancestry };
+  const alert: Alert = { id, kind, timeNs, seq: position, ruleId, ruleName, severity, tags, message, captures, events, ancestry };
+  if (value["response"] === undefined) return alert;
+  const response = decodeResponse(value["response"]);
+  return response === undefined ? undefined : { ...alert, response };
 }
 
 // ATT&CK tactics by the names that rule tags use, with the ids of the Enterprise matrix.

@@ -1,5 +1,7 @@
-// What Kestrel raises. An alert is a pure function of rule and events: no wall time, so a replay gives the same bytes.
+// What Kestrel raises. An alert is a pure function of rule and events: no wall time, so a replay gives the same bytes. The one exception is
+// what a live agent did about it.
 import type { Severity } from "#schema";
+import type { AlertResponse } from "./response.ts";
 
 /** Anything JSON can say; 64-bit integers stay bigint until they are printed. */
 export type Json = null | boolean | number | bigint | string | readonly Json[] | { readonly [key: string]: Json };
@@ -32,4 +34,6 @@ export interface Alert {
   /** The events, as nested ECS JSON, in the order of the rule's steps. */
   readonly events: readonly { readonly [key: string]: Json }[];
   readonly ancestry: readonly Ancestor[];
+  /** What a live agent did about it, or would have done; a replay does nothing. */
+  readonly response?: AlertResponse;
 }

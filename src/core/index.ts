@@ -6,6 +6,7 @@ export type { Checkpoint, SavedState, StateRow } from "./checkpoint.ts";
 export { type Cancel, type Clock, MockClock, SystemClock } from "./clock.ts";
 export { assert, KestrelError, messageOf } from "./error.ts";
 export { stringifyJson } from "./json.ts";
+export { CLOCK_TICK_NS, cgroupRoot, entityIdOf } from "./linux-facts.ts";
 export { createLog, type Log, type LogLevel } from "./log.ts";
 export { type MetricFamily, type MetricSample, metric, metricBy } from "./metrics.ts";
 export {
@@ -24,4 +25,14 @@ export {
 export type { ReplayProblem } from "./replay-input.ts";
 export type { ReplayPlace, ReplayPosition } from "./replay-position.ts";
 export { type ReplayOptions, ReplaySource } from "./replay-source.ts";
+export type {
+  AlertResponse,
+  Responder,
+  ResponseAction,
+  ResponseMeans,
+  ResponseMode,
+  ResponseOutcome,
+  ResponseRequest,
+  ResponseScope,
+} from "./response.ts";
 export { workerUrl } from "./worker-url.ts";

@@ -2,10 +2,9 @@
 // kernel by really loading the sensors for a moment, with small rings, and unloads them again.
 import { existsSync, readFileSync } from "node:fs";
 import { release } from "node:os";
-import { KestrelError, messageOf } from "#core";
+import { cgroupRoot, KestrelError, messageOf } from "#core";
 import { libbpfVersion } from "#ffi/libbpf";
 import { LoadedSensors, type SensorStatus } from "./loader.ts";
-import { cgroupRoot } from "./names.ts";
 
 /** Everything doctor prints about the sensors. */
 export interface DoctorReport {

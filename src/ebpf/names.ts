@@ -51,16 +51,6 @@ export function parseIdNames(text: string): Map<number, string> {
   return names;
 }
 
-/** Where cgroup v2 is mounted, `undefined` when it is not. */
-export function cgroupRoot(mounts: string): string | undefined {
-  for (const line of mounts.split("\n")) {
-    const [, path, type] = line.split(" ");
-    if (type === "cgroup2" && path !== undefined)
-      return path.replace(/\\([0-7]{3})/g, (_, octal) => String.fromCharCode(Number.parseInt(octal, 8)));
-  }
-  return undefined;
-}
-
 /** Paths of cgroup v2 groups by id; the id is the folder's inode number. */
 export class CgroupPaths {
   readonly #root: string | undefined;

@@ -1,11 +1,10 @@
 // What /proc tells about a process, for the table at start and for processes whose fork was lost. Every read may fail because the process
 // has gone; that is an answer, not an error. The texts are the watched process's own: data only.
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { CLOCK_TICK_NS } from "#core";
 import { firstArguments, splitArguments } from "./arguments.ts";
 import { ARGS_KEPT_BYTES, type Credentials, type ProcessFacts, type ProcessTable } from "./process-table.ts";
 
-/** The clock tick of /proc is a hundredth of a second on every architecture. */
-const TICK_NS = 10_000_000;
 /** Bytes of a command line read from /proc. */
 const CMDLINE_BYTES_MAX = 64 << 10;
 const DELETED = " (deleted)";
@@ -58,7 +57,7 @@ export function readProcess(pid: number): ProcessFacts | undefined {
   const loginUid = Number(read(pid, "loginuid")?.toString("utf8") ?? 0xffff_ffff);
   return {
     pid,
-    startNs: (stat.fields[19] ?? 0) * TICK_NS,
+    startNs: (stat.fields[19] ?? 0) * CLOCK_TICK_NS,
     ppid,
     pgid,
     sid,

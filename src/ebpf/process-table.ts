@@ -1,6 +1,6 @@
 // Every process known, by pid, with the facts of its current program and its line of ancestors. Invariant: bounded. The dead are kept a
 // while for events that come late, then dropped; a line of ancestors is a flat list, so a chain of short-lived parents cannot grow.
-import { createHash } from "node:crypto";
+import { CLOCK_TICK_NS, entityIdOf } from "#core";
 
 /** Most ancestors kept for a process. */
 export const ANCESTORS_MAX = 20;
@@ -12,9 +12,6 @@ export const DEAD_KEPT_NS = 5_000_000_000;
 export const DEAD_MAX = 4096;
 /** Bytes of arguments kept for a process, to show with its children. The event of its own exec has them all. */
 export const ARGS_KEPT_BYTES = 4096;
-
-/** Length of the kernel's public clock tick, in which /proc tells start times. */
-const TICK_NS = 10_000_000;
 
 /** User and group ids of a process. */
 export interface Credentials {
@@ -84,10 +81,7 @@ export class ProcessTable {
 
   /** Id of one process for ever: boot, pid and start. The start counts in ticks, all that /proc tells, so both sources agree. */
   entityId(pid: number, startNs: number): string {
-    return createHash("sha256")
-      .update(`${this.#bootId}/${pid}/${tickOf(startNs)}`)
-      .digest("base64url")
-      .slice(0, 22);
+    return entityIdOf(this.#bootId, pid, tickOf(startNs));
   }
 
   /** The process with this pid that began then; `undefined` when the table has no such process, or another one under this pid. */
@@ -99,6 +93,15 @@ export class ProcessTable {
   /** Whoever has this pid now, or had it last. */
   current(pid: number): ProcessEntry | undefined {
     return this.#entries.get(pid);
+  }
+
+  /** The living processes that descend from this one as far as their lines of ancestors reach, whoever their parent is by now. */
+  descendants(entityId: string): readonly ProcessInfo[] {
+    const found: ProcessInfo[] = [];
+    for (const { info, ancestors, endNs } of this.#entries.values()) {
+      if (endNs === 0 && ancestors.some((ancestor) => ancestor.entityId === entityId)) found.push(info);
+    }
+    return found;
   }
 
   /** Enters a process, in place of another one that had its pid. The parent's facts are inherited where `facts` is silent. */
@@ -168,5 +171,5 @@ export class ProcessTable {
 }
 
 function tickOf(startNs: number): number {
-  return Math.floor(startNs / TICK_NS);
+  return Math.floor(startNs / CLOCK_TICK_NS);
 }

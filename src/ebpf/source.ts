@@ -2,7 +2,7 @@
 // thread: a few milliseconds apart while there is work, longer when idle. Invariant: every record taken from a ring is pushed or counted.
 import { readFileSync } from "node:fs";
 import { arch, hostname, release } from "node:os";
-import { assert, type Cancel, type Clock, type LossCounts, type RecordSink, type Source, SystemClock } from "#core";
+import { assert, type Cancel, type Clock, cgroupRoot, type LossCounts, type RecordSink, type Source, SystemClock } from "#core";
 import { ClockId, clockNs } from "#ffi/libc";
 import { RingBuffer } from "#ffi/ring-buffer";
 import type { SchemaRegistry } from "#schema";
@@ -10,7 +10,7 @@ import { CounterReader, type CounterTable, NO_COUNTS } from "./counters.ts";
 import { ExecJoiner, type WholeEvent } from "./exec-joiner.ts";
 import { decode, recordTime } from "./kernel-event.ts";
 import { LoadedSensors, type SensorStatus } from "./loader.ts";
-import { CgroupPaths, cgroupRoot, IdNames } from "./names.ts";
+import { CgroupPaths, IdNames } from "./names.ts";
 import { primeTable, readProcess } from "./proc-files.ts";
 import { type ProcessEntry, ProcessTable } from "./process-table.ts";
 import { ProcessTracker } from "./process-tracker.ts";
@@ -212,6 +212,11 @@ export class EbpfSource implements Source {
       unknownProcesses: this.#tracker.unknownProcesses,
       processes: this.#table.size,
     };
+  }
+
+  /** Living descendants of a process as the sensors saw them come, with those whose parent has gone. */
+  descendants(entityId: string): readonly { readonly pid: number; readonly entityId: string }[] {
+    return this.#table.descendants(entityId);
   }
 
   /** How each sensor is attached; empty before `start`. */

@@ -2,6 +2,7 @@
 import type { Rule } from "#rules";
 import type { Diagnostic, SchemaRegistry } from "#schema";
 import { createUserRule } from "./evaluators.ts";
+import { type Rung, rungOf } from "./ladder.ts";
 
 /** One finding about a rule with the place in its file drawn as text. */
 export interface Finding {
@@ -18,6 +19,8 @@ export interface CheckedRule {
   /** No finding is an error. */
   readonly ok: boolean;
   readonly findings: readonly Finding[];
+  /** What its action comes to; undefined when it only alerts or does not load. */
+  readonly response: Rung | undefined;
 }
 
 /** Settings of {@link checkRules}. */
@@ -41,6 +44,7 @@ export async function checkRules(paths: readonly string[], options: CheckOptions
       id: entry.id,
       ok: entry.rule !== null && diagnostics.every((diagnostic) => diagnostic.severity !== "error"),
       findings: diagnostics.map((diagnostic) => ({ diagnostic, excerpt: excerpts.get(diagnostic) ?? "" })),
+      response: entry.rule === null ? undefined : rungOf(entry.rule),
     });
   }
   return checked;

@@ -15,6 +15,7 @@ import {
   messageOf,
   type RecordBatch,
   type RecordSink,
+  type Responder,
   RuleFault,
   type SavedState,
   type Sink,
@@ -29,6 +30,7 @@ import type { CompiledRules, RuleCompiler } from "./compile.ts";
 import { evaluateSingly } from "./evaluate-singly.ts";
 import { createUserRule, ruleSetFactory } from "./evaluators.ts";
 import { type ArmablePartition, type ArmedSet, type BatchResult, InlinePartition, prepareAll, WorkerPartition } from "./partition.ts";
+import { Responding } from "./responding.ts";
 import { RuleState } from "./rule-state.ts";
 import { type ReadyPlan, readyPlans, Sequencing } from "./sequencing.ts";
 import { type KeepOptions, restoreThrottles, StateKeeper } from "./state-keeper.ts";
@@ -59,6 +61,8 @@ export interface EngineOptions {
   readonly tiebreaker?: string | undefined;
   /** When state is kept, for a sink with `keepsState`; without it nothing is. */
   readonly keep?: KeepOptions;
+  /** Carries out what rules ask for beside the alert. A live agent has one; without it alerts are all that happens. */
+  readonly responder?: Responder;
   /** Seq of the first record, default 0. */
   readonly firstSeq?: number;
 }
@@ -105,6 +109,7 @@ export class Engine {
   readonly #retry: InlinePartition;
   readonly #bus: EventBus<BatchResult>;
   readonly #builder: AlertBuilder;
+  readonly #responding: Responding;
   #states: ReadonlyMap<string, RuleState> = new Map();
   readonly #view = new RecordView();
   #userRules: readonly UserRule[] = [];
@@ -126,6 +131,7 @@ export class Engine {
   constructor(options: EngineOptions) {
     this.#options = options;
     this.#builder = new AlertBuilder(options.registry);
+    this.#responding = new Responding(options.registry, options.responder);
     this.#sequencing = new Sequencing({
       registry: options.registry,
       limits: options.limits ?? STATE_LIMITS,
@@ -393,7 +399,10 @@ export class Engine {
         this.#view.reset(batch.bytes, batch.offsets[record] as number);
         if (!state.admit(this.#view)) continue;
         state.alerts++;
-        this.#emit(this.#builder.ruleAlert(rule, this.#view, list.user?.evaluator.emission?.(record)));
+        // First the act, then its account.
+        const response = this.#responding.respond(rule, this.#view);
+        const alert = this.#builder.ruleAlert(rule, this.#view, list.user?.evaluator.emission?.(record));
+        this.#emit(response === undefined ? alert : { ...alert, response });
       }
     }
   }
@@ -406,7 +415,9 @@ export class Engine {
     state.hits++;
     if (!state.admit(this.#view.reset(last, 0))) return;
     state.alerts++;
-    this.#emit(this.#builder.sequenceAlert(rule, records));
+    const response = this.#responding.respond(rule, this.#view);
+    const alert = this.#builder.sequenceAlert(rule, records);
+    this.#emit(response === undefined ? alert : { ...alert, response });
   }
 
   #stopSequence(rule: Rule, error: unknown, record: Uint8Array): void {

@@ -19,7 +19,8 @@ export class RuleState {
     readonly rule: Rule,
     registry: SchemaRegistry,
   ) {
-    const { throttle } = rule;
+    // What a rule does it must also say, in monitor as in enforce, or switching would change which alerts a replay gives.
+    const throttle = rule.action === "alert" ? rule.throttle : null;
     this.#throttle = throttle === null ? undefined : new Throttle(throttle.limit, throttle.windowMs);
     this.#keyIds = (throttle?.by ?? []).map((name) => registry.byName(name)?.id ?? 0);
   }

@@ -18,6 +18,7 @@ export function ruleToJson(rule: Rule): { readonly [key: string]: EventJson } {
     capture: rule.capture,
     exceptions: rule.exceptions,
     action: rule.action,
+    scope: rule.scope,
     mode: rule.mode,
     ...(throttle !== null && { throttle: { by: throttle.by, limit: throttle.limit, window: printDuration(throttle.windowMs) } }),
     ...(tests.match.length + tests.noMatch.length > 0 && { tests: { match: tests.match, no_match: tests.noMatch } }),

@@ -18,6 +18,7 @@ export const RULE_KEYS = [
   "capture",
   "exceptions",
   "action",
+  "scope",
   "mode",
   "throttle",
   "tests",

@@ -8,6 +8,7 @@ import {
   type RuleBody,
   type RuleFormat,
   type RuleMode,
+  type RuleScope,
   type RuleTests,
   type SequenceMatching,
   type Throttle,
@@ -29,6 +30,7 @@ const URL_LENGTH_MAX = 2048;
 const DIALECTS: readonly Dialect[] = ["default", "endgame"];
 const MATCHINGS: readonly SequenceMatching[] = ["latest", "all"];
 const ACTIONS: readonly RuleAction[] = ["alert", "kill", "suspend", "deny"];
+const SCOPES: readonly RuleScope[] = ["process", "tree"];
 const MODES: readonly RuleMode[] = ["monitor", "enforce"];
 
 /** How a file's rules are read. */
@@ -73,6 +75,7 @@ export function readRule(node: MapNode, context: ReadContext): ReadRule {
     capture: reader.texts("capture", TAG_LENGTH_MAX),
     exceptions: reader.texts("exceptions", RULE_TEXT_LENGTH_MAX),
     action: reader.word<RuleAction>("action", ACTIONS) ?? "alert",
+    scope: reader.word<RuleScope>("scope", SCOPES) ?? "process",
     mode: reader.word<RuleMode>("mode", MODES) ?? "monitor",
   };
   const throttle: Throttle | null = readThrottle(values.get("throttle"), findings);
@@ -171,8 +174,16 @@ export function wasmModule(bytes: Uint8Array, place: Place, findings: Findings):
 
 function warnAboutAction(action: RuleAction, values: RuleValues, findings: Findings): void {
   const node = values.get("action");
-  if (action === "alert" || node === undefined) return;
-  findings.warning("action-not-armed", `Action "${action}" is only reported: this version carries out "alert" alone`, node);
+  const scope = values.get("scope");
+  if (action === "deny" && node !== undefined) {
+    const message = 'Action "deny" is not carried out: nothing in this version stops an act before it happens; "kill" ends who did it';
+    findings.warning("action-not-armed", message, node);
+  }
+  if (scope?.kind === "text" && scope.value === "tree" && action !== "kill" && action !== "suspend")
+    findings.warning("scope-without-action", 'Scope "tree" is for the actions "kill" and "suspend"', scope);
+  const throttle = values.get("throttle");
+  if (action !== "alert" && throttle !== undefined && throttle.kind !== "null")
+    findings.warning("throttle-ignored", "A rule with an action has no throttle: what it does, it says", throttle);
 }
 
 function place(reader: ValueReader, key: RuleKey): Place {

@@ -16,11 +16,14 @@ export type RuleBody =
   | { readonly kind: "lua"; readonly source: string }
   | { readonly kind: "wasm"; readonly bytes: Uint8Array };
 
-/** What a rule asks to be done. This version carries out `alert` only and warns about the others. */
+/** What a rule asks to be done beside the alert: nothing, end the process, stop it, or keep the act from happening. */
 export type RuleAction = "alert" | "kill" | "suspend" | "deny";
 
 /** Whether the action is only reported (`monitor`) or carried out (`enforce`). */
 export type RuleMode = "monitor" | "enforce";
+
+/** Whom the action is for: the process of the newest event alone, or with everything that descends from it. */
+export type RuleScope = "process" | "tree";
 
 /** At most `limit` alerts per window for each combination of values of the `by` fields. */
 export interface Throttle {
@@ -69,6 +72,7 @@ export interface Rule {
   /** EQL conditions; an event for which one holds does not match. */
   readonly exceptions: readonly string[];
   readonly action: RuleAction;
+  readonly scope: RuleScope;
   readonly mode: RuleMode;
   readonly throttle: Throttle | null;
   readonly tests: RuleTests;

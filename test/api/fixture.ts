@@ -186,6 +186,10 @@ export class MemoryAgent implements AgentPort {
       state: "armed",
       stateReason: "",
       origin: "api",
+      action: "alert",
+      scope: "process",
+      mode: "monitor",
+      modeOfText: "monitor",
       alertCount: 0,
       format: "yaml",
       text: `id: ${rule.id}`,
@@ -196,6 +200,11 @@ export class MemoryAgent implements AgentPort {
 
   async deleteRule(id: string): Promise<void> {
     this.held.delete(id);
+  }
+
+  setMode(id: string, mode: "monitor" | "enforce" | undefined): void {
+    const rule = this.held.get(id);
+    if (rule !== undefined) this.held.set(id, { ...rule, mode: mode ?? rule.modeOfText });
   }
 
   metrics(): ReturnType<AgentPort["metrics"]> {

@@ -37,7 +37,7 @@ test("every route of the contract is there with exactly its statuses", async () 
   const { openapi, paths } = await describeApi();
   expect(openapi).toBe("3.1.0");
   const known = routes(contract);
-  expect(known.length).toBe(8);
+  expect(known.length).toBe(9);
   for (const { method, path, responses } of known) {
     const operation = paths[path.replace(/:(\w+)/g, "{$1}")]?.[method.toLowerCase()];
     expect(Object.keys(operation?.responses ?? {}).sort()).toEqual(Object.keys(responses).sort());
@@ -96,7 +96,8 @@ test("the alert list's filters and the raw rule bodies are described", async () 
 test("the alert's schema names the members an alert really has", async () => {
   const { components } = await describeApi();
   const { ask, alerts } = makeApi();
-  alerts.add(makeAlert(1));
+  const response = { action: "kill", mode: "enforce", scope: "tree", outcome: "done", means: "sigkill", targetPid: 4001 } as const;
+  alerts.add(makeAlert(1, { response: { ...response, processCount: 2, latencyNs: 31_000_000n, reason: "" } }));
   const alert = (await (await ask(`/v1/alerts/${makeAlert(1).id}`)).json()) as object;
   const { properties } = components.schemas["Alert"] as { readonly properties: object };
   expect(Object.keys(properties).sort()).toEqual(Object.keys(alert).sort());

@@ -88,6 +88,35 @@ describe("rules", () => {
     }
   });
 
+  test("of any origin can be switched between monitor and enforce", async () => {
+    const { agent, ask } = makeApi();
+    agent.hold({ id: "a.one", origin: "file", action: "kill", scope: "tree" });
+    agent.hold({ id: "a.two" });
+    const change = (id: string, body: unknown): Promise<Response> =>
+      ask(`/v1/rules/${id}`, { method: "PATCH", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+    for (const [mode, inEffect] of [
+      ["enforce", "enforce"],
+      ["monitor", "monitor"],
+      ["enforce", "enforce"],
+      [null, "monitor"],
+    ]) {
+      const response = await change("a.one", { mode });
+      expect(response.status).toBe(200);
+      expect(await response.json()).toMatchObject({ id: "a.one", action: "kill", scope: "tree", mode: inEffect, modeOfText: "monitor" });
+      expect(agent.rule("a.one")?.mode).toBe(inEffect as "monitor");
+    }
+    for (const [id, body, status, code] of [
+      ["a.none", { mode: "enforce" }, 404, "unknown-rule"],
+      ["a.two", { mode: "enforce" }, 409, "no-action"],
+      ["a.one", { mode: "on" }, 400, "invalid-body"],
+      ["a.one", {}, 400, "invalid-body"],
+      ["a.one", { mode: "monitor", action: "alert" }, 400, "invalid-body"],
+    ] as const) {
+      const response = await change(id, body);
+      expect([id, response.status, (await problemOf(response)).code]).toEqual([id, status, code]);
+    }
+  });
+
   test("that do not compile are refused with the place", async () => {
     const { agent, ask } = makeApi();
     const response = await ask("/v1/rules/a.one", { method: "PUT", headers: YAML, body: "id: a.one\nbad" });
@@ -289,7 +318,7 @@ describe("paths and methods", () => {
 
   test.each([
     ["POST", "/v1/rules", "GET, HEAD"],
-    ["PATCH", "/v1/rules/a", "DELETE, GET, HEAD, PUT"],
+    ["POST", "/v1/rules/a", "DELETE, GET, HEAD, PATCH, PUT"],
     ["OPTIONS", "/v1/alerts", "GET, HEAD"],
     ["DELETE", "/v1/alerts/stream", "GET, HEAD"],
     ["POST", "/metrics", "GET, HEAD"],

@@ -13,6 +13,14 @@ export interface AlertJson {
   readonly message: string;
   readonly captures: Readonly<Record<string, unknown>>;
   readonly ancestry: readonly { readonly pid: number; readonly name: string; readonly executable: string }[];
+  readonly response?: {
+    readonly outcome: string;
+    readonly mode: string;
+    readonly means: string;
+    readonly target_pid: number;
+    readonly process_count: number;
+    readonly latency_ns: number;
+  };
   readonly events: readonly { readonly process?: { readonly command_line?: string; readonly user?: { readonly name?: string } } }[];
 }
 

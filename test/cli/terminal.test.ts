@@ -42,6 +42,30 @@ test("a long one shows its first and last events", () => {
   expect(shown).toEqual(["c0", "c1", "c2", "c3", "52", "c56", "c57", "c58", "c59"]);
 });
 
+test("what was done stands first", () => {
+  const base = {
+    action: "kill",
+    mode: "enforce",
+    scope: "tree",
+    means: "sigkill",
+    targetPid: 7,
+    latencyNs: 31_234_567n,
+    reason: "",
+  } as const;
+  for (const [response, text] of [
+    [{ ...base, outcome: "done", processCount: 1 }, "killed process 7 (sigkill) 31.2 ms after the event"],
+    [
+      { ...base, outcome: "done", processCount: 3, reason: "a\u001bb" },
+      "killed 3 processes of 7 (sigkill) 31.2 ms after the event: a\\x1bb",
+    ],
+    [{ ...base, mode: "monitor", outcome: "would", processCount: 1, reason: "m" }, "would have killed process 7 (sigkill): m"],
+    [{ ...base, outcome: "gone", processCount: 0, reason: "ended" }, "not killed (gone): ended"],
+  ] as const) {
+    const lines = alertText({ ...alertOf([run(20, "x")]), response }, false).split("\n");
+    expect(lines[1]).toBe(`    response  ${text}`);
+  }
+});
+
 test("a single event is not listed", () => {
   expect(alertText(alertOf([run(1, "id")]), false)).not.toContain("event 1");
 });

@@ -1,6 +1,6 @@
 // The one JSON form of an alert: fixed keys, exact integers, and back again.
 import { expect, test } from "bun:test";
-import { type Alert, decodeAlert, encodeAlert, type Json, stringifyJson } from "#core";
+import { type Alert, type AlertResponse, decodeAlert, encodeAlert, type Json, stringifyJson } from "#core";
 import { parseJson } from "#event";
 
 const ALERT: Alert = {
@@ -16,6 +16,18 @@ const ALERT: Alert = {
   captures: { "process.hash.sha256": null, inode: 18_446_744_073_709_551_615n },
   ancestry: [{ pid: 1, name: "init", executable: "/sbin/init" }],
   events: [{ process: { pid: 7, name: "x", args: ["x", "\u0000 ü"] } }],
+};
+
+const RESPONSE: AlertResponse = {
+  action: "kill",
+  mode: "enforce",
+  scope: "tree",
+  outcome: "done",
+  means: "sigkill",
+  targetPid: 7,
+  processCount: 3,
+  latencyNs: 12_345_678n,
+  reason: "",
 };
 
 function read(text: string): Json {
@@ -38,10 +50,40 @@ test("one line of JSON, keys in order, threat from the tags", () => {
 });
 
 test("text and back is the same alert, whatever the numbers", () => {
-  for (const alert of [ALERT, { ...ALERT, seq: (1n << 64n) - 1n, tags: [], kind: "quarantine" as const }, { ...ALERT, timeNs: -1n }]) {
+  for (const alert of [
+    ALERT,
+    { ...ALERT, response: RESPONSE },
+    { ...ALERT, seq: (1n << 64n) - 1n, tags: [], kind: "quarantine" as const },
+    { ...ALERT, timeNs: -1n },
+  ]) {
     expect(decodeAlert(read(stringifyJson(encodeAlert(alert))))).toEqual(alert);
   }
 });
+
+test("a response is one object behind the message", () => {
+  expect(stringifyJson(encodeAlert({ ...ALERT, response: RESPONSE }))).toContain(
+    '"message":"x ran from /dev/shm","response":{"action":"kill","mode":"enforce","scope":"tree","outcome":"done","means":"sigkill",' +
+      '"target_pid":7,"process_count":3,"latency_ns":12345678,"reason":""},"captures":',
+  );
+});
+
+for (const [key, value] of [
+  ["action", "alert"],
+  ["mode", null],
+  ["scope", "all"],
+  ["outcome", "maybe"],
+  ["means", 9],
+  ["target_pid", -1],
+  ["process_count", 1.5],
+  ["latency_ns", "5"],
+  ["reason", undefined],
+] as const) {
+  test(`no response: ${key} ${JSON.stringify(value)}`, () => {
+    const encoded = encodeAlert({ ...ALERT, response: RESPONSE });
+    const response = { ...(encoded["response"] as Record<string, Json>), [key]: value } as Json;
+    expect(decodeAlert({ ...encoded, response })).toBeUndefined();
+  });
+}
 
 test("tags that only look like ATT&CK say nothing", () => {
   const encoded = encodeAlert({ ...ALERT, tags: ["attack.", "attack.constructor", "attack.t99", "execution"] });

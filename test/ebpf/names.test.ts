@@ -3,9 +3,10 @@ import { afterAll, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { cgroupRoot } from "#core";
 import { firstArguments, splitArguments } from "../../src/ebpf/arguments.ts";
 import { effectiveCapabilities } from "../../src/ebpf/doctor.ts";
-import { CgroupPaths, cgroupRoot, IdNames, parseIdNames } from "../../src/ebpf/names.ts";
+import { CgroupPaths, IdNames, parseIdNames } from "../../src/ebpf/names.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "kestrel-names-"));
 afterAll(() => rmSync(folder, { recursive: true }));

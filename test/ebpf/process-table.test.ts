@@ -24,6 +24,27 @@ function exec(pid: number, startNs: bigint, path: string, args = `${path}\0`, fl
   return event(execRecord({ pid, startNs, flags, timeNs: startNs + 5n }, { path, args: Buffer.from(args) }));
 }
 
+test("descendants: the living ones by descent, also behind parents that have gone", () => {
+  const table = new ProcessTable("boot");
+  const add = (pid: number, parent?: number): void =>
+    void table.add({ pid, startNs: pid * 1e9 }, parent === undefined ? undefined : table.current(parent));
+  add(1);
+  add(5, 1);
+  add(6, 5);
+  add(7, 6);
+  add(8, 1);
+  add(9, 5);
+  for (const pid of [5, 6]) table.end(table.current(pid)!, 1e12);
+  const idOf = (pid: number): string => table.entityId(pid, pid * 1e9);
+  expect(table.descendants(idOf(5)).map(({ pid }) => pid)).toEqual([7, 9]);
+  expect(table.descendants(idOf(7))).toEqual([]);
+  table.expire(2e12);
+  expect(table.descendants(idOf(5)).map(({ pid, entityId }) => [pid, entityId])).toEqual([
+    [7, idOf(7)],
+    [9, idOf(9)],
+  ]);
+});
+
 describe("entity ids", () => {
   test("differ for a reused pid, another boot and another pid; agree for both clocks of one start", () => {
     const table = new ProcessTable("boot");

@@ -20,6 +20,7 @@ export function ruleOf(id: string, query: string, more: Partial<Rule> = {}): Rul
     capture: [],
     exceptions: [],
     action: "alert",
+    scope: "process",
     mode: "monitor",
     match: "latest",
     throttle: null,

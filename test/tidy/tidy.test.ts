@@ -16,9 +16,25 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   rules: ["schema", "eql"],
   engine: ["schema", "event", "core", "eql", "nfa", "runtime-wasm", "runtime-lua", "rules"],
   ebpf: ["schema", "event", "core", "ffi"],
+  respond: ["core", "ffi"],
   store: ["schema", "event", "core"],
   api: ["schema", "event", "core", "rules", "engine", "store"],
-  cli: ["schema", "event", "core", "eql", "nfa", "runtime-wasm", "runtime-lua", "rules", "engine", "ebpf", "store", "api", "ffi"],
+  cli: [
+    "schema",
+    "event",
+    "core",
+    "eql",
+    "nfa",
+    "runtime-wasm",
+    "runtime-lua",
+    "rules",
+    "engine",
+    "ebpf",
+    "respond",
+    "store",
+    "api",
+    "ffi",
+  ],
 };
 
 const product = sourceFiles(["src", "ffi"]).filter((file) => !file.path.startsWith("src/eql/guest/"));

@@ -211,6 +211,7 @@ function factsElement(alert) {
     const shown = value instanceof Node ? value : raw(value, DETAIL_TEXT_MAX);
     list.append(element("dt", {}, raw(label, 200)), element("dd", isCode ? { class: "code" } : {}, shown));
   };
+  if (alert.response !== undefined) add("Response", responseText(alert.response), false);
   if (alert.events.length > 1) add("Sequence", stepsElement(alert.events));
   add("Command", firstField(event, "process.command_line", "process.args"));
   add("Program", firstField(event, "process.executable"));
@@ -234,6 +235,18 @@ function factsElement(alert) {
   add("Time", alert["@timestamp"]);
   add("Alert", alert.id);
   return list;
+}
+
+const ACTED = { kill: "Killed", suspend: "Suspended", deny: "Denied" };
+
+/** What was done about an alert, in one sentence. */
+function responseText({ action, outcome, means, target_pid, process_count, latency_ns, reason }) {
+  const acted = ACTED[action] ?? action;
+  const who = process_count === 1 ? `process ${target_pid}` : `${process_count} processes of ${target_pid}`;
+  const why = reason === "" ? "" : `: ${reason}`;
+  if (outcome === "done") return `${acted} ${who} (${means}), ${(latency_ns / 1e6).toFixed(1)} ms after the event${why}`;
+  if (outcome === "would") return `Would have ${acted.toLowerCase()} ${who} (${means})${why}`;
+  return `Not ${acted.toLowerCase()} (${outcome})${why}`;
 }
 
 /** The events of a sequence, each with how long after the first it came. */

@@ -1,0 +1,114 @@
+// Whom no response may touch: init, the kernel, the agent with the processes that started it, and programs on a list. A listed name counts
+// only for a program of the system: what a process calls itself, or a copy of it under /tmp, protects nobody.
+import { type BigIntStats, statSync } from "node:fs";
+import type { HostProcess, Processes } from "./processes.ts";
+
+/** Programs that keep a machine reachable and running. */
+export const DEFAULT_PROTECTED: readonly string[] = [
+  "init",
+  "systemd",
+  "systemd-journald",
+  "systemd-logind",
+  "systemd-networkd",
+  "systemd-resolved",
+  "systemd-udevd",
+  "sshd",
+  "sshd-session",
+  "agetty",
+  "login",
+  "dbus-daemon",
+  "dbus-broker",
+  "NetworkManager",
+  "containerd",
+  "dockerd",
+  "crio",
+  "kubelet",
+];
+
+/** Settings of a {@link Protection}. */
+export interface ProtectionOptions {
+  readonly processes: Processes;
+  /** File names of system programs, or whole paths. */
+  readonly names: readonly string[];
+  readonly ownPid: number;
+  /** What is known of a file; for tests. */
+  readonly fileFacts?: (path: string) => FileFacts | undefined;
+}
+
+/** Identity and owner of a file. */
+export interface FileFacts {
+  readonly device: bigint;
+  readonly inode: bigint;
+  readonly uid: number;
+  /** Somebody but the owner may write to it. */
+  readonly isShared: boolean;
+}
+
+const ANCESTORS_MAX = 1000;
+const DELETED = " (deleted)";
+const SYSTEM_FOLDERS: readonly string[] = ["/usr/", "/bin/", "/sbin/", "/lib/"];
+
+/** See the head of this file. */
+export class Protection {
+  readonly #processes: Processes;
+  readonly #ownPid: number;
+  readonly #names: ReadonlySet<string>;
+  readonly #paths: ReadonlySet<string>;
+  readonly #fileFacts: (path: string) => FileFacts | undefined;
+
+  constructor({ processes, names, ownPid, fileFacts = readFileFacts }: ProtectionOptions) {
+    this.#processes = processes;
+    this.#ownPid = ownPid;
+    this.#names = new Set(names.filter((name) => !name.includes("/")));
+    this.#paths = new Set(names.filter((name) => name.startsWith("/")));
+    this.#fileFacts = fileFacts;
+  }
+
+  /** Why this process must not be touched; `undefined` when it may. */
+  reason(target: HostProcess): string | undefined {
+    if (target.pid <= 1) return "Process 1 is never touched";
+    if (target.isKernel) return `Process ${target.pid} belongs to the kernel`;
+    if (target.pid === this.#ownPid) return "Kestrel does not touch itself";
+    if (this.#isOwnAncestor(target.pid)) return `Process ${target.pid} (${target.name}) started Kestrel`;
+    const program = this.#listedProgram(target.pid);
+    return program === undefined ? undefined : `${program} is on the list of protected programs`;
+  }
+
+  // Looked up each time: whoever started the agent may end, and its number pass to somebody else.
+  #isOwnAncestor(pid: number): boolean {
+    let current = this.#ownPid;
+    for (let count = 0; count < ANCESTORS_MAX && current > 1; count++) {
+      current = this.#processes.look(current)?.ppid ?? 0;
+      if (current === pid) return true;
+    }
+    return false;
+  }
+
+  #listedProgram(pid: number): string | undefined {
+    const shown = this.#processes.executable(pid);
+    const isDeleted = shown.endsWith(DELETED);
+    const path = isDeleted ? shown.slice(0, -DELETED.length) : shown;
+    const listed =
+      this.#paths.has(path) ||
+      (this.#names.has(path.slice(path.lastIndexOf("/") + 1)) && SYSTEM_FOLDERS.some((folder) => path.startsWith(folder)));
+    return listed && this.#isSystemFile(pid, path, isDeleted) ? path : undefined;
+  }
+
+  // The path is the process's own view. Only a file that root alone can have put there counts, and it must be the one this machine has under
+  // that path: in a container's tree anybody can be /usr/sbin/sshd. An updated program runs on from its deleted file, of the same device.
+  #isSystemFile(pid: number, path: string, isDeleted: boolean): boolean {
+    const running = this.#fileFacts(`/proc/${pid}/exe`);
+    const here = this.#fileFacts(path);
+    if (running === undefined || running.uid !== 0 || running.isShared) return false;
+    return here !== undefined && here.device === running.device && (isDeleted || here.inode === running.inode);
+  }
+}
+
+function readFileFacts(path: string): FileFacts | undefined {
+  try {
+    const { dev, ino, uid, mode }: BigIntStats = statSync(path, { bigint: true });
+    return { device: dev, inode: ino, uid: Number(uid), isShared: (mode & 0o022n) !== 0n };
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,109 @@
+// kestrel run ends what a rule says: switched while it runs, told in the alert, kept over a restart, never in a replay.
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { join } from "node:path";
+import { AgentProcess, type AlertJson, sensorsRun } from "./agent-process.ts";
+import { eventually, jsonLines, runKestrel, TempFolder } from "./program.ts";
+
+setDefaultTimeout(120_000);
+
+const TRIES = 200;
+let markers = 0;
+
+function newMarker(): string {
+  return `300.${process.pid}${++markers}`;
+}
+
+function killRule(marker: string, mode: string): string {
+  const query = `process where event.action == "exec" and process.name == "sleep" and process.args == "${marker}"`;
+  return `id: my.kill\naction: kill\nscope: tree\nmode: ${mode}\nquery: ${query}\n`;
+}
+
+async function nextAlert(agent: AgentProcess, pid: number): Promise<AlertJson> {
+  return eventually(
+    () => `the alert about ${pid}: ${agent.stderr}`,
+    () => agent.printed.find((alert) => alert.response?.target_pid === pid),
+  );
+}
+
+describe.skipIf(!sensorsRun())("kestrel run responds", () => {
+  test("monitor kills nobody; switched to enforce it does, also after a restart; a replay gives the same alerts and does nothing", async () => {
+    using folder = new TempFolder();
+    const marker = newMarker();
+    await folder.write("kill.yaml", killRule(marker, "monitor"));
+    const rules = join(folder.path, "kill.yaml");
+    const klog = join(folder.path, "live.klog");
+    const data = join(folder.path, "data");
+    const sleeper = Bun.spawn(["/bin/sleep", marker]);
+    let watched: Bun.Subprocess;
+    let live: readonly AlertJson[];
+    {
+      await using agent = await AgentProcess.start(data, ["--rules", rules, "--record", klog]);
+      watched = Bun.spawn(["/bin/sleep", marker]);
+      expect((await nextAlert(agent, watched.pid)).response).toMatchObject({ outcome: "would", mode: "monitor", process_count: 1 });
+      expect([watched.exitCode, watched.signalCode]).toEqual([null, null]);
+      const change = { method: "PATCH", headers: { "content-type": "application/json" }, body: '{"mode":"enforce"}' };
+      const changed = await agent.fetch("/v1/rules/my.kill", change);
+      expect([changed.status, await changed.json()]).toMatchObject([200, { mode: "enforce", modeOfText: "monitor", origin: "file" }]);
+      const killed = Bun.spawn(["/bin/sleep", marker]);
+      const alert = await nextAlert(agent, killed.pid);
+      expect(alert.response).toMatchObject({ outcome: "done", mode: "enforce", means: "sigkill", process_count: 1 });
+      await killed.exited;
+      expect(killed.signalCode).toBe("SIGKILL");
+      expect(await (await agent.fetch(`/v1/alerts/${alert.id}`)).json()).toMatchObject({ response: { outcome: "done" } });
+      expect(await agent.stop()).toBe(0);
+      live = agent.printed;
+    }
+    {
+      await using again = await AgentProcess.start(data, ["--rules", rules]);
+      const killed = Bun.spawn(["/bin/sleep", marker]);
+      expect((await nextAlert(again, killed.pid)).response).toMatchObject({ outcome: "done", mode: "enforce" });
+      await killed.exited;
+      expect(await again.stop()).toBe(0);
+    }
+    await folder.write("kill.yaml", killRule(marker, "enforce"));
+    const replayed = jsonLines<AlertJson>(await runKestrel(["replay", klog, "--rules", rules, "--json"]));
+    expect(replayed.map(({ id }) => id)).toEqual(live.map(({ id }) => id));
+    expect(replayed.some((alert) => "response" in alert)).toBe(false);
+    // Neither the one from before the agent, nor the one of monitor, nor anybody in a replay was touched.
+    expect([sleeper.exitCode, sleeper.signalCode, watched.exitCode, watched.signalCode]).toEqual([null, null, null, null]);
+    sleeper.kill("SIGKILL");
+    watched.kill("SIGKILL");
+  });
+
+  test(`latency from exec to kill over ${TRIES} tries`, async () => {
+    using folder = new TempFolder();
+    const marker = newMarker();
+    await folder.write("kill.yaml", killRule(marker, "enforce"));
+    await using agent = await AgentProcess.start(join(folder.path, "data"), ["--rules", join(folder.path, "kill.yaml")]);
+    const pids: number[] = [];
+    for (let index = 0; index < TRIES; index++) {
+      const child = Bun.spawn(["/bin/sleep", marker]);
+      pids.push(child.pid);
+      await child.exited;
+      expect(child.signalCode).toBe("SIGKILL");
+    }
+    const alerts = await eventually(
+      () => `${TRIES} alerts: ${agent.printed.length}`,
+      () => (agent.printed.length >= TRIES ? agent.printed : undefined),
+    );
+    expect(alerts.map(({ response }) => response?.target_pid)).toEqual(pids);
+    const tookMs = alerts.map(({ response }) => (response?.latency_ns ?? 0) / 1e6).sort((a, b) => a - b);
+    console.log(`exec to kill, ${TRIES} tries: P50 ${tookMs[TRIES / 2]?.toFixed(1)} ms, P99 ${tookMs[TRIES - 2]?.toFixed(1)} ms`);
+    expect(await agent.stop()).toBe(0);
+  });
+
+  test("a protected program is refused, and a path that is none is a usage error", async () => {
+    using folder = new TempFolder();
+    const marker = newMarker();
+    await folder.write("kill.yaml", killRule(marker, "enforce"));
+    const rules = ["--rules", join(folder.path, "kill.yaml")];
+    const wrong = await runKestrel(["run", "--data", join(folder.path, "other"), "--protect", "bin/sleep", ...rules]);
+    expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringContaining('needs file names or whole paths, not "bin/sleep"')]);
+    await using agent = await AgentProcess.start(join(folder.path, "data"), [...rules, "--protect", "cat,sleep"]);
+    const child = Bun.spawn(["/bin/sleep", marker]);
+    expect((await nextAlert(agent, child.pid)).response).toMatchObject({ outcome: "refused", process_count: 0 });
+    expect([child.exitCode, child.signalCode]).toEqual([null, null]);
+    child.kill("SIGKILL");
+    expect(await agent.stop()).toBe(0);
+  });
+});
