@@ -74,6 +74,7 @@ test("monitor touches nobody, and a wrong entity id reaches nobody", async () =>
   expect(responder().respond(request(shell.pid, entityId, asked))).toMatchObject({ outcome: "would", means: "sigkill", processCount: 2 });
   expect(responder().respond(request(shell.pid, entityOf(child)))).toMatchObject({ outcome: "gone", processCount: 0 });
   expect([hasEnded(shell.pid), hasEnded(child), stateOf(shell.pid)]).toEqual([false, false, "S"]);
+  process.kill(child, "SIGKILL");
 });
 
 test("the tree is killed: children, grandchildren, and one that forked twice to lose its parent", async () => {
