@@ -147,6 +147,32 @@ test(`Lua prints and reads floats as JavaScript does (KESTREL_SEED=${seed})`, ()
   expect(values.filter((_, index) => !(bits[index]![0] && bits[index]![1]))).toEqual([]);
 });
 
+test("texts that are numbers, and texts that are nearly", () => {
+  const registry = new SchemaRegistry();
+  const roots = lower(["any where number(process.name) == file.Ext.entropy"], registry);
+  const rows: readonly (readonly [text: string, value: number | undefined])[] = [
+    [".5", 0.5],
+    ["-.5e1", -5],
+    ["5.", 5],
+    ["5.e-1", 0.5],
+    [".", undefined],
+    ["-.", undefined],
+    [".e1", undefined],
+    ["5.5.", undefined],
+    ["5e", undefined],
+  ];
+  for (const [text, value] of rows) {
+    const bytes = record(registry, "process", { "process.name": text, "file.Ext.entropy": value ?? 0 });
+    const reference = evaluateCondition(roots[0]!, { event: viewOf(bytes), variables: [] }) === true;
+    const found = [
+      reference,
+      new WasmRunner(emitWasm(roots), 1).evaluate([bytes], 1)[0]![0],
+      evaluateLua(emitLua(roots), [bytes], 1)[0]![0],
+    ];
+    expect({ text, found }).toEqual({ text, found: [value !== undefined, value !== undefined, value !== undefined] });
+  }
+});
+
 test("very long rules fit both forms", () => {
   const registry = new SchemaRegistry();
   const list = (count: number, item: (index: number) => string, separator: string) =>

@@ -215,9 +215,9 @@ function parseDecimal(at: usize, end: usize, negative: bool): i64 {
     ++at;
     while (at < end && <u32>load<u8>(at) - 0x30 < 10) ++at;
     fractionEnd = at;
-    if (fractionEnd == wholeEnd + 1) return fail();
   }
-  if (wholeEnd == start) return fail();
+  // `5.` and `.5` are numbers, `.` is none.
+  if (wholeEnd == start && fractionEnd <= wholeEnd + 1) return fail();
   let exponent: i32 = 0;
   if (at < end && (load<u8>(at) | 0x20) == 0x65) {
     ++at;
