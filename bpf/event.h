@@ -17,7 +17,8 @@ enum event_op {
 	OP_FILE = 5,
 	OP_CONNECT = 6,
 	OP_CHANGE = 7,
-	OP_COUNT = 8, /* rows of the counter map */
+	OP_ACT = 8,
+	OP_COUNT = 9, /* rows of the counter map */
 };
 
 /* Bits of event_header.flags. */
@@ -36,6 +37,7 @@ enum event_flag {
 #define FILENAME_BYTES_MAX 4096	   /* bytes of the name given to execve */
 #define ARGS_CHUNK_BYTES 16384	   /* bytes of arguments in one record */
 #define ARGS_BYTES_MAX (256 << 10) /* bytes of arguments in all records of one exec */
+#define ACT_TEXT_BYTES_MAX 512	   /* bytes of the text of an act */
 #define WATCH_NAME_BYTES 32	   /* key of the watch list: a file or directory name with zero padding */
 
 /* Values of the watch list. */
@@ -155,6 +157,34 @@ struct change_event {
 	__u16 other_name_bytes;
 	__u16 other_folder_bytes;
 	__u16 pad[3];
+};
+
+/* What an act_event says was done. Numbers are never reused. */
+enum act_kind {
+	ACT_USER_IDS = 1,  /* the header has the new ids */
+	ACT_GROUP_IDS = 2,
+	ACT_CAPABILITIES = 3, /* values: effective, permitted */
+	ACT_PTRACE = 4,
+	ACT_MEMORY_READ = 5, /* another process's */
+	ACT_MEMORY_WRITE = 6,
+	ACT_SIGNAL = 7, /* values: its number */
+	ACT_BPF_LOAD = 8, /* values: type of the program; text: its name */
+	ACT_MEMFD = 9, /* text: its name */
+	ACT_MOUNT = 10, /* text: where, as the caller wrote it */
+	ACT_ROOT = 11, /* pivot_root, chroot; text: the new root, as the caller wrote it */
+	ACT_IO_URING = 12,
+	ACT_USERFAULTFD = 13,
+	ACT_NAMESPACE = 14, /* values: CLONE_NEW flags */
+};
+
+/* A rare act that says much. text_bytes of text follow, its NUL among them. */
+struct act_event {
+	struct event_header head;
+	__u64 values[2];
+	__u64 target_start_ns; /* boot time at which the target process began; 0: not known */
+	__u32 target_pid;      /* 0: none, or one that only its own pid namespace knows */
+	__u16 kind;
+	__u16 text_bytes;
 };
 
 struct connect_event {

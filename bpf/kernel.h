@@ -36,9 +36,14 @@ struct kernel_counter {
 	int counter;
 } KERNEL_TYPE;
 
+struct kernel_capabilities {
+	__u64 val;
+} KERNEL_TYPE;
+
 struct cred {
 	struct kernel_id uid, suid, euid;
 	struct kernel_id gid, sgid, egid;
+	struct kernel_capabilities cap_permitted, cap_effective;
 } KERNEL_TYPE;
 
 struct super_block {
@@ -86,6 +91,20 @@ struct file {
 	struct inode *f_inode;
 	unsigned int f_flags;
 	unsigned int f_mode;
+	void *private_data;
+} KERNEL_TYPE;
+
+struct bpf_prog_aux {
+	char name[16];
+} KERNEL_TYPE;
+
+struct bpf_prog {
+	enum bpf_prog_type type;
+	struct bpf_prog_aux *aux;
+} KERNEL_TYPE;
+
+struct kernel_siginfo {
+	int si_code;
 } KERNEL_TYPE;
 
 struct fdtable {

@@ -82,6 +82,13 @@ int main(void)
 	MEMBER(change_event, other_name_bytes);
 	SIZE(change_event);
 
+	MEMBER(act_event, values);
+	MEMBER(act_event, target_start_ns);
+	MEMBER(act_event, target_pid);
+	MEMBER(act_event, kind);
+	MEMBER(act_event, text_bytes);
+	SIZE(act_event);
+
 	MEMBER(connect_event, source);
 	MEMBER(connect_event, destination);
 	MEMBER(connect_event, family);

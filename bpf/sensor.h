@@ -44,6 +44,7 @@ struct record {
 		struct args_event args;
 		struct file_event file;
 		struct change_event change;
+		struct act_event act;
 		char bytes[RECORD_BYTES];
 	};
 };

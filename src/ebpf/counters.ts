@@ -17,7 +17,7 @@ export interface SensorCounts {
 }
 
 /** Kinds of records, as the kernel side counts them. */
-type CountedKind = "exec" | "args" | "fork" | "exit" | "file" | "connect" | "change";
+type CountedKind = "exec" | "args" | "fork" | "exit" | "file" | "connect" | "change" | "act";
 
 const ROWS: readonly (readonly [CountedKind, Op])[] = [
   ["exec", Op.Exec],
@@ -27,6 +27,7 @@ const ROWS: readonly (readonly [CountedKind, Op])[] = [
   ["file", Op.File],
   ["connect", Op.Connect],
   ["change", Op.Change],
+  ["act", Op.Act],
 ];
 
 /** All rows. */

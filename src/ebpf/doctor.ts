@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { release } from "node:os";
 import { cgroupRoot, KestrelError, messageOf } from "#core";
 import { libbpfVersion } from "#ffi/libbpf";
+import { CAPABILITY_BITS, namesOfBits } from "./bit-names.ts";
 import { LoadedSensors, type SensorStatus } from "./loader.ts";
 
 /** Everything doctor prints about the sensors. */
@@ -27,16 +28,16 @@ export interface DoctorReport {
   readonly notCovered: readonly string[];
 }
 
-/** Capability numbers of linux/capability.h. */
-const CAPABILITIES: readonly (readonly [name: string, bit: bigint])[] = [
-  ["CAP_KILL", 5n],
-  ["CAP_NET_ADMIN", 12n],
-  ["CAP_SYS_PTRACE", 19n],
-  ["CAP_SYS_ADMIN", 21n],
-  ["CAP_SYS_RESOURCE", 24n],
-  ["CAP_PERFMON", 38n],
-  ["CAP_BPF", 39n],
-];
+/** Those that matter to an agent. */
+const CAPABILITIES: ReadonlySet<string> = new Set([
+  "CAP_KILL",
+  "CAP_NET_ADMIN",
+  "CAP_SYS_PTRACE",
+  "CAP_SYS_ADMIN",
+  "CAP_SYS_RESOURCE",
+  "CAP_PERFMON",
+  "CAP_BPF",
+]);
 /** Any one of a group is enough. */
 const NEEDED: readonly (readonly string[])[] = [
   ["CAP_BPF", "CAP_SYS_ADMIN"],
@@ -47,6 +48,7 @@ const PROBE_RING_BYTES = 64 << 10;
 const ALWAYS_UNSEEN = [
   "Folders and devices that are made, and extended attributes",
   "Reads of files that are not on the watch list",
+  "Kernel modules that are loaded, memory made writable and executable",
   "UNIX sockets, and connections that this machine accepts",
   "What happened before the agent started, other than the processes still running",
 ];
@@ -90,7 +92,7 @@ function probeSensors(root: string | undefined): { readonly sensors: readonly Se
 export function effectiveCapabilities(status: string): readonly string[] {
   const hex = /^CapEff:\s*([0-9a-f]{1,16})\s*$/m.exec(status)?.[1];
   const bits = BigInt(`0x${hex ?? "0"}`);
-  return CAPABILITIES.filter(([, bit]) => ((bits >> bit) & 1n) === 1n).map(([name]) => name);
+  return namesOfBits(CAPABILITY_BITS, bits).filter((name) => CAPABILITIES.has(name));
 }
 
 function limitsOf(text: string): Readonly<Record<string, string>> {

@@ -58,6 +58,8 @@ export const FIELD_NAMES = {
   processTgid: "process.tgid",
   threadId: "process.thread.id",
   threadName: "process.thread.name",
+  capabilitiesEffective: "process.thread.capabilities.effective",
+  capabilitiesPermitted: "process.thread.capabilities.permitted",
   extAncestry: "process.Ext.ancestry",
   argsTruncated: "process.Ext.args_truncated",
   executableDeleted: "process.Ext.executable_deleted",
@@ -128,6 +130,16 @@ export const FIELD_NAMES = {
   networkIanaNumber: "network.iana_number",
   kestrelAncestry: "kestrel.ancestry",
   sensor: "kestrel.sensor",
+  targetName: "Target.process.name",
+  targetExecutable: "Target.process.executable",
+  targetPid: "Target.process.pid",
+  targetEntityId: "Target.process.entity_id",
+  signal: "kestrel.signal",
+  previousUserId: "kestrel.previous.user.id",
+  previousGroupId: "kestrel.previous.group.id",
+  bpfProgramName: "kestrel.bpf.program_name",
+  bpfProgramType: "kestrel.bpf.program_type",
+  namespaces: "kestrel.namespaces",
 } as const;
 
 /** Field ids by the same keys. */

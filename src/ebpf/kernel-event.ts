@@ -1,7 +1,7 @@
 // One kernel record as a value. `decode` takes any bytes: it answers `undefined` for what no sensor of ours can have sent, never throws,
 // and never reads outside the record. Everything it returns is a copy, so the ring may reuse the bytes.
 import { posix } from "node:path";
-import { Args, Change, ChangeKind, COMM_BYTES, Connect, Exec, Exit, FileOpen, Flag, Fork, Head, Op } from "./wire.ts";
+import { Act, ActKind, Args, Change, ChangeKind, COMM_BYTES, Connect, Exec, Exit, FileOpen, Flag, Fork, Head, Op } from "./wire.ts";
 
 /** Who did it, with ids of the initial namespaces. */
 export interface Actor {
@@ -108,6 +108,36 @@ export interface InodeFacts {
   readonly gid: number;
 }
 
+/** A rare act that says much. */
+export type ActName =
+  | "uid_change"
+  | "gid_change"
+  | "capabilities_change"
+  | "ptrace_attach"
+  | "process_vm_read"
+  | "process_vm_write"
+  | "signal_sent"
+  | "bpf_program_load"
+  | "memfd_create"
+  | "mount"
+  | "root_change"
+  | "io_uring_setup"
+  | "userfaultfd"
+  | "namespace_change";
+
+/** Something rare was done. What the values and the text are depends on `act`: see bpf/event.h. */
+export interface ActEvent {
+  readonly kind: "act";
+  readonly actor: Actor;
+  readonly act: ActName;
+  readonly values: readonly [bigint, bigint];
+  /** 0: no other process, or one whose pid is not known. */
+  readonly targetPid: number;
+  /** 0: not known. */
+  readonly targetStartNs: number;
+  readonly text: string;
+}
+
 /** A connection was asked for. Addresses are 4 or 16 bytes; an all-zero source is not chosen yet. */
 export interface ConnectEvent {
   readonly kind: "connect";
@@ -120,7 +150,7 @@ export interface ConnectEvent {
 }
 
 /** Any record. */
-export type KernelEvent = ExecEvent | ArgsEvent | ForkEvent | ExitEvent | FileEvent | ChangeEvent | ConnectEvent;
+export type KernelEvent = ExecEvent | ArgsEvent | ForkEvent | ExitEvent | FileEvent | ChangeEvent | ActEvent | ConnectEvent;
 
 const AF_INET = 2;
 const AF_INET6 = 10;
@@ -137,6 +167,23 @@ const CHANGE_NAMES = new Map<number, ChangeName>([
   [ChangeKind.Symlink, "symlink"],
   [ChangeKind.Mode, "mode_change"],
   [ChangeKind.Owner, "owner_change"],
+]);
+
+const ACT_NAMES = new Map<number, ActName>([
+  [ActKind.UserIds, "uid_change"],
+  [ActKind.GroupIds, "gid_change"],
+  [ActKind.Capabilities, "capabilities_change"],
+  [ActKind.Ptrace, "ptrace_attach"],
+  [ActKind.MemoryRead, "process_vm_read"],
+  [ActKind.MemoryWrite, "process_vm_write"],
+  [ActKind.Signal, "signal_sent"],
+  [ActKind.BpfLoad, "bpf_program_load"],
+  [ActKind.Memfd, "memfd_create"],
+  [ActKind.Mount, "mount"],
+  [ActKind.Root, "root_change"],
+  [ActKind.IoUring, "io_uring_setup"],
+  [ActKind.Userfaultfd, "userfaultfd"],
+  [ActKind.Namespace, "namespace_change"],
 ]);
 
 /** Reads the record at `bytes[offset, offset + length)`. `undefined`: not a record. */
@@ -156,6 +203,8 @@ export function decode(bytes: Uint8Array, offset: number, length: number): Kerne
       return length < FileOpen.Size ? undefined : decodeFile(record);
     case Op.Change:
       return length < Change.Size ? undefined : decodeChange(record);
+    case Op.Act:
+      return length < Act.Size ? undefined : decodeAct(record);
     case Op.Connect:
       return length < Connect.Size ? undefined : decodeConnect(record);
     default:
@@ -302,6 +351,20 @@ function namedPath(name: string, folder: string, isCut: boolean): string {
 
 function withoutEnd(path: string): string {
   return path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path;
+}
+
+function decodeAct(record: Buffer): ActEvent | undefined {
+  const act = ACT_NAMES.get(record.readUInt16LE(Act.Kind));
+  if (act === undefined) return undefined;
+  return {
+    kind: "act",
+    actor: decodeActor(record),
+    act,
+    values: [record.readBigUInt64LE(Act.Values), record.readBigUInt64LE(Act.Values + 8)],
+    targetPid: record.readUInt32LE(Act.TargetPid),
+    targetStartNs: readSafe(record, Act.TargetStart),
+    text: textOf(record, Act.Size, Act.Size + record.readUInt16LE(Act.TextBytes)),
+  };
 }
 
 function decodeConnect(record: Buffer): ConnectEvent | undefined {

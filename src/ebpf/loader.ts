@@ -29,7 +29,7 @@ export interface SensorStatus {
 
 /** Sizes and knobs of the kernel side. */
 export interface LoadOptions {
-  /** Bytes of the ring of exec, fork and exit: a power of two. */
+  /** Bytes of the ring of processes and rare acts: a power of two. */
   readonly processRingBytes: number;
   /** Bytes of the ring of files and connections. */
   readonly activityRingBytes: number;
@@ -104,7 +104,7 @@ export class LoadedSensors {
         return;
       }
       refused.push(refusal);
-      if (sensor.ring === "process_ring") throw notPermitted(refusal);
+      if (sensor.required) throw notPermitted(refusal);
       if (isTracing(attachment) && refusal.code === "EPERM") this.#tracingRefused ??= refusal;
     }
     this.#statuses.push({ sensor: sensor.name, attachment: undefined, blind: [], refused });

@@ -38,6 +38,9 @@ export class ProcessTracker {
       case "exit":
         this.#table.end(entry, Number(event.actor.timeNs));
         break;
+      case "act":
+        entry.info.credentials = credentialsOf(event.actor);
+        break;
       case "fork":
       case "file":
       case "change":
@@ -45,6 +48,11 @@ export class ProcessTracker {
         break;
     }
     return entry;
+  }
+
+  /** The ids of a process as far as they were known before an event; `undefined`: it is not in the table. */
+  credentialsBefore(actor: Actor): Credentials | undefined {
+    return this.#table.find(actor.pid, actor.startNs)?.info.credentials;
   }
 
   #entryOf(actor: Actor, isNew: boolean): ProcessEntry {

@@ -1,11 +1,23 @@
 // Kernel event + what is known about its process → one ECS record. Field names are those public rules test; ids are looked up once.
 // Pure apart from the builder it owns: time, names and the table come as values.
+import { posix } from "node:path";
 import { RecordBuilder } from "#event";
 import type { SchemaRegistry } from "#schema";
 import { splitArguments } from "./arguments.ts";
+import { CAPABILITY_BITS, NAMESPACE_BITS, namesOfBits } from "./bit-names.ts";
 import { FIELD_NAMES, type FieldIds } from "./fields.ts";
-import type { ChangeEvent, ConnectEvent, ExecEvent, ExitEvent, FileEvent, ForkEvent, InodeFacts } from "./kernel-event.ts";
-import type { ProcessEntry, ProcessInfo } from "./process-table.ts";
+import type {
+  ActEvent,
+  ActName,
+  ChangeEvent,
+  ConnectEvent,
+  ExecEvent,
+  ExitEvent,
+  FileEvent,
+  ForkEvent,
+  InodeFacts,
+} from "./kernel-event.ts";
+import type { Credentials, ProcessEntry, ProcessInfo } from "./process-table.ts";
 import { Flag } from "./wire.ts";
 
 /** The machine, the same in every record. */
@@ -25,6 +37,10 @@ export interface RecordContext {
   /** Leader of the session and of the process group, when the table knows them. */
   readonly sessionLeader: ProcessInfo | undefined;
   readonly groupLeader: ProcessInfo | undefined;
+  /** Ids the process had before the event, when they were known. */
+  readonly previous: Credentials | undefined;
+  /** The process an act was aimed at, when the table knows it. */
+  readonly target: ProcessInfo | undefined;
   /** Name of the attachment that saw it. */
   readonly sensor: string;
   /** What to add to a boot time to get nanoseconds since 1970. */
@@ -37,7 +53,7 @@ export interface RecordContext {
 }
 
 /** Events that become records of their own. */
-export type ReportedEvent = ExecEvent | ForkEvent | ExitEvent | FileEvent | ChangeEvent | ConnectEvent;
+export type ReportedEvent = ExecEvent | ForkEvent | ExitEvent | FileEvent | ChangeEvent | ActEvent | ConnectEvent;
 
 const CATEGORY_OF: Readonly<Record<ReportedEvent["kind"], "process" | "file" | "network">> = {
   exec: "process",
@@ -45,6 +61,7 @@ const CATEGORY_OF: Readonly<Record<ReportedEvent["kind"], "process" | "file" | "
   exit: "process",
   file: "file",
   change: "file",
+  act: "process",
   connect: "network",
 };
 
@@ -63,6 +80,22 @@ const CHANGE_TYPES: Readonly<Record<ChangeEvent["change"], string>> = {
   symlink: "creation",
   mode_change: "change",
   owner_change: "change",
+};
+const ACT_TYPES: Readonly<Record<ActName, string>> = {
+  uid_change: "change",
+  gid_change: "change",
+  capabilities_change: "change",
+  ptrace_attach: "access",
+  process_vm_read: "access",
+  process_vm_write: "change",
+  signal_sent: "change",
+  bpf_program_load: "start",
+  memfd_create: "start",
+  mount: "change",
+  root_change: "change",
+  io_uring_setup: "start",
+  userfaultfd: "start",
+  namespace_change: "change",
 };
 const AUDIT_UNSET = 0xffff_ffff;
 const INCOMPLETE: number = Flag.PathCut | Flag.ArgsCut | Flag.ReadFailed;
@@ -117,6 +150,7 @@ export class RecordWriter {
     this.#writeLeaders(context);
     if (event.kind === "file") this.#writeFile(event, context);
     if (event.kind === "change") this.#writeChange(event, context);
+    if (event.kind === "act") this.#writeAct(event, context);
     if (event.kind === "connect") this.#writeConnect(event);
     this.#writeLineage(context);
     this.#builder.keyword(id.sensor, context.sensor);
@@ -327,6 +361,56 @@ export class RecordWriter {
     this.#builder.keyword(id.fileDevice, `${facts.device >>> 20}:${facts.device & 0xfffff}`);
   }
 
+  #writeAct(event: ActEvent, context: RecordContext): void {
+    const id = this.#id;
+    const [first, second] = event.values;
+    if (event.targetPid !== 0) this.#writeTarget(event.targetPid, context.target);
+    switch (event.act) {
+      case "uid_change":
+        if (context.previous !== undefined) this.#builder.keyword(id.previousUserId, String(context.previous.euid));
+        break;
+      case "gid_change":
+        if (context.previous !== undefined) this.#builder.keyword(id.previousGroupId, String(context.previous.egid));
+        break;
+      case "capabilities_change":
+        this.#builder.keywords(id.capabilitiesEffective, namesOfBits(CAPABILITY_BITS, first));
+        this.#builder.keywords(id.capabilitiesPermitted, namesOfBits(CAPABILITY_BITS, second));
+        break;
+      case "signal_sent":
+        this.#builder.i64Number(id.signal, Number(first));
+        break;
+      case "bpf_program_load":
+        this.#text(id.bpfProgramName, event.text);
+        this.#builder.i64Number(id.bpfProgramType, Number(first));
+        break;
+      case "memfd_create":
+        this.#text(id.memfdName, event.text);
+        break;
+      case "mount":
+      case "root_change":
+        if (event.text !== "") this.#writePath(posix.resolve(context.entry.info.workingDirectory || "/", event.text));
+        break;
+      case "namespace_change":
+        this.#builder.keywords(id.namespaces, namesOfBits(NAMESPACE_BITS, first));
+        break;
+      case "ptrace_attach":
+      case "process_vm_read":
+      case "process_vm_write":
+      case "io_uring_setup":
+      case "userfaultfd":
+        break;
+    }
+  }
+
+  #writeTarget(pid: number, target: ProcessInfo | undefined): void {
+    const id = this.#id;
+    this.#builder.i64Number(id.targetPid, pid);
+    if (target === undefined) return;
+    this.#text(id.targetName, target.name);
+    this.#text(id.targetExecutable, target.executable);
+    this.#builder.keyword(id.targetEntityId, target.entityId);
+  }
+
   #writeConnect(event: ConnectEvent): void {
     const id = this.#id;
     const destination = unmapped(event.destination);
@@ -364,6 +448,8 @@ function actionOf(event: ReportedEvent): readonly [type: string, action: string]
     case "file":
       if ((event.actor.flags & Flag.Created) !== 0) return ["creation", "creation"];
       return (event.actor.flags & Flag.Watched) !== 0 ? ["access", "open"] : ["change", "modification"];
+    case "act":
+      return [ACT_TYPES[event.act], event.act];
     case "change":
       return [CHANGE_TYPES[event.change], event.change];
   }

@@ -1,13 +1,15 @@
 // The sensors: which compiled object, and the ways to attach it from best to last. A list, not logic: loading is loader.ts.
+import actObject from "../../build/bpf/act.bpf.o" with { type: "file" };
 import changeObject from "../../build/bpf/change.bpf.o" with { type: "file" };
 import connectObject from "../../build/bpf/connect.bpf.o" with { type: "file" };
 import execObject from "../../build/bpf/exec.bpf.o" with { type: "file" };
 import exitObject from "../../build/bpf/exit.bpf.o" with { type: "file" };
 import fileObject from "../../build/bpf/file.bpf.o" with { type: "file" };
 import forkObject from "../../build/bpf/fork.bpf.o" with { type: "file" };
+import signalObject from "../../build/bpf/signal.bpf.o" with { type: "file" };
 
 /** Names of the sensors. */
-export type SensorName = "exec" | "fork" | "exit" | "file" | "change" | "connect";
+export type SensorName = "exec" | "fork" | "exit" | "act" | "signal" | "file" | "change" | "connect";
 
 /** One program of an attachment. */
 interface SensorProgram {
@@ -32,6 +34,8 @@ export interface Sensor {
   readonly object: string;
   /** The ring its records go to. */
   readonly ring: "process_ring" | "activity_ring";
+  /** Without it there is no process table, and the agent does not start. */
+  readonly required: boolean;
   /** Best first. */
   readonly attachments: readonly Attachment[];
 }
@@ -50,24 +54,59 @@ export const SENSORS: readonly Sensor[] = [
     name: "exit",
     object: exitObject,
     ring: "process_ring",
+    required: true,
     attachments: [{ name: "raw_tp/sched_process_exit", programs: [program("kestrel_exit")], blind: [] }],
   },
   {
     name: "exec",
     object: execObject,
     ring: "process_ring",
+    required: true,
     attachments: [{ name: "raw_tp/sched_process_exec", programs: [program("kestrel_exec")], blind: [] }],
   },
   {
     name: "fork",
     object: forkObject,
     ring: "process_ring",
+    required: true,
     attachments: [{ name: "raw_tp/sched_process_fork", programs: [program("kestrel_fork")], blind: [] }],
+  },
+  {
+    name: "act",
+    object: actObject,
+    ring: "process_ring",
+    required: false,
+    attachments: [
+      {
+        name: "raw_tp/sys_exit",
+        programs: [program("kestrel_act")],
+        blind: [
+          "ids that change other than by setuid, setgid and their kind, as by a flaw in the kernel",
+          "which process another one in a pid namespace attaches to or reads",
+          "memory of another process opened as /proc/PID/mem",
+          ...(process.arch === "arm64" ? ["acts of 32-bit programs"] : []),
+        ],
+      },
+    ],
+  },
+  {
+    name: "signal",
+    object: signalObject,
+    ring: "process_ring",
+    required: false,
+    attachments: [
+      {
+        name: "raw_tp/signal_generate",
+        programs: [program("kestrel_signal")],
+        blind: ["signals other than KILL, TERM and STOP", "signals to a process's own children"],
+      },
+    ],
   },
   {
     name: "file",
     object: fileObject,
     ring: "activity_ring",
+    required: false,
     attachments: [
       {
         name: "fexit/path_openat",
@@ -89,6 +128,7 @@ export const SENSORS: readonly Sensor[] = [
     name: "change",
     object: changeObject,
     ring: "activity_ring",
+    required: false,
     attachments: [
       {
         name: "raw_tp/sys_exit",
@@ -106,6 +146,7 @@ export const SENSORS: readonly Sensor[] = [
     name: "connect",
     object: connectObject,
     ring: "activity_ring",
+    required: false,
     attachments: [
       { name: "fentry/security_socket_connect", programs: [program("kestrel_connect_fentry")], blind: [UNCONNECTED, "TCP Fast Open"] },
       {

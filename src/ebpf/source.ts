@@ -8,20 +8,21 @@ import { RingBuffer } from "#ffi/ring-buffer";
 import type { SchemaRegistry } from "#schema";
 import { CounterReader, type CounterTable, NO_COUNTS } from "./counters.ts";
 import { ExecJoiner, type WholeEvent } from "./exec-joiner.ts";
-import { decode, recordTime } from "./kernel-event.ts";
+import { type ActEvent, decode, recordTime } from "./kernel-event.ts";
 import { LoadedSensors, type SensorStatus } from "./loader.ts";
 import { CgroupPaths, IdNames } from "./names.ts";
 import { primeTable, readProcess } from "./proc-files.ts";
-import { type ProcessEntry, ProcessTable } from "./process-table.ts";
+import { type Credentials, type ProcessEntry, type ProcessInfo, ProcessTable } from "./process-table.ts";
 import { ProcessTracker } from "./process-tracker.ts";
 import { type RecordContext, RecordWriter } from "./record-writer.ts";
+import type { SensorName } from "./sensors.ts";
 
 /** Settings of an {@link EbpfSource}; every one has a default. */
 export interface EbpfOptions {
   readonly registry: SchemaRegistry;
   /** Timers only; events carry the kernel's time. */
   readonly clock?: Clock;
-  /** Ring of exec, fork and exit: a power of two of at least 4096 bytes. */
+  /** Ring of processes and rare acts: a power of two of at least 4096 bytes. */
   readonly processRingBytes?: number;
   /** Ring of files and connections. */
   readonly activityRingBytes?: number;
@@ -45,6 +46,8 @@ export interface EbpfCounts {
   readonly joined: number;
   /** Pieces of arguments that were lost: their exec's arguments end early. */
   readonly piecesLost: number;
+  /** Calls that set ids to what they were already: no events. */
+  readonly unchanged: number;
   /** Processes whose beginning was not seen. */
   readonly unknownProcesses: number;
   /** Processes in the table. */
@@ -97,6 +100,7 @@ export class EbpfSource implements Source {
   #refused = 0;
   #malformed = 0;
   #joined = 0;
+  #unchanged = 0;
   /** Made once: no closure for an event. */
   readonly #take = (event: WholeEvent): void => this.#push(event);
   readonly #userName = (id: number): string | undefined => this.#users.nameOf(id, Number(this.#nowNs));
@@ -191,9 +195,9 @@ export class EbpfSource implements Source {
     return { "ring-full": ringFull, malformed };
   }
 
-  /** Records the sensors tried to send: evaluated + dropped, by the names `kestrel status` uses. Pieces of arguments are not records. */
+  /** Records the sensors tried to send: evaluated + dropped, by the names `kestrel status` uses. Pieces of arguments and calls that changed nothing are not records. */
   get produced(): number {
-    let produced = 0;
+    let produced = -this.#unchanged;
     for (const [kind, counts] of Object.entries(this.counts().kernel)) if (kind !== "args") produced += counts.produced;
     return produced;
   }
@@ -208,6 +212,7 @@ export class EbpfSource implements Source {
       refused: this.#refused,
       malformed: this.#malformed,
       joined: this.#joined,
+      unchanged: this.#unchanged,
       piecesLost: kernel.args.dropped + this.#joiner.strays,
       unknownProcesses: this.#tracker.unknownProcesses,
       processes: this.#table.size,
@@ -297,20 +302,32 @@ export class EbpfSource implements Source {
   }
 
   #push(event: WholeEvent): void {
+    const previous = this.#tracker.credentialsBefore(event.actor);
+    if (event.kind === "act" && previous !== undefined && keepsIds(event, previous)) {
+      this.#unchanged++;
+      return;
+    }
     const entry = this.#tracker.apply(event);
-    const length = this.#writer.write(event, this.#contextOf(event, entry));
+    const length = this.#writer.write(event, this.#contextOf(event, entry, previous));
     this.#pushed++;
     if (this.#sink?.push(this.#writer.bytes, 0, length) === false) this.#refused++;
   }
 
-  #contextOf(event: WholeEvent, entry: ProcessEntry): RecordContext {
+  #targetOf({ targetPid, targetStartNs }: ActEvent): ProcessInfo | undefined {
+    if (targetStartNs !== 0) return this.#table.find(targetPid, targetStartNs)?.info;
+    return targetPid === 0 ? undefined : this.#table.current(targetPid)?.info;
+  }
+
+  #contextOf(event: WholeEvent, entry: ProcessEntry, previous: Credentials | undefined): RecordContext {
     const { actor } = event;
     return {
       entry,
       parent: entry.ancestors[0],
       sessionLeader: this.#table.current(actor.sid)?.info,
       groupLeader: this.#table.current(actor.pgid)?.info,
-      sensor: this.#sensorNames.get(event.kind) ?? event.kind,
+      sensor: this.#sensorNames.get(sensorOf(event)) ?? event.kind,
+      previous,
+      target: event.kind === "act" ? this.#targetOf(event) : undefined,
       wallOffsetNs: this.#wallOffsetNs,
       startOffsetNs: this.#startOffsetNs,
       cgroupPath: this.#cgroups.pathOf(actor.cgroupId, Number(this.#nowNs)),
@@ -318,6 +335,16 @@ export class EbpfSource implements Source {
       groupName: this.#groupName,
     };
   }
+}
+
+/** The C library sets the ids of every thread when one asks, and programs set ids they have: only the first call changes anything. */
+function keepsIds({ act, actor }: ActEvent, before: Credentials): boolean {
+  if (act === "uid_change") return actor.uid === before.uid && actor.euid === before.euid && actor.suid === before.suid;
+  return act === "gid_change" && actor.gid === before.gid && actor.egid === before.egid && actor.sgid === before.sgid;
+}
+
+function sensorOf(event: WholeEvent): SensorName {
+  return event.kind === "act" && event.act === "signal_sent" ? "signal" : event.kind;
 }
 
 function ringOf(sensors: LoadedSensors, name: "process_ring" | "activity_ring", sizeBytes: number): RingBuffer | undefined {

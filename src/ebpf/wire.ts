@@ -9,6 +9,7 @@ export const enum Op {
   File = 5,
   Connect = 6,
   Change = 7,
+  Act = 8,
 }
 
 /** Bits of `event_header.flags`. */
@@ -124,6 +125,34 @@ export const enum Change {
   OtherNameBytes = 158,
   OtherFolderBytes = 160,
   Size = 168,
+}
+
+/** What an act_event says was done. */
+export const enum ActKind {
+  UserIds = 1,
+  GroupIds = 2,
+  Capabilities = 3,
+  Ptrace = 4,
+  MemoryRead = 5,
+  MemoryWrite = 6,
+  Signal = 7,
+  BpfLoad = 8,
+  Memfd = 9,
+  Mount = 10,
+  Root = 11,
+  IoUring = 12,
+  Userfaultfd = 13,
+  Namespace = 14,
+}
+
+/** struct act_event. */
+export const enum Act {
+  Values = 112,
+  TargetStart = 128,
+  TargetPid = 136,
+  Kind = 140,
+  TextBytes = 142,
+  Size = 144,
 }
 
 /** struct connect_event. */

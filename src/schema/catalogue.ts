@@ -585,6 +585,13 @@ const ROWS: readonly Row[] = [
   [840, "auditd.data.comm", "keyword", "Command name in the audit record"],
   [841, "system.auth.ssh.method", "keyword", "How the ssh login was authenticated"],
   [842, "system.auth.ssh.event", "keyword", "Outcome of the ssh login"],
+  [843, "Target.process.entity_id", "keyword", "Entity id of the process acted on"],
+  [844, "kestrel.signal", "i64", "Number of the signal that was sent"],
+  [845, "kestrel.previous.user.id", "keyword", "Effective user id before the change"],
+  [846, "kestrel.previous.group.id", "keyword", "Effective group id before the change"],
+  [847, "kestrel.bpf.program_name", "keyword", "Name of the BPF program that was loaded"],
+  [848, "kestrel.bpf.program_type", "i64", "Type of the BPF program, a number of linux/bpf.h"],
+  [849, "kestrel.namespaces", "keyword[]", "Kinds of namespace that were made or entered"],
 ];
 
 /** Every catalogue field, ascending by id. */

@@ -48,6 +48,8 @@ function inMemory(): readonly Row[] {
     parent: entry.ancestors[0],
     sessionLeader: entry.info,
     groupLeader: entry.info,
+    previous: undefined,
+    target: undefined,
     sensor: "raw_tp/sched_process_exec",
     wallOffsetNs: SECOND,
     startOffsetNs: SECOND,

@@ -10,8 +10,17 @@ import {
   type FileEvent,
   type KernelEvent,
 } from "../../src/ebpf/kernel-event.ts";
-import { ChangeKind, Flag, Head, Op } from "../../src/ebpf/wire.ts";
-import { type ChangeParts, changeRecord, connectRecord, execRecord, exitRecord, fileRecord, forkRecord } from "./kernel-record.ts";
+import { ActKind, ChangeKind, Flag, Head, Op } from "../../src/ebpf/wire.ts";
+import {
+  actRecord,
+  type ChangeParts,
+  changeRecord,
+  connectRecord,
+  execRecord,
+  exitRecord,
+  fileRecord,
+  forkRecord,
+} from "./kernel-record.ts";
 
 const SEED = Number(Bun.env["KESTREL_SEED"] ?? 20_260_714);
 
@@ -99,6 +108,25 @@ describe("decode", () => {
     expect(decodeWhole(changeRecord({ flags: Flag.PathCut }, parts))).toMatchObject({ path: "…/y/n", otherPath: "/z" });
   });
 
+  test("act: every kind has its name and no two the same; an unknown kind is no record", () => {
+    const names = Array.from({ length: ActKind.Namespace }, (_, index) => decodeWhole(actRecord({}, { kind: index + 1 })));
+    expect(new Set(names.map((event) => (event?.kind === "act" ? event.act : undefined))).size).toBe(ActKind.Namespace);
+    expect(names).not.toContain(undefined);
+    for (const kind of [0, ActKind.Namespace + 1]) expect(decodeWhole(actRecord({}, { kind }))).toBeUndefined();
+  });
+
+  test("act: values, target and text", () => {
+    const parts = { kind: ActKind.Signal, values: [2n ** 40n, 3n], targetPid: 9, targetStartNs: 5_000_000_000n, text: "memfd:x" } as const;
+    expect(decodeWhole(actRecord({ pid: 7 }, parts))).toMatchObject({
+      act: "signal_sent",
+      actor: { pid: 7 },
+      values: [2n ** 40n, 3n],
+      targetPid: 9,
+      targetStartNs: 5e9,
+      text: "memfd:x",
+    });
+  });
+
   test("connect: families and nothing else", () => {
     const four = decodeWhole(connectRecord({}, 2, Uint8Array.of(192, 0, 2, 1))) as ConnectEvent;
     expect(four).toMatchObject({ destinationPort: 443, protocol: 6 });
@@ -128,7 +156,7 @@ describe("decode", () => {
     fc.assert(
       fc.property(
         fc.uint8Array({ maxLength: 600, size: "max" }),
-        fc.constantFrom(Op.Exec, Op.Args, Op.Fork, Op.Exit, Op.File, Op.Connect, Op.Change, 0),
+        fc.constantFrom(Op.Exec, Op.Args, Op.Fork, Op.Exit, Op.File, Op.Connect, Op.Change, Op.Act, 0),
         fc.nat(64),
         (bytes, op, before) => {
           const bytesAround = new Uint8Array(before + bytes.length + 64).fill(0x41);

@@ -1,5 +1,5 @@
 // Builds kernel records byte by byte for the tests, independent of the decoder's own code but for the offsets.
-import { Args, Change, type ChangeKind, Connect, Exec, Exit, FileOpen, Fork, Head, Op } from "../../src/ebpf/wire.ts";
+import { Act, type ActKind, Args, Change, type ChangeKind, Connect, Exec, Exit, FileOpen, Fork, Head, Op } from "../../src/ebpf/wire.ts";
 
 /** Identity fields a test cares about; the rest is zero. */
 export interface ActorParts {
@@ -109,6 +109,26 @@ export function changeRecord(actor: ActorParts, parts: ChangeParts): Buffer {
   record.writeBigUInt64LE(parts.inode ?? 0n, Change.Inode);
   record.writeUInt32LE(parts.fileMode ?? 0, Change.FileMode);
   return Buffer.concat([record, ...data]);
+}
+
+/** Parts of an act record. */
+export interface ActParts {
+  readonly kind: ActKind;
+  readonly values?: readonly [bigint, bigint];
+  readonly targetPid?: number;
+  readonly targetStartNs?: bigint;
+  readonly text?: string;
+}
+
+export function actRecord(actor: ActorParts, parts: ActParts): Buffer {
+  const text = Buffer.from(parts.text === undefined ? "" : `${parts.text}\0`);
+  const record = header(Op.Act, Act.Size, actor);
+  for (const [index, value] of (parts.values ?? []).entries()) record.writeBigUInt64LE(value, Act.Values + 8 * index);
+  record.writeBigUInt64LE(parts.targetStartNs ?? 0n, Act.TargetStart);
+  record.writeUInt32LE(parts.targetPid ?? 0, Act.TargetPid);
+  record.writeUInt16LE(parts.kind, Act.Kind);
+  record.writeUInt16LE(text.length, Act.TextBytes);
+  return Buffer.concat([record, text]);
 }
 
 export function connectRecord(actor: ActorParts, family: number, destination: Uint8Array): Buffer {

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Args, Change, Connect, Counter, Exec, Exit, FileOpen, Fork, Head } from "../../src/ebpf/wire.ts";
+import { Act, Args, Change, Connect, Counter, Exec, Exit, FileOpen, Fork, Head } from "../../src/ebpf/wire.ts";
 
 const WIRE: Readonly<Record<string, number>> = {
   "event_header.time_ns": Head.Time,
@@ -71,6 +71,12 @@ const WIRE: Readonly<Record<string, number>> = {
   "change_event.other_name_bytes": Change.OtherNameBytes,
   "change_event.other_folder_bytes": Change.OtherFolderBytes,
   change_event: Change.Size,
+  "act_event.values": Act.Values,
+  "act_event.target_start_ns": Act.TargetStart,
+  "act_event.target_pid": Act.TargetPid,
+  "act_event.kind": Act.Kind,
+  "act_event.text_bytes": Act.TextBytes,
+  act_event: Act.Size,
   "connect_event.source": Connect.Source,
   "connect_event.destination": Connect.Destination,
   "connect_event.family": Connect.Family,

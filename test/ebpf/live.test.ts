@@ -29,7 +29,16 @@ function start(command: readonly string[], options?: { readonly cwd?: string }):
 test("doctor tells how each sensor is attached, or why none is", () => {
   expect(report.kernel).not.toBe("");
   if (ready) {
-    expect(report.sensors.map(({ sensor }) => sensor).sort()).toEqual(["change", "connect", "exec", "exit", "file", "fork"]);
+    expect(report.sensors.map(({ sensor }) => sensor).sort()).toEqual([
+      "act",
+      "change",
+      "connect",
+      "exec",
+      "exit",
+      "file",
+      "fork",
+      "signal",
+    ]);
     for (const { attachment, refused } of report.sensors) {
       expect(attachment).toBeDefined();
       for (const refusal of refused) expect(refusal.code).toMatch(/^E[A-Z0-9]+$/);

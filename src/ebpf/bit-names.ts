@@ -1,0 +1,66 @@
+// Names of the bits in words of the kernel: capabilities of linux/capability.h, namespaces of linux/sched.h.
+
+/** Name and bit, ascending. */
+export type BitNames = readonly (readonly [name: string, bit: bigint])[];
+
+/** Capabilities under the names rules use. A list in the order of their numbers. */
+export const CAPABILITY_BITS: BitNames = [
+  "CAP_CHOWN",
+  "CAP_DAC_OVERRIDE",
+  "CAP_DAC_READ_SEARCH",
+  "CAP_FOWNER",
+  "CAP_FSETID",
+  "CAP_KILL",
+  "CAP_SETGID",
+  "CAP_SETUID",
+  "CAP_SETPCAP",
+  "CAP_LINUX_IMMUTABLE",
+  "CAP_NET_BIND_SERVICE",
+  "CAP_NET_BROADCAST",
+  "CAP_NET_ADMIN",
+  "CAP_NET_RAW",
+  "CAP_IPC_LOCK",
+  "CAP_IPC_OWNER",
+  "CAP_SYS_MODULE",
+  "CAP_SYS_RAWIO",
+  "CAP_SYS_CHROOT",
+  "CAP_SYS_PTRACE",
+  "CAP_SYS_PACCT",
+  "CAP_SYS_ADMIN",
+  "CAP_SYS_BOOT",
+  "CAP_SYS_NICE",
+  "CAP_SYS_RESOURCE",
+  "CAP_SYS_TIME",
+  "CAP_SYS_TTY_CONFIG",
+  "CAP_MKNOD",
+  "CAP_LEASE",
+  "CAP_AUDIT_WRITE",
+  "CAP_AUDIT_CONTROL",
+  "CAP_SETFCAP",
+  "CAP_MAC_OVERRIDE",
+  "CAP_MAC_ADMIN",
+  "CAP_SYSLOG",
+  "CAP_WAKE_ALARM",
+  "CAP_BLOCK_SUSPEND",
+  "CAP_AUDIT_READ",
+  "CAP_PERFMON",
+  "CAP_BPF",
+  "CAP_CHECKPOINT_RESTORE",
+].map((name, bit) => [name, 1n << BigInt(bit)]);
+
+/** CLONE_NEW flags. */
+export const NAMESPACE_BITS: BitNames = [
+  ["time", 0x80n],
+  ["mnt", 0x2_0000n],
+  ["cgroup", 0x200_0000n],
+  ["uts", 0x400_0000n],
+  ["ipc", 0x800_0000n],
+  ["user", 0x1000_0000n],
+  ["pid", 0x2000_0000n],
+  ["net", 0x4000_0000n],
+];
+
+/** Names of the bits that are set; bits without a name are left out. */
+export function namesOfBits(names: BitNames, bits: bigint): readonly string[] {
+  return names.filter(([, bit]) => (bits & bit) !== 0n).map(([name]) => name);
+}
