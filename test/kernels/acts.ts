@@ -119,6 +119,10 @@ export const ACTS: readonly Act[] = [
     "echo >owned; chown 77 owned",
     `file where event.action == "owner_change" and file.path == "${HERE}/owned" and file.uid == "77"`,
   ]),
+  act("act", "act-mount", [
+    "mkdir over; mount -t tmpfs kernels over; umount over",
+    `process where event.action == "mount" and file.path == "${HERE}/over"`,
+  ]),
   act("connect", "connect-tcp", ["/bin/acts connect tcp 127.0.0.1 901", connected("tcp", "127.0.0.1", 901)]),
   act("connect", "connect-tcp-ipv6", ["/bin/acts connect tcp ::1 902", connected("tcp", "::1", 902)]),
   act("connect", "connect-udp", ["/bin/acts connect udp 127.0.0.1 903", connected("udp", "127.0.0.1", 903)], { unseenBy: TCP_ONLY }),

@@ -37,6 +37,7 @@ function merged(rows: readonly Row[]): readonly Row[] {
 }
 
 function resultOf({ seen, notCovered, failures }: Row): string {
+  if (seen === 0 && notCovered.length === 0 && failures.length === 0) return "attached; no act asks it for anything yet";
   return [
     failures.length === 0 ? "ok" : "FAILED",
     `${seen} seen`,
