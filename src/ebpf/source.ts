@@ -7,14 +7,16 @@ import { ClockId, clockNs } from "#ffi/libc";
 import { RingBuffer } from "#ffi/ring-buffer";
 import type { SchemaRegistry } from "#schema";
 import { CounterReader, type CounterTable, NO_COUNTS } from "./counters.ts";
+import { decode, recordTime } from "./decode.ts";
 import { ExecJoiner, type WholeEvent } from "./exec-joiner.ts";
-import { type ActEvent, decode, recordTime } from "./kernel-event.ts";
+import type { ActEvent } from "./kernel-event.ts";
 import { LoadedSensors, type SensorStatus } from "./loader.ts";
 import { CgroupPaths, IdNames } from "./names.ts";
 import { primeTable, readProcess } from "./proc-files.ts";
 import { type Credentials, type ProcessEntry, type ProcessInfo, ProcessTable } from "./process-table.ts";
 import { ProcessTracker } from "./process-tracker.ts";
-import { type RecordContext, RecordWriter } from "./record-writer.ts";
+import type { RecordContext } from "./record-context.ts";
+import { RecordWriter } from "./record-writer.ts";
 import type { SensorName } from "./sensors.ts";
 
 /** Settings of an {@link EbpfSource}; every one has a default. */

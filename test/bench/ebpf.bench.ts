@@ -5,10 +5,12 @@ import { join } from "node:path";
 import { BpfObject } from "#ffi/libbpf";
 import { RingBuffer } from "#ffi/ring-buffer";
 import { SchemaRegistry } from "#schema";
-import { decode, type KernelEvent } from "../../src/ebpf/kernel-event.ts";
+import { decode } from "../../src/ebpf/decode.ts";
+import type { KernelEvent } from "../../src/ebpf/kernel-event.ts";
 import { ProcessTable } from "../../src/ebpf/process-table.ts";
 import { ProcessTracker } from "../../src/ebpf/process-tracker.ts";
-import { type RecordContext, RecordWriter } from "../../src/ebpf/record-writer.ts";
+import type { RecordContext } from "../../src/ebpf/record-context.ts";
+import { RecordWriter } from "../../src/ebpf/record-writer.ts";
 import { execRecord } from "../ebpf/kernel-record.ts";
 import { bestNs, printAlone, type Row, type Section, skipped } from "./row.ts";
 

@@ -1,8 +1,9 @@
 // Arguments in pieces come out whole, and a lost piece costs its bytes only.
 import { expect, test } from "bun:test";
 import fc from "fast-check";
+import { decode } from "../../src/ebpf/decode.ts";
 import { ARGS_BYTES_MAX, ExecJoiner, PENDING_MAX, PENDING_NS_MAX, type WholeEvent } from "../../src/ebpf/exec-joiner.ts";
-import { decode, type KernelEvent } from "../../src/ebpf/kernel-event.ts";
+import type { KernelEvent } from "../../src/ebpf/kernel-event.ts";
 import { argsRecord, execRecord, exitRecord } from "./kernel-record.ts";
 
 const SEED = Number(Bun.env["KESTREL_SEED"] ?? 20_260_714);

@@ -1,7 +1,7 @@
 // The process table and its tracker: identity across pid reuse, lineage, bounds.
 import { describe, expect, test } from "bun:test";
+import { decode } from "../../src/ebpf/decode.ts";
 import type { WholeEvent } from "../../src/ebpf/exec-joiner.ts";
-import { decode } from "../../src/ebpf/kernel-event.ts";
 import { ANCESTORS_MAX, ARGS_KEPT_BYTES, DEAD_KEPT_NS, DEAD_MAX, type ProcessFacts, ProcessTable } from "../../src/ebpf/process-table.ts";
 import { ProcessTracker } from "../../src/ebpf/process-tracker.ts";
 import { Flag } from "../../src/ebpf/wire.ts";

@@ -1,15 +1,8 @@
 // Decoding kernel records: each kind as built, and anything at all without a throw.
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import {
-  type ChangeEvent,
-  type ConnectEvent,
-  decode,
-  type ExecEvent,
-  type ExitEvent,
-  type FileEvent,
-  type KernelEvent,
-} from "../../src/ebpf/kernel-event.ts";
+import { decode } from "../../src/ebpf/decode.ts";
+import type { ChangeEvent, ConnectEvent, ExecEvent, ExitEvent, FileEvent, KernelEvent } from "../../src/ebpf/kernel-event.ts";
 import { ActKind, ChangeKind, Flag, Head, Op } from "../../src/ebpf/wire.ts";
 import {
   actRecord,

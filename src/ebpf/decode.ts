@@ -1,0 +1,74 @@
+// One kernel record as a value. `decode` takes any bytes: it answers `undefined` for what no sensor of ours can have sent, never throws,
+// and never reads outside the record.
+import { decodeAct } from "./decode-act.ts";
+import { decodeChange, decodeFile } from "./decode-file.ts";
+import { decodeConnect } from "./decode-network.ts";
+import type { ArgsEvent, ExecEvent, ExitEvent, KernelEvent } from "./kernel-event.ts";
+import { copyOf, decodeActor, pathOf, textOf } from "./record-bytes.ts";
+import { Act, Args, Change, Connect, Exec, Exit, FileOpen, Fork, Head, Op } from "./wire.ts";
+
+/** Reads the record at `bytes[offset, offset + length)`. `undefined`: not a record. */
+export function decode(bytes: Uint8Array, offset: number, length: number): KernelEvent | undefined {
+  if (length < Head.Size || offset < 0 || offset + length > bytes.byteLength) return undefined;
+  const record = Buffer.from(bytes.buffer, bytes.byteOffset + offset, length);
+  switch (record.readUInt16LE(Head.Op)) {
+    case Op.Exec:
+      return length < Exec.Size ? undefined : decodeExec(record);
+    case Op.Args:
+      return length < Args.Size ? undefined : decodeArgs(record);
+    case Op.Fork:
+      return length < Fork.Size ? undefined : { kind: "fork", actor: decodeActor(record), forkerPid: record.readUInt32LE(Fork.ForkerPid) };
+    case Op.Exit:
+      return length < Exit.Size ? undefined : decodeExit(record);
+    case Op.File:
+      return length < FileOpen.Size ? undefined : decodeFile(record);
+    case Op.Change:
+      return length < Change.Size ? undefined : decodeChange(record);
+    case Op.Act:
+      return length < Act.Size ? undefined : decodeAct(record);
+    case Op.Connect:
+      return length < Connect.Size ? undefined : decodeConnect(record);
+    default:
+      return undefined;
+  }
+}
+
+/** Boot time of a record, for ordering two rings; 0 for a record too short to have one. */
+export function recordTime(bytes: Uint8Array, offset: number, length: number): number {
+  if (length < Head.Size) return 0;
+  const record = new DataView(bytes.buffer, bytes.byteOffset + offset, 8);
+  return record.getUint32(4, true) * 0x1_0000_0000 + record.getUint32(0, true);
+}
+
+function decodeExec(record: Buffer): ExecEvent {
+  const pathEnd = Exec.Size + record.readUInt16LE(Exec.PathBytes);
+  const cwdEnd = pathEnd + record.readUInt16LE(Exec.CwdBytes);
+  const filenameEnd = cwdEnd + record.readUInt16LE(Exec.FilenameBytes);
+  return {
+    kind: "exec",
+    actor: decodeActor(record),
+    executable: pathOf(record, Exec.Size, pathEnd),
+    workingDirectory: pathOf(record, pathEnd, cwdEnd),
+    filename: textOf(record, cwdEnd, filenameEnd),
+    inode: record.readBigUInt64LE(Exec.Inode),
+    device: record.readUInt32LE(Exec.Device),
+    nlink: record.readUInt32LE(Exec.Nlink),
+    mode: record.readUInt32LE(Exec.Mode),
+    argsSize: record.readUInt32LE(Exec.ArgsSize),
+    args: copyOf(record, filenameEnd, record.readUInt32LE(Exec.ArgsBytes)),
+  };
+}
+
+function decodeArgs(record: Buffer): ArgsEvent {
+  return {
+    kind: "args",
+    actor: decodeActor(record),
+    offset: record.readUInt32LE(Args.Offset),
+    args: copyOf(record, Args.Size, record.readUInt32LE(Args.ArgsBytes)),
+  };
+}
+
+function decodeExit(record: Buffer): ExitEvent {
+  const code = record.readUInt32LE(Exit.Code);
+  return { kind: "exit", actor: decodeActor(record), exitCode: (code >>> 8) & 0xff, signal: code & 0x7f };
+}

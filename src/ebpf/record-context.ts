@@ -1,0 +1,38 @@
+// What a record is made of beside the kernel event. Data only.
+import type { ActEvent, ChangeEvent, ConnectEvent, ExecEvent, ExitEvent, FileEvent, ForkEvent } from "./kernel-event.ts";
+import type { Credentials, ProcessEntry, ProcessInfo } from "./process-table.ts";
+
+/** The machine, the same in every record. */
+export interface HostFacts {
+  readonly name: string;
+  /** Machine id; empty when there is none. */
+  readonly id: string;
+  readonly bootId: string;
+  readonly kernel: string;
+  readonly architecture: string;
+}
+
+/** Everything a record is made of beside the event itself. */
+export interface RecordContext {
+  readonly entry: ProcessEntry;
+  readonly parent: ProcessInfo | undefined;
+  /** Leader of the session and of the process group, when the table knows them. */
+  readonly sessionLeader: ProcessInfo | undefined;
+  readonly groupLeader: ProcessInfo | undefined;
+  /** Ids the process had before the event, when they were known. */
+  readonly previous: Credentials | undefined;
+  /** The process an act was aimed at, when the table knows it. */
+  readonly target: ProcessInfo | undefined;
+  /** Name of the attachment that saw it. */
+  readonly sensor: string;
+  /** What to add to a boot time to get nanoseconds since 1970. */
+  readonly wallOffsetNs: bigint;
+  /** The same as it was when the source began: a process keeps one start, also when the clock is set. */
+  readonly startOffsetNs: bigint;
+  readonly cgroupPath: string | undefined;
+  userName(uid: number): string | undefined;
+  groupName(gid: number): string | undefined;
+}
+
+/** Events that become records of their own. */
+export type ReportedEvent = ExecEvent | ForkEvent | ExitEvent | FileEvent | ChangeEvent | ActEvent | ConnectEvent;

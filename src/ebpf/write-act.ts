@@ -1,0 +1,59 @@
+// What a rare act adds to a record: values, the process it was aimed at, names.
+import { posix } from "node:path";
+import { CAPABILITY_BITS, NAMESPACE_BITS, namesOfBits } from "./bit-names.ts";
+import type { FieldWriter } from "./field-writer.ts";
+import type { ActEvent } from "./kernel-event.ts";
+import type { ProcessInfo } from "./process-table.ts";
+import type { RecordContext } from "./record-context.ts";
+import { writePath } from "./write-file.ts";
+
+/** The fields of an act. */
+export function writeAct(fields: FieldWriter, event: ActEvent, context: RecordContext): void {
+  const { id, builder } = fields;
+  const [first, second] = event.values;
+  if (event.targetPid !== 0) writeTarget(fields, event.targetPid, context.target);
+  switch (event.act) {
+    case "uid_change":
+      if (context.previous !== undefined) builder.keyword(id.previousUserId, String(context.previous.euid));
+      break;
+    case "gid_change":
+      if (context.previous !== undefined) builder.keyword(id.previousGroupId, String(context.previous.egid));
+      break;
+    case "capabilities_change":
+      builder.keywords(id.capabilitiesEffective, namesOfBits(CAPABILITY_BITS, first));
+      builder.keywords(id.capabilitiesPermitted, namesOfBits(CAPABILITY_BITS, second));
+      break;
+    case "signal_sent":
+      builder.i64Number(id.signal, Number(first));
+      break;
+    case "bpf_program_load":
+      fields.text(id.bpfProgramName, event.text);
+      builder.i64Number(id.bpfProgramType, Number(first));
+      break;
+    case "memfd_create":
+      fields.text(id.memfdName, event.text);
+      break;
+    case "mount":
+    case "root_change":
+      if (event.text !== "") writePath(fields, posix.resolve(context.entry.info.workingDirectory || "/", event.text));
+      break;
+    case "namespace_change":
+      builder.keywords(id.namespaces, namesOfBits(NAMESPACE_BITS, first));
+      break;
+    case "ptrace_attach":
+    case "process_vm_read":
+    case "process_vm_write":
+    case "io_uring_setup":
+    case "userfaultfd":
+      break;
+  }
+}
+
+function writeTarget(fields: FieldWriter, pid: number, target: ProcessInfo | undefined): void {
+  const { id, builder } = fields;
+  builder.i64Number(id.targetPid, pid);
+  if (target === undefined) return;
+  fields.text(id.targetName, target.name);
+  fields.text(id.targetExecutable, target.executable);
+  builder.keyword(id.targetEntityId, target.entityId);
+}
