@@ -38,3 +38,34 @@ export const enum WasmtimeValRaw {
 export const enum WasmtimeInstance {
   Bytes = 16,
 }
+
+/** `struct fanotify_event_metadata`. */
+export const enum FanotifyEventMetadata {
+  Length = 0,
+  Version = 4,
+  Mask = 8,
+  Fd = 16,
+  Pid = 20,
+  Bytes = 24,
+}
+
+/** `struct fanotify_response`. */
+export const enum FanotifyResponse {
+  Fd = 0,
+  Response = 4,
+  Bytes = 8,
+}
+
+/** `struct pollfd`. */
+export const enum PollFd {
+  Fd = 0,
+  Events = 4,
+  Revents = 6,
+  Bytes = 8,
+}
+
+/** `struct statvfs` of glibc on 64-bit machines. */
+export const enum StatVfs {
+  Flag = 72,
+  Bytes = 112,
+}
