@@ -77,6 +77,8 @@ struct event_header {
 struct exec_event {
 	struct event_header head;
 	__u64 inode;
+	__u64 cap_effective; /* of the thread that runs the program now */
+	__u64 cap_permitted;
 	__u32 device; /* major << 20 | minor */
 	__u32 nlink;
 	__u32 mode;

@@ -20,6 +20,12 @@ static __always_inline void fill_file(struct exec_event *event, struct file *fil
 	event->owner = BPF_CORE_READ(inode, i_uid.val);
 }
 
+static __always_inline void fill_capabilities(struct exec_event *event, struct task_struct *task)
+{
+	event->cap_effective = BPF_CORE_READ(task, cred, cap_effective.val);
+	event->cap_permitted = BPF_CORE_READ(task, cred, cap_permitted.val);
+}
+
 static __always_inline __u16 append_filename(struct record *record, const char *filename)
 {
 	__u32 used = record->used;
@@ -89,6 +95,7 @@ int kestrel_exec(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	fill_header(&record->head, task, OP_EXEC);
 	fill_file(&record->exec, file);
+	fill_capabilities(&record->exec, task);
 	record->exec.pad = 0;
 	record->exec.args_size = size > 0xffffffff ? 0xffffffff : size;
 	if (size > ARGS_BYTES_MAX) {

@@ -35,6 +35,8 @@ int main(void)
 	SIZE(event_header);
 
 	MEMBER(exec_event, inode);
+	MEMBER(exec_event, cap_effective);
+	MEMBER(exec_event, cap_permitted);
 	MEMBER(exec_event, device);
 	MEMBER(exec_event, nlink);
 	MEMBER(exec_event, mode);

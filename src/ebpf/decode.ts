@@ -51,6 +51,8 @@ function decodeExec(record: Buffer): ExecEvent {
     workingDirectory: pathOf(record, pathEnd, cwdEnd),
     filename: textOf(record, cwdEnd, filenameEnd),
     inode: record.readBigUInt64LE(Exec.Inode),
+    effective: record.readBigUInt64LE(Exec.CapEffective),
+    permitted: record.readBigUInt64LE(Exec.CapPermitted),
     device: record.readUInt32LE(Exec.Device),
     nlink: record.readUInt32LE(Exec.Nlink),
     mode: record.readUInt32LE(Exec.Mode),

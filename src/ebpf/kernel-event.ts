@@ -36,6 +36,9 @@ export interface ExecEvent {
   /** What the caller named: the script, when there is one. */
   readonly filename: string;
   readonly inode: bigint;
+  /** Bits of linux/capability.h, after the exec. */
+  readonly effective: bigint;
+  readonly permitted: bigint;
   readonly device: number;
   readonly nlink: number;
   readonly mode: number;

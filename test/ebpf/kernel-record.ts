@@ -44,6 +44,8 @@ export interface ExecParts {
   readonly args: Buffer;
   readonly argsSize?: number;
   readonly nlink?: number;
+  readonly effective?: bigint;
+  readonly permitted?: bigint;
 }
 
 export function execRecord(actor: ActorParts, parts: ExecParts): Buffer {
@@ -52,6 +54,8 @@ export function execRecord(actor: ActorParts, parts: ExecParts): Buffer {
   const filename = Buffer.from(`${parts.filename ?? parts.path}\0`);
   const record = header(Op.Exec, Exec.Size, actor);
   record.writeUInt32LE(parts.nlink ?? 1, Exec.Nlink);
+  record.writeBigUInt64LE(parts.effective ?? 0n, Exec.CapEffective);
+  record.writeBigUInt64LE(parts.permitted ?? 0n, Exec.CapPermitted);
   record.writeUInt32LE(parts.argsSize ?? parts.args.length, Exec.ArgsSize);
   record.writeUInt32LE(parts.args.length, Exec.ArgsBytes);
   record.writeUInt16LE(path.length, Exec.PathBytes);

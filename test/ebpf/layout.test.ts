@@ -30,6 +30,8 @@ const WIRE: Readonly<Record<string, number>> = {
   "event_header.comm": Head.Comm,
   event_header: Head.Size,
   "exec_event.inode": Exec.Inode,
+  "exec_event.cap_effective": Exec.CapEffective,
+  "exec_event.cap_permitted": Exec.CapPermitted,
   "exec_event.device": Exec.Device,
   "exec_event.nlink": Exec.Nlink,
   "exec_event.mode": Exec.Mode,

@@ -1,7 +1,7 @@
 // Builder, view and validator: what goes in comes out, limits cut and flag, and no damaged bytes let a view read outside.
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { RecordBuilder, RecordView, recordSize, setRecordSeq, validateRecord } from "#event";
+import { packKeywords, RecordBuilder, RecordView, recordSize, setRecordSeq, validateRecord } from "#event";
 import {
   ARRAY_ELEMENTS_MAX,
   EntryFlag,
@@ -294,4 +294,23 @@ test("equal fields have equal shapes, other types another", () => {
   });
   expect(second).toBe(first);
   expect(third).not.toBe(first);
+});
+
+test("a packed list gives the bytes that the list itself gives, cut where that is cut", () => {
+  const filled = (list: readonly string[], isPacked: boolean): Buffer => {
+    builder.begin(1, 5n);
+    builder.keyword(1, "before");
+    if (isPacked) builder.keywordsPacked(7, packKeywords(list));
+    else builder.keywords(7, list);
+    builder.keywords(8, ["behind"]);
+    finish();
+    return Buffer.from(builder.bytes.subarray(0, recordSize(builder.bytes, 0)));
+  };
+  const same = (list: readonly string[]): void => {
+    expect(filled(list, true).equals(filled(list, false))).toBe(true);
+  };
+  fc.assert(fc.property(fc.array(text, { maxLength: 50 }), same), propertyOptions(500));
+  same(new Array(ARRAY_ELEMENTS_MAX + 1).fill("x"));
+  same(["a", "\ud800", "y".repeat(STRING_BYTES_MAX + 1)]);
+  same(new Array(12).fill("y".repeat(100 << 10)));
 });

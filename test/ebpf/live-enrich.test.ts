@@ -1,0 +1,39 @@
+// What a record says beside the act itself, on this machine's own kernel: the rights of a program that was started. Real programs.
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { type Fields, liveSource, refusal } from "./live.ts";
+
+setDefaultTimeout(60_000);
+const isRoot = process.getuid?.() === 0;
+if (refusal !== undefined) console.log(`skipped: enrichment on the real kernel (${refusal})`);
+const setpriv = Bun.which("setpriv");
+if (!isRoot || setpriv === null) console.log("skipped: programs with some capabilities (not root, or no setpriv)");
+
+describe.skipIf(refusal !== undefined)("enrichment", () => {
+  const live = liveSource();
+
+  /** The record of the last program that a command started. */
+  async function lastExec(command: readonly string[]): Promise<Fields> {
+    const { events } = await live.run(command, "process");
+    const execs = events.filter((fields) => fields["event.action"] === "exec");
+    expect(execs.length).toBeGreaterThan(0);
+    return execs.at(-1)!;
+  }
+
+  describe.skipIf(!isRoot || setpriv === null)("capabilities after the exec", () => {
+    const CASES: readonly (readonly [string, readonly string[], readonly string[] | undefined])[] = [
+      ["an ordinary user has none", ["--reuid=65534"], undefined],
+      [
+        "those that are ambient",
+        ["--reuid=65534", "--inh-caps=+chown,+setuid", "--ambient-caps=+chown,+setuid"],
+        ["CAP_CHOWN", "CAP_SETUID"],
+      ],
+      ["root within a bounding set", ["--bounding-set=-all,+net_admin,+sys_ptrace"], ["CAP_NET_ADMIN", "CAP_SYS_PTRACE"]],
+    ];
+    test.each(CASES)("%s", async (_name, flags, names) => {
+      const fields = await lastExec([setpriv ?? "", ...flags, "/bin/true"]);
+      expect(fields["process.executable"]).toMatch(/true$/);
+      expect(fields["process.thread.capabilities.effective"]).toEqual(names as never);
+      expect(fields["process.thread.capabilities.permitted"]).toEqual(names as never);
+    });
+  });
+});
