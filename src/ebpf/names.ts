@@ -1,12 +1,9 @@
-// Names behind numbers: users and groups from /etc/passwd and /etc/group, cgroup paths from the cgroup v2 tree. All are caches that look
-// again when their file changed or a number is unknown, at most once a second. No lookup leaves the machine.
-import { readdirSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
+// Names behind numbers: users and groups from /etc/passwd and /etc/group. Caches that look again when their file changed, at most once a
+// second. No lookup leaves the machine.
+import { readFileSync, statSync } from "node:fs";
 
 const LOOK_AGAIN_NS = 1_000_000_000;
 const FILE_BYTES_MAX = 16 << 20;
-const CGROUPS_MAX = 16_384;
-const CGROUP_DEPTH_MAX = 32;
 
 /** Names of one file of the form `name:x:id:…`. */
 export class IdNames {
@@ -49,42 +46,4 @@ export function parseIdNames(text: string): Map<number, string> {
     if (name !== "" && /^\d+$/.test(id) && !names.has(Number(id))) names.set(Number(id), name);
   }
   return names;
-}
-
-/** Paths of cgroup v2 groups by id; the id is the folder's inode number. */
-export class CgroupPaths {
-  readonly #root: string | undefined;
-  #paths = new Map<bigint, string>();
-  readonly #unknown = new Set<bigint>();
-  #lookedNs = Number.NEGATIVE_INFINITY;
-
-  constructor(root: string | undefined) {
-    this.#root = root;
-  }
-
-  /** Path of a group below the mount, `/` for the root itself. */
-  pathOf(id: bigint, nowNs: number): string | undefined {
-    const known = this.#paths.get(id);
-    if (known !== undefined || this.#root === undefined || this.#unknown.has(id)) return known;
-    if (nowNs - this.#lookedNs < LOOK_AGAIN_NS) return undefined;
-    this.#lookedNs = nowNs;
-    this.#paths = new Map();
-    this.#scan(this.#root, "/", 0);
-    const found = this.#paths.get(id);
-    // A group outside the mount or already removed stays unknown: it must not cause a scan each second.
-    if (found === undefined && this.#unknown.size < CGROUPS_MAX) this.#unknown.add(id);
-    return found;
-  }
-
-  #scan(folder: string, path: string, depth: number): void {
-    if (this.#paths.size >= CGROUPS_MAX || depth > CGROUP_DEPTH_MAX) return;
-    try {
-      this.#paths.set(statSync(folder, { bigint: true }).ino, path);
-      for (const child of readdirSync(folder, { withFileTypes: true })) {
-        if (child.isDirectory()) this.#scan(join(folder, child.name), path === "/" ? `/${child.name}` : `${path}/${child.name}`, depth + 1);
-      }
-    } catch {
-      // The group went away while we looked.
-    }
-  }
 }

@@ -1,4 +1,5 @@
 // What a record is made of beside the kernel event. Data only.
+import type { ControlGroup } from "./control-groups.ts";
 import type { ActEvent, ChangeEvent, ConnectEvent, ExecEvent, ExitEvent, FileEvent, ForkEvent } from "./kernel-event.ts";
 import type { Credentials, ProcessEntry, ProcessInfo } from "./process-table.ts";
 
@@ -29,7 +30,8 @@ export interface RecordContext {
   readonly wallOffsetNs: bigint;
   /** The same as it was when the source began: a process keeps one start, also when the clock is set. */
   readonly startOffsetNs: bigint;
-  readonly cgroupPath: string | undefined;
+  /** The control group the process was in, when it is known. */
+  readonly group: ControlGroup | undefined;
   userName(uid: number): string | undefined;
   groupName(gid: number): string | undefined;
 }

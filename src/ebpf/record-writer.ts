@@ -62,6 +62,7 @@ export class RecordWriter {
     if (event.kind === "change") writeChange(this.#fields, event, context);
     if (event.kind === "act") writeAct(this.#fields, event, context);
     if (event.kind === "connect") writeConnect(this.#fields, event);
+    this.#writeContainer(context);
     this.#writeLineage(context);
     this.#builder.keyword(id.sensor, context.sensor);
     if ((event.actor.flags & INCOMPLETE) !== 0) this.#builder.markRecordTruncated();
@@ -158,7 +159,7 @@ export class RecordWriter {
     this.#builder.bool(id.executableDeleted, info.deleted);
     this.#builder.bool(id.memfd, info.memfd);
     this.#fields.text(id.script, info.script);
-    this.#fields.text(id.cgroupPath, context.cgroupPath);
+    this.#fields.text(id.cgroupPath, context.group?.path);
     this.#builder.u64(id.cgroupId, actor.cgroupId);
     if (info.memfd) this.#fields.text(id.memfdName, info.name);
     if (event.kind === "exec") this.#builder.bool(id.secureExec, (actor.flags & Flag.Privileged) !== 0);
@@ -221,6 +222,18 @@ export class RecordWriter {
       this.#builder.keyword(id.groupLeaderEntityId, groupLeader.entityId);
       this.#builder.bool(id.groupLeaderSame, groupLeader === context.entry.info);
     }
+  }
+
+  #writeContainer({ group }: RecordContext): void {
+    const container = group?.container;
+    if (container === undefined) return;
+    const id = this.#id;
+    this.#builder.keyword(id.containerId, container.id);
+    this.#fields.text(id.containerRuntime, container.runtime);
+    if (container.podUid === undefined) return;
+    this.#builder.keyword(id.orchestratorType, "kubernetes");
+    this.#builder.keyword(id.orchestratorResourceType, "pod");
+    this.#builder.keyword(id.orchestratorResourceId, container.podUid);
   }
 
   #writeLineage(context: RecordContext): void {

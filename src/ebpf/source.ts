@@ -6,12 +6,13 @@ import { assert, type Cancel, type Clock, cgroupRoot, type LossCounts, type Reco
 import { ClockId, clockNs } from "#ffi/libc";
 import { RingBuffer } from "#ffi/ring-buffer";
 import type { SchemaRegistry } from "#schema";
+import { ControlGroups } from "./control-groups.ts";
 import { CounterReader, type CounterTable, NO_COUNTS } from "./counters.ts";
 import { decode, recordTime } from "./decode.ts";
 import { ExecJoiner, type WholeEvent } from "./exec-joiner.ts";
 import type { ActEvent } from "./kernel-event.ts";
 import { LoadedSensors, type SensorStatus } from "./loader.ts";
-import { CgroupPaths, IdNames } from "./names.ts";
+import { IdNames } from "./names.ts";
 import { primeTable, readProcess } from "./proc-files.ts";
 import { type Credentials, type ProcessEntry, type ProcessInfo, ProcessTable } from "./process-table.ts";
 import { ProcessTracker } from "./process-tracker.ts";
@@ -81,7 +82,7 @@ export class EbpfSource implements Source {
   readonly #users = new IdNames("/etc/passwd");
   readonly #groups = new IdNames("/etc/group");
   readonly #cgroupRoot = cgroupRoot(readText("/proc/self/mounts"));
-  readonly #cgroups = new CgroupPaths(this.#cgroupRoot);
+  readonly #controlGroups = new ControlGroups(this.#cgroupRoot);
   readonly #startOffsetNs: bigint;
   #wallOffsetNs: bigint;
   #clockCheckedNs = 0n;
@@ -332,7 +333,7 @@ export class EbpfSource implements Source {
       target: event.kind === "act" ? this.#targetOf(event) : undefined,
       wallOffsetNs: this.#wallOffsetNs,
       startOffsetNs: this.#startOffsetNs,
-      cgroupPath: this.#cgroups.pathOf(actor.cgroupId, Number(this.#nowNs)),
+      group: this.#controlGroups.groupOf(actor.cgroupId, actor.pid, Number(this.#nowNs)),
       userName: this.#userName,
       groupName: this.#groupName,
     };

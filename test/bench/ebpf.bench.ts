@@ -58,7 +58,7 @@ function inMemory(): readonly Row[] {
     sensor: "raw_tp/sched_process_exec",
     wallOffsetNs: SECOND,
     startOffsetNs: SECOND,
-    cgroupPath: "/system.slice",
+    group: { path: `/system.slice/docker-${"3f2a".repeat(16)}.scope`, container: undefined },
     userName: () => "www-data",
     groupName: () => "www-data",
   };

@@ -1,12 +1,18 @@
-// What a record says beside the act itself, on this machine's own kernel: the rights of a program that was started. Real programs.
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+// What a record says beside the act itself, on this machine's own kernel: the rights of a program that was started, the container it is in.
+// Real programs, real control groups.
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { mkdirSync, readFileSync, rmdirSync } from "node:fs";
+import { join } from "node:path";
+import { cgroupRoot } from "#core";
 import { type Fields, liveSource, refusal } from "./live.ts";
 
 setDefaultTimeout(60_000);
 const isRoot = process.getuid?.() === 0;
 if (refusal !== undefined) console.log(`skipped: enrichment on the real kernel (${refusal})`);
+const groups = cgroupRoot(readFileSync("/proc/self/mounts", "utf8"));
 const setpriv = Bun.which("setpriv");
 if (!isRoot || setpriv === null) console.log("skipped: programs with some capabilities (not root, or no setpriv)");
+if (!isRoot || groups === undefined) console.log("skipped: a control group named as a container's (not root, or no cgroup v2)");
 
 describe.skipIf(refusal !== undefined)("enrichment", () => {
   const live = liveSource();
@@ -35,5 +41,27 @@ describe.skipIf(refusal !== undefined)("enrichment", () => {
       expect(fields["process.thread.capabilities.effective"]).toEqual(names as never);
       expect(fields["process.thread.capabilities.permitted"]).toEqual(names as never);
     });
+  });
+
+  test.skipIf(!isRoot || groups === undefined)("a control group made a moment ago names the container and the pod", async () => {
+    const id = "7e57".repeat(16);
+    const uid = `${String(process.pid).padStart(8, "0")}-98f1-4c0e-8f0d-2f4f8f5b7d11`;
+    const pod = join(groups ?? "", `kubepods-pod${uid.replaceAll("-", "_")}.slice`);
+    const group = join(pod, `cri-containerd-${id}.scope`);
+    mkdirSync(group, { recursive: true });
+    afterAll(() => {
+      rmdirSync(group);
+      rmdirSync(pod);
+    });
+    const fields = await lastExec(["/bin/sh", "-c", `echo $$ > ${group}/cgroup.procs; exec /bin/true`]);
+    expect(fields).toMatchObject({
+      "process.executable": expect.stringMatching(/true$/),
+      "container.id": id,
+      "container.runtime": "containerd",
+      "orchestrator.type": "kubernetes",
+      "orchestrator.resource.type": "pod",
+      "orchestrator.resource.id": uid,
+    });
+    expect((await lastExec(["/bin/true"]))["container.id"]).toBeUndefined();
   });
 });

@@ -1,12 +1,12 @@
 // Names behind numbers: files that change, lines that are broken, mounts with odd characters.
 import { afterAll, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cgroupRoot } from "#core";
 import { firstArguments, splitArguments } from "../../src/ebpf/arguments.ts";
 import { effectiveCapabilities } from "../../src/ebpf/doctor.ts";
-import { CgroupPaths, IdNames, parseIdNames } from "../../src/ebpf/names.ts";
+import { IdNames, parseIdNames } from "../../src/ebpf/names.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "kestrel-names-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -33,22 +33,6 @@ test("a changed file is read again, though not more than once a second", () => {
 test("the cgroup v2 mount is found, octal escapes included", () => {
   expect(cgroupRoot("cgroup /sys/fs/cgroup/cpu cgroup rw 0 0\ncgroup2 /mnt/a\\040b cgroup2 rw 0 0\n")).toBe("/mnt/a b");
   expect(cgroupRoot("")).toBeUndefined();
-});
-
-test("cgroup paths by inode; an unknown one does not cause a scan each time", () => {
-  const root = join(folder, "cgroup");
-  mkdirSync(join(root, "system.slice", "ssh.service"), { recursive: true });
-  const id = (path: string) => statSync(join(root, path), { bigint: true }).ino;
-  const paths = new CgroupPaths(root);
-  expect(paths.pathOf(id("."), 0)).toBe("/");
-  expect(paths.pathOf(id("system.slice/ssh.service"), 0)).toBe("/system.slice/ssh.service");
-  mkdirSync(join(root, "new"));
-  expect(paths.pathOf(id("new"), 1)).toBeUndefined();
-  expect(paths.pathOf(id("new"), 1e9)).toBe("/new");
-  expect(paths.pathOf(1n, 2e9)).toBeUndefined();
-  mkdirSync(join(root, "newer"));
-  expect(paths.pathOf(1n, 9e9)).toBeUndefined();
-  expect(paths.pathOf(id("newer"), 9e9)).toBe("/newer");
 });
 
 test("arguments: empty ones count, a missing last NUL is no loss", () => {

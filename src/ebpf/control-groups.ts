@@ -1,0 +1,106 @@
+// Control groups (cgroup v2) by id: the path, and the container it names. A cache. A group that is not known yet is looked up by way of the
+// process that is in it, a few hundred times a second at most, then by a walk over the whole tree, once a second at most; groups that were
+// not found are not looked for again. Nothing is read for an event whose group is known.
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { type Container, containerOf } from "./container.ts";
+
+/** A control group. */
+export interface ControlGroup {
+  /** Below the mount, `/` for the root itself. */
+  readonly path: string;
+  readonly container: Container | undefined;
+}
+
+const WINDOW_NS = 1_000_000_000;
+const GROUPS_MAX = 16_384;
+const DEPTH_MAX = 32;
+/** Processes asked in a second for their group: some 30 µs each. */
+const ASKED_MAX = 256;
+
+/** Path of a process's cgroup v2 group; `undefined`: it is gone. */
+export function groupPathOf(pid: number): string | undefined {
+  try {
+    return /^0::(\/.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, "utf8"))?.[1];
+  } catch {
+    return undefined;
+  }
+}
+
+/** See the head of this file. */
+export class ControlGroups {
+  readonly #root: string | undefined;
+  readonly #pathOfProcess: (pid: number) => string | undefined;
+  #groups = new Map<bigint, ControlGroup>();
+  readonly #unknown = new Set<bigint>();
+  #windowNs = Number.NEGATIVE_INFINITY;
+  #asked = 0;
+  #hasWalked = false;
+
+  /** `root` is where cgroup v2 is mounted. */
+  constructor(root: string | undefined, pathOfProcess: (pid: number) => string | undefined = groupPathOf) {
+    this.#root = root;
+    this.#pathOfProcess = pathOfProcess;
+  }
+
+  /** The group with this id, which the process was in. `nowNs` is any steady clock. */
+  groupOf(id: bigint, pid: number, nowNs: number): ControlGroup | undefined {
+    const known = this.#groups.get(id);
+    if (known !== undefined || this.#root === undefined || this.#unknown.has(id)) return known;
+    if (nowNs - this.#windowNs >= WINDOW_NS) {
+      this.#windowNs = nowNs;
+      this.#asked = 0;
+      this.#hasWalked = false;
+    }
+    return this.#askProcess(this.#root, id, pid) ?? this.#walkFor(this.#root, id);
+  }
+
+  #askProcess(root: string, id: bigint, pid: number): ControlGroup | undefined {
+    if (this.#asked >= ASKED_MAX) return undefined;
+    this.#asked++;
+    const path = this.#pathOfProcess(pid);
+    // A path that leads out of our own cgroup namespace begins with `/..`.
+    if (path === undefined || path.split("/").includes("..") || inodeOf(join(root, path)) !== id) return undefined;
+    return this.#enter(id, path);
+  }
+
+  #walkFor(root: string, id: bigint): ControlGroup | undefined {
+    if (this.#hasWalked) return undefined;
+    this.#hasWalked = true;
+    this.#groups = new Map();
+    this.#walk(root, "/", 0);
+    const found = this.#groups.get(id);
+    // A group outside the mount or already removed stays unknown: it must not cause a walk each second.
+    if (found === undefined && this.#unknown.size < GROUPS_MAX) this.#unknown.add(id);
+    return found;
+  }
+
+  #walk(folder: string, path: string, depth: number): void {
+    if (this.#groups.size >= GROUPS_MAX || depth > DEPTH_MAX) return;
+    const id = inodeOf(folder);
+    if (id === undefined) return;
+    this.#enter(id, path);
+    try {
+      for (const child of readdirSync(folder, { withFileTypes: true })) {
+        if (child.isDirectory()) this.#walk(join(folder, child.name), path === "/" ? `/${child.name}` : `${path}/${child.name}`, depth + 1);
+      }
+    } catch {
+      // The group went away while we looked.
+    }
+  }
+
+  #enter(id: bigint, path: string): ControlGroup {
+    const group: ControlGroup = { path, container: containerOf(path) };
+    if (this.#groups.size >= GROUPS_MAX) this.#groups.clear();
+    this.#groups.set(id, group);
+    return group;
+  }
+}
+
+function inodeOf(folder: string): bigint | undefined {
+  try {
+    return statSync(folder, { bigint: true }).ino;
+  } catch {
+    return undefined;
+  }
+}
