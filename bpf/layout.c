@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-/* Prints where the compiler puts each member of event.h: `struct.member offset` and `struct size`. A test compares user space with it. */
+/* Prints where the compiler puts each member of event.h and isolate.h: `struct.member offset` and `struct size`. A test compares user space with it. */
 #include <stddef.h>
 #include <stdio.h>
 
 #include "event.h"
+#include "isolate.h"
 
 #define MEMBER(type, member) printf(#type "." #member " %zu\n", offsetof(struct type, member))
 #define SIZE(type) printf(#type " %zu\n", sizeof(struct type))
@@ -104,5 +105,15 @@ int main(void)
 	MEMBER(sensor_counters, truncated);
 	MEMBER(sensor_counters, read_failed);
 	SIZE(sensor_counters);
+
+	MEMBER(isolate_key, prefix_bits);
+	MEMBER(isolate_key, address);
+	SIZE(isolate_key);
+	MEMBER(isolate_value, port_count);
+	MEMBER(isolate_value, ports);
+	SIZE(isolate_value);
+	MEMBER(isolate_count, packets);
+	MEMBER(isolate_count, bytes);
+	SIZE(isolate_count);
 	return 0;
 }

@@ -2,7 +2,7 @@
 // printing is switched off; what it and the verifier had to say travels inside the NativeError. Signatures: libbpf 1.1 libbpf.h and bpf.h.
 import { getSystemErrorName } from "node:util";
 import { Handle, NativeError, type Pointer } from "./handle.ts";
-import { errnoNumber } from "./libc.ts";
+import { closeFd, errnoNumber } from "./libc.ts";
 import { type Bound, openLibrary } from "./library.ts";
 import { checkI32, checkPointer, checkU32, NativeBuffer, readCString } from "./memory.ts";
 
@@ -19,6 +19,9 @@ const SYMBOLS = {
   bpf_program__attach: { args: ["ptr"], returns: "ptr" }, // prog
   bpf_program__attach_cgroup: { args: ["ptr", "i32"], returns: "ptr" }, // prog, cgroup_fd
   bpf_link__destroy: { args: ["ptr"], returns: "i32" }, // link
+  bpf_link__detach: { args: ["ptr"], returns: "i32" }, // link
+  bpf_link__fd: { args: ["ptr"], returns: "i32" }, // link
+  bpf_link__open: { args: ["ptr"], returns: "ptr" }, // path
   bpf_map__fd: { args: ["ptr"], returns: "i32" }, // map
   bpf_map__reuse_fd: { args: ["ptr", "i32"], returns: "i32" }, // map, fd
   bpf_map__set_max_entries: { args: ["ptr", "u32"], returns: "i32" }, // map, max_entries
@@ -26,6 +29,9 @@ const SYMBOLS = {
   bpf_map__set_initial_value: { args: ["ptr", "ptr", "u64"], returns: "i32" }, // map, data, size
   bpf_map_update_elem: { args: ["i32", "ptr", "ptr", "u64"], returns: "i32" }, // fd, key, value, flags
   bpf_map_lookup_elem: { args: ["i32", "ptr", "ptr"], returns: "i32" }, // fd, key, value
+  bpf_map_delete_elem: { args: ["i32", "ptr"], returns: "i32" }, // fd, key
+  bpf_obj_pin: { args: ["i32", "ptr"], returns: "i32" }, // fd, pathname
+  bpf_obj_get: { args: ["ptr"], returns: "i32" }, // pathname
 } as const;
 
 const LIBRARY = "libbpf";
@@ -245,16 +251,44 @@ const enum OpenOptions {
   Size = 80,
 }
 
-/** `bpf_link`: an attached program. Closing it detaches. */
+/** `bpf_link`: an attached program. Closing it detaches, unless it is pinned. */
 export class BpfLink extends Handle {
   constructor(program: string, pointer: Pointer | bigint) {
     super(LIBRARY, `bpf_link of "${program}"`, pointer, (link) => {
       libbpf().bpf_link__destroy(link);
     });
   }
+
+  /** Opens a link that is pinned at a path of bpffs. */
+  static openPinned(path: string): BpfLink {
+    const pointer = libbpf().bpf_link__open(NativeBuffer.cstring(path).ptr);
+    if (pointer === null) throw nullError(`Cannot open the BPF link pinned at "${path}"`);
+    return new BpfLink(path, pointer);
+  }
+
+  /** The link's descriptor; /proc/self/fdinfo tells what it is attached to. */
+  get fd(): number {
+    return libbpf().bpf_link__fd(this.ptr);
+  }
+
+  /** Gives the link a path of bpffs, which holds the program in place after this process. */
+  pin(path: string): void {
+    pinDescriptor(this.fd, path);
+  }
+
+  /** Detaches now, whoever else holds the link. Only some kinds of links can; cgroup links can. */
+  detach(): void {
+    const result = libbpf().bpf_link__detach(this.ptr);
+    if (result !== 0) throw negativeError(result, `Cannot detach the ${this.kind}`);
+  }
 }
 
-/** A map of a loaded object, by its descriptor. */
+function pinDescriptor(fd: number, path: string): void {
+  const result = libbpf().bpf_obj_pin(checkI32(fd, "fd"), NativeBuffer.cstring(path).ptr);
+  if (result !== 0) throw negativeError(result, `Cannot pin a BPF object at "${path}"`);
+}
+
+/** A map of a loaded object, or a pinned one, by its descriptor. */
 export class BpfMap {
   readonly #owner: Handle;
   readonly #fd: number;
@@ -268,6 +302,15 @@ export class BpfMap {
     this.#fd = fd;
   }
 
+  /** Opens the map pinned at a path of bpffs; the caller closes it and vouches for its sizes. */
+  static openPinned(path: string): { readonly map: BpfMap; readonly close: () => void } {
+    const fd = libbpf().bpf_obj_get(NativeBuffer.cstring(path).ptr);
+    if (fd < 0) throw negativeError(fd, `Cannot open the BPF map pinned at "${path}"`);
+    // A descriptor has the life of a pointer: never 0 here, freed once.
+    const owner = new Handle(LIBRARY, `BPF map pinned at "${path}"`, checkPointer(fd, "map descriptor"), () => closeFd(fd));
+    return { map: new BpfMap(owner, path, fd), close: () => owner.close() };
+  }
+
   /** The map's descriptor; throws once the object is closed. */
   get fd(): number {
     this.#owner.ptr;
@@ -278,6 +321,18 @@ export class BpfMap {
   update(key: Uint8Array, value: Uint8Array): void {
     const result = libbpf().bpf_map_update_elem(this.fd, NativeBuffer.from(key).ptr, NativeBuffer.from(value).ptr, 0n);
     if (result !== 0) throw negativeError(result, `Cannot set an element of BPF map "${this.name}"`);
+  }
+
+  /** Removes an element. False: no such key. */
+  delete(key: Uint8Array): boolean {
+    const result = libbpf().bpf_map_delete_elem(this.fd, NativeBuffer.from(key).ptr);
+    if (result !== 0 && errorName(-result) !== "ENOENT") throw negativeError(result, `Cannot remove an element of BPF map "${this.name}"`);
+    return result === 0;
+  }
+
+  /** Gives the map a path of bpffs, which keeps it after this process. */
+  pin(path: string): void {
+    pinDescriptor(this.fd, path);
   }
 
   /** Copies an element into `value`; for a per-CPU map one value for each possible CPU, each rounded up to 8 bytes. False: no such key. */

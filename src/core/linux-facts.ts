@@ -1,4 +1,4 @@
-// What several rooms must agree on about Linux: the name of a process for good, and where control groups are mounted. Text in, text out.
+// What several rooms must agree on about Linux: the name of a process for good, and where control groups and bpffs are mounted. Text in, text out.
 import { createHash } from "node:crypto";
 
 /** Length of the kernel's public clock tick, in which /proc tells start times, on every architecture. */
@@ -11,9 +11,18 @@ export function entityIdOf(bootId: string, pid: number, startTick: number): stri
 
 /** Where cgroup v2 is mounted, from the text of /proc/self/mounts; `undefined` when it is not. */
 export function cgroupRoot(mounts: string): string | undefined {
+  return firstMounted(mounts, "cgroup2");
+}
+
+/** Where bpffs, which keeps BPF objects after their process, is mounted; `undefined` when it is not. */
+export function bpffsRoot(mounts: string): string | undefined {
+  return firstMounted(mounts, "bpf");
+}
+
+function firstMounted(mounts: string, wanted: string): string | undefined {
   for (const line of mounts.split("\n")) {
     const [, path, type] = line.split(" ");
-    if (type === "cgroup2" && path !== undefined)
+    if (type === wanted && path !== undefined)
       return path.replace(/\\([0-7]{3})/g, (_, octal) => String.fromCharCode(Number.parseInt(octal, 8)));
   }
   return undefined;

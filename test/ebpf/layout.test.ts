@@ -1,9 +1,10 @@
-// The offsets in src/ebpf/wire.ts are those of bpf/event.h as the compiler lays it out.
+// The offsets in src/ebpf/wire.ts and src/respond/isolation-map.ts are those of bpf/event.h and bpf/isolate.h as the compiler lays it out.
 import { expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Act, Args, Change, Connect, Counter, Exec, Exit, FileOpen, Fork, Head } from "../../src/ebpf/wire.ts";
+import { AllowKey, AllowValue, Dropped } from "../../src/respond/isolation-map.ts";
 
 const WIRE: Readonly<Record<string, number>> = {
   "event_header.time_ns": Head.Time,
@@ -91,6 +92,15 @@ const WIRE: Readonly<Record<string, number>> = {
   "sensor_counters.truncated": Counter.Truncated,
   "sensor_counters.read_failed": Counter.ReadFailed,
   sensor_counters: Counter.Size,
+  "isolate_key.prefix_bits": AllowKey.Prefix,
+  "isolate_key.address": AllowKey.Address,
+  isolate_key: AllowKey.Size,
+  "isolate_value.port_count": AllowValue.PortCount,
+  "isolate_value.ports": AllowValue.Ports,
+  isolate_value: AllowValue.Size,
+  "isolate_count.packets": Dropped.Packets,
+  "isolate_count.bytes": Dropped.Bytes,
+  isolate_count: Dropped.Size,
 };
 
 const compiler = Bun.which("cc") ?? Bun.which("clang");
