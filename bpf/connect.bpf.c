@@ -4,13 +4,9 @@
  * are left out.
  */
 #define RING activity_ring
-#include "sensor.h"
+#include "network.h"
 
-#define AF_INET 2
-#define AF_INET6 10
 #define TCP_SYN_SENT 2
-#define PROTOCOL_TCP 6
-#define PROTOCOL_MPTCP 262
 
 struct sockaddr_any {
 	__u16 family;
@@ -18,27 +14,6 @@ struct sockaddr_any {
 	__u32 ip4; /* IPv6: flow information */
 	__u32 ip6[4];
 };
-
-static __always_inline bool is_own_process(struct task_struct *task)
-{
-	return config.agent_pid && BPF_CORE_READ(task, tgid) == config.agent_pid;
-}
-
-/* A kernel thread (NFS, a tunnel) connects on nobody's behalf. */
-static __always_inline bool is_kernel_thread(struct task_struct *task)
-{
-	return !BPF_CORE_READ(task, mm);
-}
-
-static __always_inline __u16 port_of(__u16 network_order)
-{
-	return __builtin_bswap16(network_order);
-}
-
-static __always_inline bool is_tcp(__u32 protocol)
-{
-	return protocol == PROTOCOL_TCP || protocol == PROTOCOL_MPTCP;
-}
 
 /*
  * Programs and io_uring that do not wait for a connection call connect again to learn how it is getting on: no new one. Only for the
@@ -63,9 +38,9 @@ int kestrel_connect_fentry(__u64 *ctx)
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct socket *socket = (struct socket *)ctx[0];
 	struct sock *sk = BPF_CORE_READ(socket, sk);
-	struct connect_event event = {};
+	struct flow_event event = {};
 	struct sockaddr_any address = {};
-	__u32 protocol = BPF_CORE_READ(sk, sk_protocol);
+	__u16 protocol = protocol_of(sk);
 	int length = ctx[2];
 
 	if (length < 16)
@@ -80,7 +55,7 @@ int kestrel_connect_fentry(__u64 *ctx)
 	}
 	if (is_tcp(protocol) && asks_again(socket, sk, &address))
 		return 0;
-	if (is_own_process(task) || is_kernel_thread(task))
+	if (is_nobody(task))
 		return 0;
 	fill_header(&event.head, task, OP_CONNECT);
 	if (address.family == AF_INET) {
@@ -105,27 +80,20 @@ int kestrel_connect_tcp(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct sock *sk = (struct sock *)ctx->args[0];
 	struct task_struct *task;
-	struct connect_event event = {};
+	struct flow_event event = {};
 
 	if (ctx->args[2] != TCP_SYN_SENT || !is_tcp(BPF_CORE_READ(sk, sk_protocol)))
 		return 0;
 	task = (struct task_struct *)bpf_get_current_task();
-	if (is_own_process(task) || is_kernel_thread(task))
+	if (is_nobody(task))
 		return 0;
 	fill_header(&event.head, task, OP_CONNECT);
 	event.family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	if (event.family == AF_INET) {
-		BPF_CORE_READ_INTO(&event.source, sk, __sk_common.skc_rcv_saddr);
-		BPF_CORE_READ_INTO(&event.destination, sk, __sk_common.skc_daddr);
-	} else if (event.family == AF_INET6) {
-		BPF_CORE_READ_INTO(&event.source, sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr8);
-		BPF_CORE_READ_INTO(&event.destination, sk, __sk_common.skc_v6_daddr.in6_u.u6_addr8);
-	} else {
+	if (event.family != AF_INET && event.family != AF_INET6)
 		return 0;
-	}
+	read_near_end(sk, event.family, event.source, &event.source_port);
+	read_far_end(sk, event.family, event.destination, &event.destination_port);
 	event.protocol = PROTOCOL_TCP;
-	event.source_port = BPF_CORE_READ(sk, __sk_common.skc_num);
-	event.destination_port = port_of(BPF_CORE_READ(sk, __sk_common.skc_dport));
 	send(&event, sizeof(event), OP_CONNECT, 0);
 	return 0;
 }
@@ -134,11 +102,11 @@ int kestrel_connect_tcp(struct bpf_raw_tracepoint_args *ctx)
 static __always_inline int report_datagram(struct bpf_sock_addr *ctx, __u16 family)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	struct connect_event event = {};
+	struct flow_event event = {};
 
 	if (is_tcp(ctx->protocol))
 		return 1;
-	if (is_own_process(task) || is_kernel_thread(task))
+	if (is_nobody(task))
 		return 1;
 	fill_header(&event.head, task, OP_CONNECT);
 	if (family == AF_INET) {

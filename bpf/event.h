@@ -18,7 +18,10 @@ enum event_op {
 	OP_CONNECT = 6,
 	OP_CHANGE = 7,
 	OP_ACT = 8,
-	OP_COUNT = 9, /* rows of the counter map */
+	OP_BIND = 9,
+	OP_LISTEN = 10,
+	OP_SEND = 11, /* a first datagram to somewhere, sent without connect */
+	OP_COUNT = 12, /* rows of the counter map */
 };
 
 /* Bits of event_header.flags. */
@@ -189,7 +192,11 @@ struct act_event {
 	__u16 text_bytes;
 };
 
-struct connect_event {
+/*
+ * What a process does with a socket of the Internet. The destination is the end that is asked for: the far end of a connection the process
+ * makes, the address it binds or listens at.
+ */
+struct flow_event {
 	struct event_header head;
 	__u8 source[16]; /* network order; IPv4 in the first four bytes */
 	__u8 destination[16];

@@ -92,13 +92,13 @@ int main(void)
 	MEMBER(act_event, text_bytes);
 	SIZE(act_event);
 
-	MEMBER(connect_event, source);
-	MEMBER(connect_event, destination);
-	MEMBER(connect_event, family);
-	MEMBER(connect_event, protocol);
-	MEMBER(connect_event, source_port);
-	MEMBER(connect_event, destination_port);
-	SIZE(connect_event);
+	MEMBER(flow_event, source);
+	MEMBER(flow_event, destination);
+	MEMBER(flow_event, family);
+	MEMBER(flow_event, protocol);
+	MEMBER(flow_event, source_port);
+	MEMBER(flow_event, destination_port);
+	SIZE(flow_event);
 
 	MEMBER(sensor_counters, produced);
 	MEMBER(sensor_counters, dropped);

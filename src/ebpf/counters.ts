@@ -17,7 +17,7 @@ export interface SensorCounts {
 }
 
 /** Kinds of records, as the kernel side counts them. */
-type CountedKind = "exec" | "args" | "fork" | "exit" | "file" | "connect" | "change" | "act";
+type CountedKind = "exec" | "args" | "fork" | "exit" | "file" | "connect" | "change" | "act" | "bind" | "listen" | "send";
 
 const ROWS: readonly (readonly [CountedKind, Op])[] = [
   ["exec", Op.Exec],
@@ -28,6 +28,9 @@ const ROWS: readonly (readonly [CountedKind, Op])[] = [
   ["connect", Op.Connect],
   ["change", Op.Change],
   ["act", Op.Act],
+  ["bind", Op.Bind],
+  ["listen", Op.Listen],
+  ["send", Op.Send],
 ];
 
 /** All rows. */

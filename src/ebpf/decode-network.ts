@@ -1,23 +1,23 @@
 // Records of the network sensors as values; see decode.ts.
-import type { ConnectEvent } from "./kernel-event.ts";
+import type { FlowEvent } from "./kernel-event.ts";
 import { copyOf, decodeActor } from "./record-bytes.ts";
-import { Connect } from "./wire.ts";
+import { Flow } from "./wire.ts";
 
 const AF_INET = 2;
 const AF_INET6 = 10;
 
-/** A connection that was asked for; `undefined`: of an address family that is not told. */
-export function decodeConnect(record: Buffer): ConnectEvent | undefined {
-  const family = record.readUInt16LE(Connect.Family);
+/** What was done with a socket; `undefined`: of an address family that is not told. */
+export function decodeFlow(record: Buffer, kind: FlowEvent["kind"]): FlowEvent | undefined {
+  const family = record.readUInt16LE(Flow.Family);
   if (family !== AF_INET && family !== AF_INET6) return undefined;
   const addressBytes = family === AF_INET ? 4 : 16;
   return {
-    kind: "connect",
+    kind,
     actor: decodeActor(record),
-    source: copyOf(record, Connect.Source, addressBytes),
-    destination: copyOf(record, Connect.Destination, addressBytes),
-    protocol: record.readUInt16LE(Connect.Protocol),
-    sourcePort: record.readUInt16LE(Connect.SourcePort),
-    destinationPort: record.readUInt16LE(Connect.DestinationPort),
+    source: copyOf(record, Flow.Source, addressBytes),
+    destination: copyOf(record, Flow.Destination, addressBytes),
+    protocol: record.readUInt16LE(Flow.Protocol),
+    sourcePort: record.readUInt16LE(Flow.SourcePort),
+    destinationPort: record.readUInt16LE(Flow.DestinationPort),
   };
 }

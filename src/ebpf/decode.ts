@@ -2,10 +2,10 @@
 // and never reads outside the record.
 import { decodeAct } from "./decode-act.ts";
 import { decodeChange, decodeFile } from "./decode-file.ts";
-import { decodeConnect } from "./decode-network.ts";
+import { decodeFlow } from "./decode-network.ts";
 import type { ArgsEvent, ExecEvent, ExitEvent, KernelEvent } from "./kernel-event.ts";
 import { copyOf, decodeActor, pathOf, textOf } from "./record-bytes.ts";
-import { Act, Args, Change, Connect, Exec, Exit, FileOpen, Fork, Head, Op } from "./wire.ts";
+import { Act, Args, Change, Exec, Exit, FileOpen, Flow, Fork, Head, Op } from "./wire.ts";
 
 /** Reads the record at `bytes[offset, offset + length)`. `undefined`: not a record. */
 export function decode(bytes: Uint8Array, offset: number, length: number): KernelEvent | undefined {
@@ -27,7 +27,13 @@ export function decode(bytes: Uint8Array, offset: number, length: number): Kerne
     case Op.Act:
       return length < Act.Size ? undefined : decodeAct(record);
     case Op.Connect:
-      return length < Connect.Size ? undefined : decodeConnect(record);
+      return length < Flow.Size ? undefined : decodeFlow(record, "connect");
+    case Op.Bind:
+      return length < Flow.Size ? undefined : decodeFlow(record, "bind");
+    case Op.Listen:
+      return length < Flow.Size ? undefined : decodeFlow(record, "listen");
+    case Op.Send:
+      return length < Flow.Size ? undefined : decodeFlow(record, "send");
     default:
       return undefined;
   }

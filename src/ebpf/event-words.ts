@@ -14,6 +14,9 @@ const CATEGORY_OF: Readonly<Record<ReportedEvent["kind"], Category>> = {
   change: "file",
   act: "process",
   connect: "network",
+  bind: "network",
+  listen: "network",
+  send: "network",
 };
 
 const CHANGE_TYPES: Readonly<Record<ChangeEvent["change"], string>> = {
@@ -54,7 +57,12 @@ function actionOf(event: ReportedEvent): readonly [type: string, action: string]
     case "exit":
       return ["end", "end"];
     case "connect":
+    case "send":
       return ["start", "connection_attempted"];
+    // Not the start of a connection: rules that ask for one, without an action, are not about these.
+    case "bind":
+    case "listen":
+      return ["info", event.kind];
     case "file":
       if ((event.actor.flags & Flag.Created) !== 0) return ["creation", "creation"];
       return (event.actor.flags & Flag.Watched) !== 0 ? ["access", "open"] : ["change", "modification"];

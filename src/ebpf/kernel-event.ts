@@ -138,9 +138,18 @@ export interface ActEvent {
   readonly text: string;
 }
 
-/** A connection was asked for. Addresses are 4 or 16 bytes; an all-zero source is not chosen yet. */
-export interface ConnectEvent {
-  readonly kind: "connect";
+/**
+ * What a process did with a socket: asked for a connection, bound an address, listens at one, or sent a first datagram
+ * somewhere without connecting.
+ */
+type FlowKind = "connect" | "bind" | "listen" | "send";
+
+/**
+ * Something was done with a socket. Addresses are 4 or 16 bytes; an all-zero source is not chosen yet, or not known. The destination is the
+ * end that was asked for: this machine's own where a socket is bound or listens.
+ */
+export interface FlowEvent {
+  readonly kind: FlowKind;
   readonly actor: Actor;
   readonly source: Uint8Array;
   readonly destination: Uint8Array;
@@ -150,4 +159,4 @@ export interface ConnectEvent {
 }
 
 /** Any record. */
-export type KernelEvent = ExecEvent | ArgsEvent | ForkEvent | ExitEvent | FileEvent | ChangeEvent | ActEvent | ConnectEvent;
+export type KernelEvent = ExecEvent | ArgsEvent | ForkEvent | ExitEvent | FileEvent | ChangeEvent | ActEvent | FlowEvent;

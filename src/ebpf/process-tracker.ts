@@ -45,6 +45,9 @@ export class ProcessTracker {
       case "file":
       case "change":
       case "connect":
+      case "bind":
+      case "listen":
+      case "send":
         break;
     }
     return entry;

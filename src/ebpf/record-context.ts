@@ -1,6 +1,6 @@
 // What a record is made of beside the kernel event. Data only.
 import type { ControlGroup } from "./control-groups.ts";
-import type { ActEvent, ChangeEvent, ConnectEvent, ExecEvent, ExitEvent, FileEvent, ForkEvent } from "./kernel-event.ts";
+import type { ActEvent, ChangeEvent, ExecEvent, ExitEvent, FileEvent, FlowEvent, ForkEvent } from "./kernel-event.ts";
 import type { Credentials, ProcessEntry, ProcessInfo } from "./process-table.ts";
 
 /** The machine, the same in every record. */
@@ -37,4 +37,4 @@ export interface RecordContext {
 }
 
 /** Events that become records of their own. */
-export type ReportedEvent = ExecEvent | ForkEvent | ExitEvent | FileEvent | ChangeEvent | ActEvent | ConnectEvent;
+export type ReportedEvent = ExecEvent | ForkEvent | ExitEvent | FileEvent | ChangeEvent | ActEvent | FlowEvent;

@@ -12,7 +12,7 @@ import type { HostFacts, RecordContext, ReportedEvent } from "./record-context.t
 import { Flag } from "./wire.ts";
 import { writeAct } from "./write-act.ts";
 import { writeChange, writeFile } from "./write-file.ts";
-import { writeConnect } from "./write-network.ts";
+import { writeFlow } from "./write-network.ts";
 
 const AUDIT_UNSET = 0xffff_ffff;
 const INCOMPLETE: number = Flag.PathCut | Flag.ArgsCut | Flag.ReadFailed;
@@ -58,15 +58,37 @@ export class RecordWriter {
     this.#writeProcess(event, context);
     this.#writeParent(context);
     this.#writeLeaders(context);
-    if (event.kind === "file") writeFile(this.#fields, event, context);
-    if (event.kind === "change") writeChange(this.#fields, event, context);
-    if (event.kind === "act") writeAct(this.#fields, event, context);
-    if (event.kind === "connect") writeConnect(this.#fields, event);
+    this.#writeObject(event, context);
     this.#writeContainer(context);
     this.#writeLineage(context);
     this.#builder.keyword(id.sensor, context.sensor);
     if ((event.actor.flags & INCOMPLETE) !== 0) this.#builder.markRecordTruncated();
     return this.#builder.finish();
+  }
+
+  /** What it was done to, beside the process itself. */
+  #writeObject(event: ReportedEvent, context: RecordContext): void {
+    switch (event.kind) {
+      case "file":
+        writeFile(this.#fields, event, context);
+        break;
+      case "change":
+        writeChange(this.#fields, event, context);
+        break;
+      case "act":
+        writeAct(this.#fields, event, context);
+        break;
+      case "connect":
+      case "bind":
+      case "listen":
+      case "send":
+        writeFlow(this.#fields, event);
+        break;
+      case "exec":
+      case "fork":
+      case "exit":
+        break;
+    }
   }
 
   #writeHost(): void {

@@ -1,15 +1,17 @@
 // The sensors: which compiled object, and the ways to attach it from best to last. A list, not logic: loading is loader.ts.
 import actObject from "../../build/bpf/act.bpf.o" with { type: "file" };
+import bindObject from "../../build/bpf/bind.bpf.o" with { type: "file" };
 import changeObject from "../../build/bpf/change.bpf.o" with { type: "file" };
 import connectObject from "../../build/bpf/connect.bpf.o" with { type: "file" };
 import execObject from "../../build/bpf/exec.bpf.o" with { type: "file" };
 import exitObject from "../../build/bpf/exit.bpf.o" with { type: "file" };
 import fileObject from "../../build/bpf/file.bpf.o" with { type: "file" };
 import forkObject from "../../build/bpf/fork.bpf.o" with { type: "file" };
+import sendObject from "../../build/bpf/send.bpf.o" with { type: "file" };
 import signalObject from "../../build/bpf/signal.bpf.o" with { type: "file" };
 
 /** Names of the sensors. */
-export type SensorName = "exec" | "fork" | "exit" | "act" | "signal" | "file" | "change" | "connect";
+export type SensorName = "exec" | "fork" | "exit" | "act" | "signal" | "file" | "change" | "connect" | "bind" | "send";
 
 /** One program of an attachment. */
 interface SensorProgram {
@@ -46,7 +48,8 @@ function program(name: string, cgroup = false): SensorProgram {
 
 const TCP_STATE = program("kestrel_connect_tcp");
 const DATAGRAM = [program("kestrel_connect_cgroup4", true), program("kestrel_connect_cgroup6", true)];
-const UNCONNECTED = "datagrams sent without connect";
+const LISTEN = program("kestrel_listen");
+const LISTEN_BLIND = "the port of a socket that listens without having been bound, and listening SCTP and DCCP sockets";
 
 /** All sensors, in the order they are loaded: exit last of the process sensors, so that no process is added that cannot end. */
 export const SENSORS: readonly Sensor[] = [
@@ -148,16 +151,43 @@ export const SENSORS: readonly Sensor[] = [
     ring: "activity_ring",
     required: false,
     attachments: [
-      { name: "fentry/security_socket_connect", programs: [program("kestrel_connect_fentry")], blind: [UNCONNECTED, "TCP Fast Open"] },
+      { name: "fentry/security_socket_connect", programs: [program("kestrel_connect_fentry")], blind: ["TCP Fast Open"] },
       {
         name: "raw_tp/inet_sock_set_state + cgroup/connect",
         programs: [TCP_STATE, ...DATAGRAM],
-        blind: [UNCONNECTED, "TCP connections that fail before the first packet", "source ports not yet chosen"],
+        blind: ["TCP connections that fail before the first packet", "source ports not yet chosen"],
       },
       {
         name: "raw_tp/inet_sock_set_state",
         programs: [TCP_STATE],
         blind: ["UDP and ICMP", "TCP connections that fail before the first packet", "source ports not yet chosen"],
+      },
+    ],
+  },
+  {
+    name: "bind",
+    object: bindObject,
+    ring: "activity_ring",
+    required: false,
+    attachments: [
+      {
+        name: "cgroup/post_bind + raw_tp/inet_sock_set_state",
+        programs: [program("kestrel_bind_cgroup4", true), program("kestrel_bind_cgroup6", true), LISTEN],
+        blind: [LISTEN_BLIND],
+      },
+      { name: "raw_tp/inet_sock_set_state", programs: [LISTEN], blind: ["bind", LISTEN_BLIND] },
+    ],
+  },
+  {
+    name: "send",
+    object: sendObject,
+    ring: "activity_ring",
+    required: false,
+    attachments: [
+      {
+        name: "cgroup/sendmsg",
+        programs: [program("kestrel_send_cgroup4", true), program("kestrel_send_cgroup6", true)],
+        blind: ["packets of raw and ICMP sockets", "all but the first datagram of a socket to a destination"],
       },
     ],
   },

@@ -347,7 +347,8 @@ function keepsIds({ act, actor }: ActEvent, before: Credentials): boolean {
 }
 
 function sensorOf(event: WholeEvent): SensorName {
-  return event.kind === "act" && event.act === "signal_sent" ? "signal" : event.kind;
+  if (event.kind === "act" && event.act === "signal_sent") return "signal";
+  return event.kind === "listen" ? "bind" : event.kind;
 }
 
 function ringOf(sensors: LoadedSensors, name: "process_ring" | "activity_ring", sizeBytes: number): RingBuffer | undefined {

@@ -10,6 +10,9 @@ export const enum Op {
   Connect = 6,
   Change = 7,
   Act = 8,
+  Bind = 9,
+  Listen = 10,
+  Send = 11,
 }
 
 /** Bits of `event_header.flags`. */
@@ -157,8 +160,8 @@ export const enum Act {
   Size = 144,
 }
 
-/** struct connect_event. */
-export const enum Connect {
+/** struct flow_event. */
+export const enum Flow {
   Source = 112,
   Destination = 128,
   Family = 144,

@@ -1,6 +1,6 @@
 // The network fields of a record: addresses, ports, protocol.
 import type { FieldWriter } from "./field-writer.ts";
-import type { ConnectEvent } from "./kernel-event.ts";
+import type { FlowEvent } from "./kernel-event.ts";
 
 const TRANSPORTS = new Map<number, string>([
   [1, "icmp"],
@@ -12,8 +12,8 @@ const TRANSPORTS = new Map<number, string>([
 ]);
 const MAPPED_V4_PREFIX = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 
-/** A connection that was asked for. */
-export function writeConnect(fields: FieldWriter, event: ConnectEvent): void {
+/** Both ends of what was done with a socket, as far as they are known, and which way it goes. */
+export function writeFlow(fields: FieldWriter, event: FlowEvent): void {
   const { id, builder } = fields;
   const destination = unmapped(event.destination);
   const source = unmapped(event.source);
@@ -22,7 +22,7 @@ export function writeConnect(fields: FieldWriter, event: ConnectEvent): void {
   builder.ipBytes(id.destinationIp, destination, 0, destination.byteLength === 4 ? 4 : 16);
   builder.i64Number(id.destinationPort, event.destinationPort);
   fields.text(id.networkTransport, TRANSPORTS.get(event.protocol));
-  builder.keyword(id.networkDirection, "egress");
+  builder.keyword(id.networkDirection, event.kind === "connect" || event.kind === "send" ? "egress" : "ingress");
   builder.keyword(id.networkType, destination.byteLength === 4 ? "ipv4" : "ipv6");
   builder.keyword(id.networkIanaNumber, String(event.protocol));
 }

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { decode } from "../../src/ebpf/decode.ts";
-import type { ChangeEvent, ConnectEvent, ExecEvent, ExitEvent, FileEvent, KernelEvent } from "../../src/ebpf/kernel-event.ts";
+import type { ChangeEvent, ExecEvent, ExitEvent, FileEvent, FlowEvent, KernelEvent } from "../../src/ebpf/kernel-event.ts";
 import { ActKind, ChangeKind, Flag, Head, Op } from "../../src/ebpf/wire.ts";
 import {
   actRecord,
@@ -121,10 +121,10 @@ describe("decode", () => {
   });
 
   test("connect: families and nothing else", () => {
-    const four = decodeWhole(connectRecord({}, 2, Uint8Array.of(192, 0, 2, 1))) as ConnectEvent;
+    const four = decodeWhole(connectRecord({}, 2, Uint8Array.of(192, 0, 2, 1))) as FlowEvent;
     expect(four).toMatchObject({ destinationPort: 443, protocol: 6 });
     expect([...four.destination]).toEqual([192, 0, 2, 1]);
-    expect((decodeWhole(connectRecord({}, 10, Uint8Array.of(1))) as ConnectEvent).destination).toHaveLength(16);
+    expect((decodeWhole(connectRecord({}, 10, Uint8Array.of(1))) as FlowEvent).destination).toHaveLength(16);
     expect(decodeWhole(connectRecord({}, 1, Uint8Array.of(1)))).toBeUndefined();
   });
 

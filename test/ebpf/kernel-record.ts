@@ -1,5 +1,5 @@
 // Builds kernel records byte by byte for the tests, independent of the decoder's own code but for the offsets.
-import { Act, type ActKind, Args, Change, type ChangeKind, Connect, Exec, Exit, FileOpen, Fork, Head, Op } from "../../src/ebpf/wire.ts";
+import { Act, type ActKind, Args, Change, type ChangeKind, Exec, Exit, FileOpen, Flow, Fork, Head, Op } from "../../src/ebpf/wire.ts";
 
 /** Identity fields a test cares about; the rest is zero. */
 export interface ActorParts {
@@ -136,10 +136,10 @@ export function actRecord(actor: ActorParts, parts: ActParts): Buffer {
 }
 
 export function connectRecord(actor: ActorParts, family: number, destination: Uint8Array): Buffer {
-  const record = header(Op.Connect, Connect.Size, actor);
-  record.set(destination, Connect.Destination);
-  record.writeUInt16LE(family, Connect.Family);
-  record.writeUInt16LE(443, Connect.DestinationPort);
-  record.writeUInt16LE(6, Connect.Protocol);
+  const record = header(Op.Connect, Flow.Size, actor);
+  record.set(destination, Flow.Destination);
+  record.writeUInt16LE(family, Flow.Family);
+  record.writeUInt16LE(443, Flow.DestinationPort);
+  record.writeUInt16LE(6, Flow.Protocol);
   return record;
 }

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Act, Args, Change, Connect, Counter, Exec, Exit, FileOpen, Fork, Head } from "../../src/ebpf/wire.ts";
+import { Act, Args, Change, Counter, Exec, Exit, FileOpen, Flow, Fork, Head } from "../../src/ebpf/wire.ts";
 import { AllowKey, AllowValue, Dropped } from "../../src/respond/isolation-map.ts";
 
 const WIRE: Readonly<Record<string, number>> = {
@@ -80,13 +80,13 @@ const WIRE: Readonly<Record<string, number>> = {
   "act_event.kind": Act.Kind,
   "act_event.text_bytes": Act.TextBytes,
   act_event: Act.Size,
-  "connect_event.source": Connect.Source,
-  "connect_event.destination": Connect.Destination,
-  "connect_event.family": Connect.Family,
-  "connect_event.protocol": Connect.Protocol,
-  "connect_event.source_port": Connect.SourcePort,
-  "connect_event.destination_port": Connect.DestinationPort,
-  connect_event: Connect.Size,
+  "flow_event.source": Flow.Source,
+  "flow_event.destination": Flow.Destination,
+  "flow_event.family": Flow.Family,
+  "flow_event.protocol": Flow.Protocol,
+  "flow_event.source_port": Flow.SourcePort,
+  "flow_event.destination_port": Flow.DestinationPort,
+  flow_event: Flow.Size,
   "sensor_counters.produced": Counter.Produced,
   "sensor_counters.dropped": Counter.Dropped,
   "sensor_counters.truncated": Counter.Truncated,

@@ -31,12 +31,14 @@ test("doctor tells how each sensor is attached, or why none is", () => {
   if (ready) {
     expect(report.sensors.map(({ sensor }) => sensor).sort()).toEqual([
       "act",
+      "bind",
       "change",
       "connect",
       "exec",
       "exit",
       "file",
       "fork",
+      "send",
       "signal",
     ]);
     for (const { attachment, refused } of report.sensors) {

@@ -13,13 +13,20 @@ export type Fields = Readonly<Record<string, FieldValue>>;
 /** Why no sensor can run here; `undefined`: they can. */
 export const refusal: string | undefined = inspectMachine().error;
 
+/** A program that was run. */
+interface Run {
+  readonly pid: number;
+  readonly events: readonly Fields[];
+  readonly output: string;
+}
+
 /** A source that runs for the group of tests around the call, with a folder of its own. */
 export interface LiveSource {
   readonly source: EbpfSource;
   readonly folder: string;
   readonly collector: Collector;
-  /** Runs a program to its end and returns its pid and its records of one category, as they came. */
-  run(command: readonly string[], category: string): Promise<{ readonly pid: number; readonly events: readonly Fields[] }>;
+  /** Runs a program to its end and returns its pid, its records of one category, as they came, and what it printed. */
+  run(command: readonly string[], category: string): Promise<Run>;
   /** Compiles a program that needs no library. */
   compile(name: string, source: string, ...flags: readonly string[]): string;
 }
@@ -40,10 +47,12 @@ export function liveSource(): LiveSource {
     folder,
     collector,
     run: async (command, category) => {
-      const { pid } = Bun.spawn([...command], { cwd: folder, stdin: "ignore", stdout: "ignore", stderr: "inherit" });
+      const { pid, stdout } = Bun.spawn([...command], { cwd: folder, stdin: "ignore", stdout: "pipe", stderr: "inherit" });
+      const output = await new Response(stdout).text();
       const isOurs = (fields: Fields): boolean => fields["process.pid"] === BigInt(pid);
       await collector.find((fields) => isOurs(fields) && fields["event.action"] === "end");
-      return { pid, events: collector.all((fields) => isOurs(fields) && String(fields["event.category"]) === category) };
+      const isWanted = (fields: Fields): boolean => isOurs(fields) && (fields["event.category"] as readonly string[]).includes(category);
+      return { pid, events: collector.all(isWanted), output };
     },
     compile: (name, text, ...flags) => {
       const program = join(folder, name);

@@ -10,7 +10,7 @@ export interface Act {
   readonly query: string;
   /** Alerts it must raise. */
   readonly alerts: 0 | 1;
-  /** Attachments that are known not to see it; doctor says so too. */
+  /** Attachments that are known not to see it; doctor says so too. `off`: the sensor may be off where there are no cgroups. */
   readonly unseenBy: readonly string[];
 }
 
@@ -22,6 +22,8 @@ function act(sensor: string, name: string, parts: readonly [shell: string, query
 
 const SYS_EXIT = ["raw_tp/sys_exit"];
 const TCP_ONLY = ["raw_tp/inet_sock_set_state"];
+/** A sensor that only cgroups can have, where there are none. */
+const OFF = ["off"];
 const HERE = "/tmp/acts";
 const MADE = 'file where event.action == "creation" and file.path ==';
 
@@ -29,6 +31,12 @@ const MADE = 'file where event.action == "creation" and file.path ==';
 function connected(transport: string, ip: string, port: number): string {
   return `network where event.action == "connection_attempted" and network.transport == "${transport}"
     and destination.ip == "${ip}" and destination.port == ${port}`;
+}
+
+/** By the sensor of bound and listening sockets, which has the same address at the end that is asked for. */
+function served(action: string, ip: string, port: number): string {
+  return `network where event.action == "${action}" and destination.ip == "${ip}" and destination.port == ${port}
+    and network.direction == "ingress"`;
 }
 
 /** All acts in the order they are done. The name of one is the id of its rule. */
@@ -130,6 +138,18 @@ export const ACTS: readonly Act[] = [
   act("connect", "connect-io-uring", ["/bin/acts connect uring 127.0.0.1 905", connected("tcp", "127.0.0.1", 905)]),
   act("connect", "connect-asked-twice", ["/bin/acts connect-twice 127.0.0.1 906", connected("tcp", "127.0.0.1", 906)]),
   act("connect", "connect-asked-twice-ipv6", ["/bin/acts connect-twice ::1 907", connected("tcp", "::1", 907)]),
+  act("bind", "bind-tcp", ["/bin/network-acts bind plain tcp 127.0.0.1 911", served("bind", "127.0.0.1", 911)], { unseenBy: TCP_ONLY }),
+  act("bind", "bind-udp-ipv6", ["/bin/network-acts bind plain udp ::1 912", served("bind", "::1", 912)], { unseenBy: TCP_ONLY }),
+  act("bind", "bind-32-bit", ["/bin/network-acts bind socketcall tcp 127.0.0.1 913", served("bind", "127.0.0.1", 913)], {
+    unseenBy: TCP_ONLY,
+  }),
+  act("bind", "listen", ["/bin/network-acts listen plain 127.0.0.1 914", served("listen", "127.0.0.1", 914)]),
+  act("bind", "listen-ipv6", ["/bin/network-acts listen plain ::1 915", served("listen", "::1", 915)]),
+  act("bind", "listen-32-bit", ["/bin/network-acts listen 32 127.0.0.1 916", served("listen", "127.0.0.1", 916)]),
+  act("send", "send-stream", ["/bin/network-acts send plain 1 127.0.0.1 917", connected("udp", "127.0.0.1", 917)], { unseenBy: OFF }),
+  act("send", "send-ipv6", ["/bin/network-acts send sendmmsg 1 ::1 918", connected("udp", "::1", 918)], { unseenBy: OFF }),
+  act("send", "send-32-bit", ["/bin/network-acts send socketcall 1 127.0.0.1 919", connected("udp", "127.0.0.1", 919)], { unseenBy: OFF }),
+  act("send", "send-io-uring", ["/bin/network-acts send uring 1 127.0.0.1 920", connected("udp", "127.0.0.1", 920)], { unseenBy: OFF }),
   // The guest waits for its alert: what came before is out by then.
   act("exec", "last", ["/bin/true last-act", 'process where event.action == "exec" and process.command_line == "/bin/true last-act"']),
 ];

@@ -28,7 +28,7 @@ export function makeInitramfs(): string {
   install(AGENT, join(tree, "bin/kestrel"));
   install(join(import.meta.dir, "init.sh"), join(tree, "init"));
   for (const library of librariesOf(AGENT)) install(realpathSync(library), join(tree, library));
-  run(["clang", "-static", "-O1", "-Wall", "-Wextra", "-Werror", join(import.meta.dir, "acts.c"), "-o", join(tree, "bin/acts")]);
+  for (const program of ["acts", "network-acts"] as const) compileActs(program, join(tree, "bin", program));
   for (const [index, { name, shell }] of ACTS.entries()) {
     writeFileSync(join(tree, "acts", `${String(index).padStart(2, "0")}-${name}`), `${shell}\n`);
   }
@@ -39,6 +39,11 @@ export function makeInitramfs(): string {
   run(["sh", "-c", `busybox find . | busybox cpio -o -H newc > "${image}"`], tree);
   rmSync(tree, { recursive: true });
   return image;
+}
+
+/** Compiles a program of acts, so that it needs no library. */
+export function compileActs(name: "acts" | "network-acts", output: string): void {
+  run(["clang", "-static", "-O1", "-Wall", "-Wextra", "-Werror", join(import.meta.dir, `${name}.c`), "-o", output]);
 }
 
 function install(from: string, to: string): void {

@@ -13,7 +13,12 @@ const NO_FTRACE: Readonly<Record<string, string>> = {
   file: "raw_tp/sys_exit",
   connect: "raw_tp/inet_sock_set_state + cgroup/connect",
 };
-const NO_CGROUP: Readonly<Record<string, string>> = { file: "raw_tp/sys_exit", connect: "raw_tp/inet_sock_set_state" };
+const NO_CGROUP: Readonly<Record<string, string>> = {
+  file: "raw_tp/sys_exit",
+  connect: "raw_tp/inet_sock_set_state",
+  bind: "raw_tp/inet_sock_set_state",
+  send: "off",
+};
 
 /** What a machine writes when everything is as it must be. */
 function goodTranscript(): string {
@@ -45,6 +50,7 @@ test("a good transcript has no failure, and says what the fallbacks do not cover
       .map(({ notCovered }) => notCovered);
   expect(gaps("file")).toEqual([[], ["file-io-uring"], ["file-io-uring"]]);
   expect(gaps("connect")).toEqual([[], [], ["connect-udp", "connect-udp-ipv6"]]);
+  expect(gaps("send")).toEqual([[], [], ["send-stream", "send-ipv6", "send-32-bit", "send-io-uring"]]);
 });
 
 const SPOILED: readonly (readonly [name: string, from: string | RegExp, to: string, failure: string])[] = [
@@ -66,6 +72,7 @@ const SPOILED: readonly (readonly [name: string, from: string | RegExp, to: stri
   ["an act is not done", /@@ act 00-fork.*\n/, "", "preferred: fork was not done"],
   ["the best attachment is refused", '"refused":[]', '"refused":[{"attachment":"lsm/x","reason":"EPERM"}]', "refused lsm/x: EPERM"],
   ["a sensor is off", `"attachment":"${BEST["file"]}",`, "", "the sensor is off"],
+  ["a sensor that needs cgroups is off where they are", '"sensor":"send","attachment":"raw_tp/x"', '"sensor":"send"', "the sensor is off"],
   ["no fallback without ftrace", `"${NO_FTRACE["file"]}"`, `"${BEST["file"]}"`, "needs ftrace, which is switched off"],
   ["no fallback without cgroups", `"${NO_CGROUP["connect"]}"`, `"${NO_FTRACE["connect"]}"`, "needs cgroup v2, which is not mounted"],
   ["doctor fails", /@@ doctor .*/, "@@ doctor oh", "preferred: doctor names no sensor"],

@@ -1,0 +1,242 @@
+/*
+ * Acts with sockets that busybox has no program for. Linked statically: the initramfs has no C library. A port of 0 is one that the kernel
+ * chooses. HOW is the kind of call: plain, uring, 32 (the 32-bit call of its own) or socketcall (the older 32-bit call for all of them).
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "uring.h"
+
+struct address {
+	struct sockaddr_storage any;
+	socklen_t size;
+};
+
+static int fail(const char *what)
+{
+	perror(what);
+	return 1;
+}
+
+static int is(const char *text, const char *wanted)
+{
+	return !strcmp(text, wanted);
+}
+
+static struct address address_of(const char *ip, int port)
+{
+	struct address address = {};
+	struct sockaddr_in *v4 = (void *)&address.any;
+	struct sockaddr_in6 *v6 = (void *)&address.any;
+
+	if (strchr(ip, ':')) {
+		*v6 = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = htons(port) };
+		inet_pton(AF_INET6, ip, &v6->sin6_addr);
+		address.size = sizeof(*v6);
+	} else {
+		*v4 = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(port) };
+		inet_pton(AF_INET, ip, &v4->sin_addr);
+		address.size = sizeof(*v4);
+	}
+	return address;
+}
+
+/* Memory that 32-bit code can name, with a copy of the bytes. */
+static long low(const void *bytes, size_t size)
+{
+	char *copy = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+
+	memcpy(copy, bytes, size);
+	return (long)copy;
+}
+
+static int returned(long result)
+{
+	errno = result < 0 ? -result : 0;
+	return result < 0 ? -1 : result;
+}
+
+#if defined(__x86_64__)
+static int call32(long number, const long args[6])
+{
+	long result = number;
+
+	__asm__ volatile("push %%rbp; mov %7, %%rbp; int $0x80; pop %%rbp"
+			 : "+a"(result)
+			 : "b"(args[0]), "c"(args[1]), "d"(args[2]), "S"(args[3]), "D"(args[4]), "a"(number), "r"(args[5])
+			 : "memory", "r8", "r9", "r10", "r11");
+	return returned((int)result);
+}
+#else
+static int call32(long number, const long args[6])
+{
+	(void)number;
+	(void)args;
+	return returned(-ENOSYS);
+}
+#endif
+
+/* A call of 32-bit code by its own number, or by that of socketcall. */
+static int compat(const char *how, long number, long socketcall, const long args[6])
+{
+	unsigned words[6];
+	long call[6] = { socketcall };
+
+	if (is(how, "32"))
+		return call32(number, args);
+	for (int index = 0; index < 6; index++)
+		words[index] = args[index];
+	call[1] = low(words, sizeof(words));
+	return call32(102, call);
+}
+
+static int do_bind(const char *how, int fd, const struct address *address)
+{
+	if (is(how, "uring")) {
+		/* IORING_OP_BIND, since 6.11. */
+		struct io_uring_sqe request = { .opcode = 56, .fd = fd, .addr = (__u64)&address->any, .off = address->size };
+
+		return returned(uring(&request));
+	}
+	if (is(how, "plain"))
+		return bind(fd, (const void *)&address->any, address->size);
+	return compat(how, 361, 2, (long[6]){ fd, low(&address->any, address->size), address->size });
+}
+
+static int do_listen(const char *how, int fd)
+{
+	if (is(how, "uring")) {
+		/* IORING_OP_LISTEN, since 6.11. */
+		struct io_uring_sqe request = { .opcode = 57, .fd = fd, .len = 1 };
+
+		return returned(uring(&request));
+	}
+	if (is(how, "plain"))
+		return listen(fd, 1);
+	return compat(how, 363, 4, (long[6]){ fd, 1 });
+}
+
+static int do_accept(const char *how, int fd)
+{
+	if (is(how, "uring")) {
+		struct io_uring_sqe request = { .opcode = IORING_OP_ACCEPT, .fd = fd };
+
+		return returned(uring(&request));
+	}
+	if (is(how, "plain"))
+		return accept(fd, NULL, NULL);
+	if (is(how, "accept4"))
+		return accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+	return compat(how, 364, 5, (long[6]){ fd });
+}
+
+static int do_send(const char *how, int fd, const struct address *address)
+{
+	struct iovec part = { .iov_base = "datagram", .iov_len = 8 };
+	struct msghdr message = { .msg_name = (void *)&address->any, .msg_namelen = address->size, .msg_iov = &part, .msg_iovlen = 1 };
+	struct mmsghdr messages = { .msg_hdr = message };
+
+	if (is(how, "uring")) {
+		struct io_uring_sqe request = { .opcode = IORING_OP_SENDMSG, .fd = fd, .addr = (__u64)&message, .len = 1 };
+
+		return returned(uring(&request));
+	}
+	if (is(how, "plain"))
+		return sendto(fd, "datagram", 8, 0, (const void *)&address->any, address->size);
+	if (is(how, "sendmsg"))
+		return sendmsg(fd, &message, 0);
+	if (is(how, "sendmmsg"))
+		return sendmmsg(fd, &messages, 1, 0);
+	return compat(how, 369, 11, (long[6]){ fd, low("datagram", 8), 8, 0, low(&address->any, address->size), address->size });
+}
+
+/* Prints the port the kernel chose, so that who started this can look for it. */
+static int print_port(int fd)
+{
+	struct address address = { .size = sizeof(address.any) };
+
+	if (getsockname(fd, (void *)&address.any, &address.size))
+		return fail("getsockname");
+	/* The port is at the same place in both families. */
+	printf("%d\n", ntohs(((struct sockaddr_in *)&address.any)->sin_port));
+	return 0;
+}
+
+static int act_bind(const char *how, const char *transport, const struct address *address)
+{
+	int fd = socket(address->any.ss_family, is(transport, "udp") ? SOCK_DGRAM : SOCK_STREAM, 0);
+
+	if (do_bind(how, fd, address) < 0)
+		return fail("bind");
+	return print_port(fd);
+}
+
+static int act_listen(const char *how, const struct address *address)
+{
+	int fd = socket(address->any.ss_family, SOCK_STREAM, 0);
+
+	if (bind(fd, (const void *)&address->any, address->size))
+		return fail("bind");
+	if (do_listen(how, fd) < 0)
+		return fail("listen");
+	return print_port(fd);
+}
+
+/* Two sockets: the first sends `count` datagrams, the second one. */
+static int act_send(const char *how, const struct address *address, int count)
+{
+	int first = socket(address->any.ss_family, SOCK_DGRAM, 0), second = socket(address->any.ss_family, SOCK_DGRAM, 0);
+
+	for (int sent = 0; sent < count; sent++)
+		if (do_send(how, first, address) < 0)
+			return fail("send");
+	return count > 1 && do_send(how, second, address) < 0 ? fail("send") : 0;
+}
+
+/* Serves one connection, which a child makes. */
+static int act_accept(const char *how, struct address *address)
+{
+	int server = socket(address->any.ss_family, SOCK_STREAM, 0), fd;
+
+	if (bind(server, (void *)&address->any, address->size) || listen(server, 1))
+		return fail("listen");
+	getsockname(server, (void *)&address->any, &address->size);
+	if (!fork()) {
+		int client = socket(address->any.ss_family, SOCK_STREAM, 0);
+		struct address near = { .size = sizeof(near.any) };
+
+		if (connect(client, (void *)&address->any, address->size))
+			_exit(1);
+		getsockname(client, (void *)&near.any, &near.size);
+		printf("%d ", ntohs(((struct sockaddr_in *)&near.any)->sin_port));
+		fflush(stdout);
+		_exit(0);
+	}
+	/* The connection is there before it is accepted: both kinds of call find it. */
+	wait(NULL);
+	fd = do_accept(how, server);
+	if (fd < 0)
+		return fail("accept");
+	return print_port(server);
+}
+
+int main(int argc, char **argv)
+{
+	struct address address = argc >= 5 ? address_of(argv[argc >= 6 ? 4 : 3], atoi(argv[argc >= 6 ? 5 : 4])) : (struct address){};
+
+	if (argc == 6 && is(argv[1], "bind"))
+		return act_bind(argv[2], argv[3], &address);
+	if (argc == 5 && is(argv[1], "listen"))
+		return act_listen(argv[2], &address);
+	if (argc == 5 && is(argv[1], "accept"))
+		return act_accept(argv[2], &address);
+	if (argc == 6 && is(argv[1], "send"))
+		return act_send(argv[2], &address, atoi(argv[3]));
+	fprintf(stderr, "network-acts: unknown act\n");
+	return 1;
+}
