@@ -1,5 +1,6 @@
 // What is done inside a test machine and must be seen, as a table: one shell line, run in an empty folder /tmp/acts, and the query that must
-// give exactly one alert for it. Queries name what only this act has: the machine does other things too.
+// give exactly one alert for it. Queries name what only this act has: the machine does other things too. On the machine at hand the same is
+// done in a changed root.
 
 /** One act. */
 export interface Act {
@@ -10,14 +11,16 @@ export interface Act {
   readonly query: string;
   /** Alerts it must raise. */
   readonly alerts: 0 | 1;
+  /** Would leave its mark on the whole machine: done in emulated ones only. */
+  readonly emulatedOnly: boolean;
   /** Attachments that are known not to see it; doctor says so too. `off`: the sensor may be off where there are no cgroups. */
   readonly unseenBy: readonly string[];
 }
 
-type More = Partial<Pick<Act, "alerts" | "unseenBy">>;
+type More = Partial<Pick<Act, "alerts" | "unseenBy" | "emulatedOnly">>;
 
 function act(sensor: string, name: string, parts: readonly [shell: string, query: string], more: More = {}): Act {
-  return { name, sensor, shell: parts[0], query: parts[1], alerts: 1, unseenBy: [], ...more };
+  return { name, sensor, shell: parts[0], query: parts[1], alerts: 1, unseenBy: [], emulatedOnly: false, ...more };
 }
 
 const SYS_EXIT = ["raw_tp/sys_exit"];

@@ -3,7 +3,7 @@
 import { chmodSync, copyFileSync, existsSync, mkdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { ROOT } from "../cli/program.ts";
-import { ACTS } from "./acts.ts";
+import { ACTS, type Act } from "./acts.ts";
 
 /** Where kernels and what is made for them lie. */
 export const KERNELS: string = join(ROOT, "build", "kernels");
@@ -23,22 +23,27 @@ export function makeInitramfs(): string {
   const tree = join(KERNELS, "tree");
   const image = join(KERNELS, "initramfs.cpio");
   rmSync(tree, { recursive: true, force: true });
+  makeTree(tree, ACTS);
+  run(["sh", "-c", `busybox find . | busybox cpio -o -H newc > "${image}"`], tree);
+  rmSync(tree, { recursive: true });
+  return image;
+}
+
+/** Puts everything a test machine has into a folder. */
+export function makeTree(tree: string, acts: readonly Act[]): void {
   for (const folder of ["bin", "acts", "rules"]) mkdirSync(join(tree, folder), { recursive: true });
   install(Bun.which("busybox") ?? "busybox", join(tree, "bin/busybox"));
   install(AGENT, join(tree, "bin/kestrel"));
   install(join(import.meta.dir, "init.sh"), join(tree, "init"));
   for (const library of librariesOf(AGENT)) install(realpathSync(library), join(tree, library));
   for (const program of ["acts", "network-acts"] as const) compileActs(program, join(tree, "bin", program));
-  for (const [index, { name, shell }] of ACTS.entries()) {
+  for (const [index, { name, shell }] of acts.entries()) {
     writeFileSync(join(tree, "acts", `${String(index).padStart(2, "0")}-${name}`), `${shell}\n`);
   }
   writeFileSync(
     join(tree, "rules", "acts.json"),
-    JSON.stringify(ACTS.map(({ name, query }) => ({ id: name, name, severity: "low", query }))),
+    JSON.stringify(acts.map(({ name, query }) => ({ id: name, name, severity: "low", query }))),
   );
-  run(["sh", "-c", `busybox find . | busybox cpio -o -H newc > "${image}"`], tree);
-  rmSync(tree, { recursive: true });
-  return image;
 }
 
 /** Compiles a program of acts, so that it needs no library. */

@@ -3,10 +3,11 @@
 import { expect, test } from "bun:test";
 import { PROGRAM } from "../cli/program.ts";
 import { ACTS } from "./acts.ts";
+import { actHere, refusedHere } from "./here.ts";
 import { makeInitramfs, missingTool } from "./initramfs.ts";
 import { ALL_KERNELS, boot, fetchedRelease } from "./machine.ts";
 import { matrixText, passed } from "./table.ts";
-import { judge } from "./verdict.ts";
+import { HERE, judge } from "./verdict.ts";
 
 const BEST: Readonly<Record<string, string>> = { file: "fexit/path_openat", connect: "fentry/security_socket_connect" };
 const NO_FTRACE: Readonly<Record<string, string>> = {
@@ -93,6 +94,20 @@ const release = fetchedRelease(kernel);
 const reason = missingTool() ?? (PROGRAM.length > 1 ? "dist/kestrel is older than the sources" : undefined);
 const skipped = reason ?? (release === undefined ? "not fetched: scripts/fetch-kernel.sh says why" : undefined);
 if (skipped !== undefined) console.log(`skipped: the sensors under Linux 6.1 (${skipped})`);
+
+const notHere = missingTool() ?? (PROGRAM.length > 1 ? "dist/kestrel is older than the sources" : refusedHere());
+if (notHere !== undefined) console.log(`skipped: the acts on this machine's own kernel (${notHere})`);
+
+test.skipIf(notHere !== undefined)(
+  "this machine: every act is seen, but for what the attachments in use say they do not cover",
+  async () => {
+    const transcript = await actHere();
+    const entry = { kernel: transcript.release, transcript, verdict: judge(transcript.results, HERE) };
+    console.log(matrixText([entry]));
+    expect(passed(entry)).toBe(true);
+  },
+  180_000,
+);
 
 test.skipIf(skipped !== undefined)(
   "Linux 6.1: every act is seen by the best attachments, and by the fallbacks what they promise",

@@ -1,4 +1,5 @@
-// The matrix as text: kernel × sensor × attachment × result, then every failure in a line of its own.
+// The results as text: kernel × sensor × attachment × result, with every failure in a line of its own; act × kernel.
+import type { Act } from "./acts.ts";
 import type { Transcript } from "./machine.ts";
 import type { Row, Verdict } from "./verdict.ts";
 
@@ -15,9 +16,37 @@ export function passed(entry: Entry): boolean {
 /** The table. */
 export function matrixText(entries: readonly Entry[]): string {
   const cells = [["kernel", "sensor", "attachment", "result"], ...entries.flatMap(cellsOf)];
-  const widths = [0, 1, 2].map((column) => Math.max(...cells.map((row) => (row[column] ?? "").length)));
-  const lines = cells.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  "));
-  return [...lines, ...entries.flatMap(notesOf)].map((line) => line.trimEnd()).join("\n");
+  return [aligned(cells), ...entries.flatMap(notesOf)].join("\n");
+}
+
+/** Act × kernel: the best attachment that saw it. */
+export function actsText(entries: readonly Entry[], acts: readonly Act[]): string {
+  const columns = entries.flatMap((entry) => ("skipped" in entry ? [] : [entry]));
+  const cells = [
+    ["act", "sensor", ...columns.map(({ kernel }) => kernel)],
+    ...acts.map((act) => [act.name, act.sensor, ...columns.map(({ verdict }) => actCell(act, verdict.rows))]),
+  ];
+  return aligned(cells);
+}
+
+function actCell(act: Act, rows: readonly Row[]): string {
+  if (act.alerts === 0) return "rightly not told";
+  const row = rows.find(({ seen }) => seen.includes(act.name));
+  if (row !== undefined) return row.attachment;
+  return rows.some(({ notCovered }) => notCovered.includes(act.name)) ? "not covered" : "not done";
+}
+
+/** Columns as wide as their longest cell. */
+function aligned(cells: readonly (readonly string[])[]): string {
+  const widths = (cells[0] ?? []).map((_, column) => Math.max(...cells.map((row) => (row[column] ?? "").length)));
+  return cells
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
 }
 
 function cellsOf(entry: Entry): readonly (readonly string[])[] {
@@ -37,10 +66,10 @@ function merged(rows: readonly Row[]): readonly Row[] {
 }
 
 function resultOf({ seen, notCovered, failures }: Row): string {
-  if (seen === 0 && notCovered.length === 0 && failures.length === 0) return "attached; no act asks it for anything yet";
+  if (seen.length === 0 && notCovered.length === 0 && failures.length === 0) return "attached; no act asks it for anything yet";
   return [
     failures.length === 0 ? "ok" : "FAILED",
-    `${seen} seen`,
+    `${seen.length} seen`,
     ...(notCovered.length === 0 ? [] : [`not covered: ${notCovered.join(" ")}`]),
   ].join(", ");
 }

@@ -1,13 +1,13 @@
 // Judges what a test machine wrote: for each pass, sensor and attachment, which acts were seen, and everything that is not as it must be.
 // Nothing missing may pass for good: no alert, no act, no pass and no end are each a failure of their own.
-import { ACTS } from "./acts.ts";
+import { ACTS, type Act } from "./acts.ts";
 
 /** One line of the table. */
 export interface Row {
   readonly sensor: string;
   readonly attachment: string;
-  /** Acts seen as they must be. */
-  readonly seen: number;
+  /** Acts seen as they must be, by name. */
+  readonly seen: readonly string[];
   /** Acts that this attachment is known not to see, and did not. */
   readonly notCovered: readonly string[];
   readonly failures: readonly string[];
@@ -38,26 +38,36 @@ export interface Verdict {
   readonly failures: readonly string[];
 }
 
-const PASSES = ["preferred", "without-ftrace", "without-cgroup"];
+/** What a transcript must hold. */
+export interface Expectation {
+  /** Names of the passes, in order. */
+  readonly passes: readonly string[];
+  readonly acts: readonly Act[];
+}
+
+/** An emulated machine, whose kernel is asked for everything. */
+const EMULATED: Expectation = { passes: ["preferred", "without-ftrace", "without-cgroup"], acts: ACTS };
+/** The machine at hand: one pass, with whatever attachments its kernel takes. */
+export const HERE: Expectation = { passes: ["here"], acts: ACTS.filter((act) => !act.emulatedOnly) };
 
 /** Judges a transcript. */
-export function judge(results: string): Verdict {
+export function judge(results: string, expected: Expectation = EMULATED): Verdict {
   const passes = readPasses(results);
   const names = passes.map(({ name }) => name).join(", ");
   return {
-    rows: passes.flatMap((pass) => pass.sensors.map((sensor) => judgeSensor(pass, sensor))),
+    rows: passes.flatMap((pass) => pass.sensors.map((sensor) => judgeSensor(pass, sensor, expected.acts))),
     failures: [
-      ...(names === PASSES.join(", ") ? [] : [`the machine made these passes: ${names || "none"}`]),
+      ...(names === expected.passes.join(", ") ? [] : [`the machine made these passes: ${names || "none"}`]),
       ...(/^@@ done /m.test(results) ? [] : ["the machine did not come to its end"]),
-      ...passes.flatMap(judgePass),
+      ...passes.flatMap((pass) => judgePass(pass, expected.acts)),
     ],
   };
 }
 
-function judgePass(pass: Pass): readonly string[] {
+function judgePass(pass: Pass, acts: readonly Act[]): readonly string[] {
   const failures: string[] = [];
   if (pass.sensors.length === 0) failures.push("doctor names no sensor");
-  for (const { name, sensor } of ACTS) {
+  for (const { name, sensor } of acts) {
     if (!pass.sensors.some((one) => one.sensor === sensor)) failures.push(`no sensor ${sensor} for ${name}`);
     if (!pass.acts.has(name)) failures.push(`${name} was not done`);
   }
@@ -65,19 +75,20 @@ function judgePass(pass: Pass): readonly string[] {
   return failures.map((text) => `${pass.name}: ${text}`);
 }
 
-function judgeSensor(pass: Pass, { sensor, attachment = "off", refused }: SensorJson): Row {
-  const row = { seen: 0, notCovered: [] as string[], failures: [] as string[] };
-  const needsCgroup = ACTS.every((act) => act.sensor !== sensor || act.unseenBy.includes("off"));
+function judgeSensor(pass: Pass, { sensor, attachment = "off", refused }: SensorJson, acts: readonly Act[]): Row {
+  const row = { seen: [] as string[], notCovered: [] as string[], failures: [] as string[] };
+  const needsCgroup = acts.every((act) => act.sensor !== sensor || act.unseenBy.includes("off"));
   if (attachment === "off" && !(needsCgroup && pass.name === "without-cgroup")) row.failures.push("the sensor is off");
   if (pass.name === "preferred") row.failures.push(...refused.map((one) => `refused ${one.attachment}: ${one.reason}`));
-  else if (/^f(entry|exit)\//.test(attachment)) row.failures.push("needs ftrace, which is switched off");
+  else if (pass.name.startsWith("without-") && /^f(entry|exit)\//.test(attachment))
+    row.failures.push("needs ftrace, which is switched off");
   if (pass.name === "without-cgroup" && attachment.includes("cgroup/")) row.failures.push("needs cgroup v2, which is not mounted");
-  for (const act of ACTS) {
+  for (const act of acts) {
     if (act.sensor !== sensor) continue;
     const done = pass.acts.get(act.name);
     const alerts = pass.alerts.get(act.name) ?? 0;
     if (done !== undefined && done.status !== 0) row.failures.push(`${act.name} ended with ${done.status} (${done.text})`);
-    else if (alerts === act.alerts) row.seen++;
+    else if (alerts === act.alerts) row.seen.push(act.name);
     else if (alerts === 0 && act.unseenBy.includes(attachment)) row.notCovered.push(act.name);
     else row.failures.push(`${act.name} raised ${alerts} alerts instead of ${act.alerts}`);
   }
