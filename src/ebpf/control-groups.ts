@@ -1,6 +1,6 @@
 // Control groups (cgroup v2) by id: the path, and the container it names. A cache. A group that is not known yet is looked up by way of the
-// process that is in it, a few hundred times a second at most, then by a walk over the whole tree, once a second at most; groups that were
-// not found are not looked for again. Nothing is read for an event whose group is known.
+// process that is in it, a few hundred times a second at most, then, that process being gone, by a walk over the whole tree; walks take at
+// most a fiftieth of the time. Groups that were not found are not looked for again. Nothing is read for an event whose group is known.
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { type Container, containerOf } from "./container.ts";
@@ -17,6 +17,16 @@ const GROUPS_MAX = 16_384;
 const DEPTH_MAX = 32;
 /** Processes asked in a second for their group: some 30 µs each. */
 const ASKED_MAX = 256;
+/** After a walk none for this many times as long. A walk takes some 30 µs for each group. */
+const WALK_REST = 50;
+const WALK_REST_NS_MAX = 1_000_000_000;
+
+/** How a {@link ControlGroups} looks at the machine; tests have their own. */
+export interface GroupLooks {
+  readonly pathOfProcess?: (pid: number) => string | undefined;
+  /** To measure how long a walk takes. */
+  readonly stopwatchMs?: () => number;
+}
 
 /** Path of a process's cgroup v2 group; `undefined`: it is gone. */
 export function groupPathOf(pid: number): string | undefined {
@@ -31,16 +41,18 @@ export function groupPathOf(pid: number): string | undefined {
 export class ControlGroups {
   readonly #root: string | undefined;
   readonly #pathOfProcess: (pid: number) => string | undefined;
+  readonly #stopwatchMs: () => number;
   #groups = new Map<bigint, ControlGroup>();
   readonly #unknown = new Set<bigint>();
   #windowNs = Number.NEGATIVE_INFINITY;
   #asked = 0;
-  #hasWalked = false;
+  #nextWalkNs = Number.NEGATIVE_INFINITY;
 
   /** `root` is where cgroup v2 is mounted. */
-  constructor(root: string | undefined, pathOfProcess: (pid: number) => string | undefined = groupPathOf) {
+  constructor(root: string | undefined, { pathOfProcess = groupPathOf, stopwatchMs = () => performance.now() }: GroupLooks = {}) {
     this.#root = root;
     this.#pathOfProcess = pathOfProcess;
+    this.#stopwatchMs = stopwatchMs;
   }
 
   /** The group with this id, which the process was in. `nowNs` is any steady clock. */
@@ -50,9 +62,8 @@ export class ControlGroups {
     if (nowNs - this.#windowNs >= WINDOW_NS) {
       this.#windowNs = nowNs;
       this.#asked = 0;
-      this.#hasWalked = false;
     }
-    return this.#askProcess(this.#root, id, pid) ?? this.#walkFor(this.#root, id);
+    return this.#askProcess(this.#root, id, pid) ?? this.#walkFor(this.#root, id, nowNs);
   }
 
   #askProcess(root: string, id: bigint, pid: number): ControlGroup | undefined {
@@ -64,11 +75,12 @@ export class ControlGroups {
     return this.#enter(id, path);
   }
 
-  #walkFor(root: string, id: bigint): ControlGroup | undefined {
-    if (this.#hasWalked) return undefined;
-    this.#hasWalked = true;
+  #walkFor(root: string, id: bigint, nowNs: number): ControlGroup | undefined {
+    if (nowNs < this.#nextWalkNs) return undefined;
+    const begunMs = this.#stopwatchMs();
     this.#groups = new Map();
     this.#walk(root, "/", 0);
+    this.#nextWalkNs = nowNs + Math.min(WALK_REST_NS_MAX, (this.#stopwatchMs() - begunMs) * 1e6 * WALK_REST);
     const found = this.#groups.get(id);
     // A group outside the mount or already removed stays unknown: it must not cause a walk each second.
     if (found === undefined && this.#unknown.size < GROUPS_MAX) this.#unknown.add(id);

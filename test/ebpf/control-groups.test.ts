@@ -7,35 +7,37 @@ import { ControlGroups, groupPathOf } from "../../src/ebpf/control-groups.ts";
 
 const root = mkdtempSync(join(tmpdir(), "kestrel-groups-"));
 afterAll(() => rmSync(root, { recursive: true }));
-const SECOND = 1e9;
 
 function make(path: string): bigint {
   mkdirSync(join(root, path), { recursive: true });
   return statSync(join(root, path), { bigint: true }).ino;
 }
 
-test("by a walk over the tree; an unknown one does not cause a walk each time", () => {
+test("by a walk over the tree, then none for fifty times as long; an unknown one does not cause another", () => {
   const service = make("system.slice/ssh.service");
-  const groups = new ControlGroups(root, () => undefined);
+  let milliseconds = 0;
+  const groups = new ControlGroups(root, { pathOfProcess: () => undefined, stopwatchMs: () => milliseconds++ });
   const pathOf = (id: bigint, nowNs: number) => groups.groupOf(id, 1, nowNs)?.path;
   expect(pathOf(statSync(root, { bigint: true }).ino, 0)).toBe("/");
   expect(pathOf(service, 0)).toBe("/system.slice/ssh.service");
   const late = make("late");
-  expect(pathOf(late, 1)).toBeUndefined();
-  expect(pathOf(late, SECOND)).toBe("/late");
-  expect(pathOf(1n, 2 * SECOND)).toBeUndefined();
+  expect(pathOf(late, 49e6)).toBeUndefined();
+  expect(pathOf(late, 50e6)).toBe("/late");
+  expect(pathOf(1n, 100e6)).toBeUndefined();
   const later = make("later");
-  expect(pathOf(1n, 9 * SECOND)).toBeUndefined();
-  expect(pathOf(later, 9 * SECOND)).toBe("/later");
+  expect(pathOf(1n, 200e6)).toBeUndefined();
+  expect(pathOf(later, 200e6)).toBe("/later");
+  expect(milliseconds).toBe(8);
 });
 
 test("a new group is known at once by the process that is in it, which is asked once", () => {
   const asked: number[] = [];
   const container = "3f2a".repeat(16);
-  const groups = new ControlGroups(root, (pid) => {
+  const pathOfProcess = (pid: number): string => {
     asked.push(pid);
     return `/docker/${container}`;
-  });
+  };
+  const groups = new ControlGroups(root, { pathOfProcess });
   expect(groups.groupOf(2n, 1, 0)).toBeUndefined();
   const id = make(`docker/${container}`);
   for (const pid of [7, 8, 9]) {
@@ -50,13 +52,14 @@ test("a new group is known at once by the process that is in it, which is asked 
 test("what a process says is believed only of the group asked for, and not asked for ever", () => {
   const id = make("mine");
   let asked = 0;
-  const groups = new ControlGroups(root, () => {
+  const pathOfProcess = (): string => {
     asked++;
     return asked % 2 === 0 ? "/late" : "/../mine";
-  });
+  };
+  const groups = new ControlGroups(root, { pathOfProcess });
   for (let look = 0; look < 1000; look++) groups.groupOf(id + 1_000_000n + BigInt(look), 1, 1);
   expect(asked).toBe(256);
-  expect(groups.groupOf(id, 1, 2)?.path).toBe("/mine");
+  expect(groups.groupOf(id, 1, 2e9)?.path).toBe("/mine");
 });
 
 test("a running process, and none", () => {
