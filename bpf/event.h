@@ -11,7 +11,7 @@
 
 enum event_op {
 	OP_EXEC = 1,
-	OP_ARGS = 2, /* more bytes of the arguments of the exec before it on the same pid */
+	OP_ARGS = 2, /* more bytes of the arguments or the environment of the exec before it on the same pid */
 	OP_FORK = 3,
 	OP_EXIT = 4,
 	OP_FILE = 5,
@@ -33,6 +33,8 @@ enum event_flag {
 	FLAG_PRIVILEGED = 16,	 /* exec: a setuid, setgid or file-capability exec (AT_SECURE) */
 	FLAG_CREATED = 32,	 /* file: this open made the file */
 	FLAG_WATCHED = 64,	 /* file: opened for reading, reported because its name is on the watch list */
+	FLAG_ENV = 128,		 /* args: bytes of the environment, not of the arguments */
+	FLAG_ENV_CUT = 256,	 /* environment above ENV_BYTES_MAX was left out */
 };
 
 #define COMM_BYTES 16
@@ -40,6 +42,7 @@ enum event_flag {
 #define FILENAME_BYTES_MAX 4096	   /* bytes of the name given to execve */
 #define ARGS_CHUNK_BYTES 16384	   /* bytes of arguments in one record */
 #define ARGS_BYTES_MAX (256 << 10) /* bytes of arguments in all records of one exec */
+#define ENV_BYTES_MAX (64 << 10)   /* bytes of the environment in all records of one exec */
 #define ACT_TEXT_BYTES_MAX 512	   /* bytes of the text of an act */
 #define WATCH_NAME_BYTES 32	   /* key of the watch list: a file or directory name with zero padding */
 
@@ -75,7 +78,7 @@ struct event_header {
 
 /*
  * The program that runs now. Behind it, one after another without padding: executable path, working directory (both as path names from
- * the file up to the root, each with its NUL), the filename given to execve, the first bytes of the arguments.
+ * the file up to the root, each with its NUL), the filename given to execve, the first bytes of the arguments, the first of the environment.
  */
 struct exec_event {
 	struct event_header head;
@@ -88,13 +91,15 @@ struct exec_event {
 	__u32 owner;
 	__u32 args_size;  /* bytes of all arguments of the process */
 	__u32 args_bytes; /* of these in this record */
+	__u32 env_size;	  /* the same of its environment */
+	__u32 env_bytes;
 	__u16 path_bytes;
 	__u16 cwd_bytes;
 	__u16 filename_bytes;
 	__u16 pad;
 };
 
-/* args_bytes more bytes of arguments follow. */
+/* args_bytes more bytes of arguments follow, or with FLAG_ENV of environment. */
 struct args_event {
 	struct event_header head;
 	__u32 offset; /* of the first byte within all arguments */

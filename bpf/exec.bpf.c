@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /*
  * A program was started. Runs after the fact at sched_process_exec, when the new image is in place: the path comes from the file that is
- * mapped, the arguments from the memory the kernel itself has just filled, so the caller cannot swap them between check and use.
+ * mapped, arguments and environment from the memory the kernel itself has just filled, so the caller cannot swap them between check and use.
  */
 #define RING process_ring
 #include "path.h"
 
 /* Chunks of one exec, the first included. */
 #define ARGS_CHUNKS_MAX (ARGS_BYTES_MAX / ARGS_CHUNK_BYTES)
+#define ENV_CHUNKS_MAX (ENV_BYTES_MAX / ARGS_CHUNK_BYTES)
 
 static __always_inline void fill_file(struct exec_event *event, struct file *file)
 {
@@ -59,7 +60,7 @@ static __always_inline __u32 append_args(struct record *record, unsigned long fr
 	return size;
 }
 
-/* Sends the bytes of the arguments from `offset` on in a record of their own; the header stays that of the exec. 0 to go on. */
+/* Sends bytes from `offset` on in a record of their own; the header stays that of the exec. 0 to go on. */
 __noinline int send_args(__u64 from, __u64 offset, __u64 size)
 {
 	struct record *record = scratch_record();
@@ -88,6 +89,9 @@ int kestrel_exec(struct bpf_raw_tracepoint_args *ctx)
 	const char *filename = BPF_CORE_READ(binprm, filename);
 	unsigned long from = BPF_CORE_READ(mm, arg_start);
 	unsigned long size = BPF_CORE_READ(mm, arg_end) - from;
+	unsigned long env = BPF_CORE_READ(mm, env_start);
+	unsigned long env_size = BPF_CORE_READ(mm, env_end) - env;
+	__u64 sent;
 	struct record *record = scratch_record();
 	__u32 bytes;
 
@@ -102,6 +106,11 @@ int kestrel_exec(struct bpf_raw_tracepoint_args *ctx)
 		size = ARGS_BYTES_MAX;
 		record->head.flags |= FLAG_ARGS_CUT;
 	}
+	record->exec.env_size = env_size > 0xffffffff ? 0xffffffff : env_size;
+	if (env_size > ENV_BYTES_MAX) {
+		env_size = ENV_BYTES_MAX;
+		record->head.flags |= FLAG_ENV_CUT;
+	}
 	if (BPF_CORE_READ(binprm, interp) != filename)
 		record->head.flags |= FLAG_SCRIPT;
 	if (BPF_CORE_READ_BITFIELD_PROBED(binprm, secureexec))
@@ -112,12 +121,20 @@ int kestrel_exec(struct bpf_raw_tracepoint_args *ctx)
 	record->exec.cwd_bytes = append_path(record, BPF_CORE_READ(task, fs, pwd.mnt), BPF_CORE_READ(task, fs, pwd.dentry));
 	record->exec.filename_bytes = append_filename(record, filename);
 	record->exec.args_bytes = append_args(record, from, size);
+	/* The environment finds room here unless paths or arguments are long; then it comes in records of its own from its beginning. */
+	record->exec.env_bytes = append_args(record, env, env_size);
+	sent = record->exec.env_bytes;
 	bytes = record->used;
 	if (bytes > RECORD_BYTES)
 		return 0;
 	send(record->bytes, bytes, OP_EXEC, record->head.flags);
 	for (__u64 i = 1; i < ARGS_CHUNKS_MAX; i++) {
 		if (send_args(from, i * ARGS_CHUNK_BYTES, size))
+			break;
+	}
+	record->head.flags |= FLAG_ENV;
+	for (__u64 i = 0; i < ENV_CHUNKS_MAX; i++) {
+		if (send_args(env, sent + i * ARGS_CHUNK_BYTES, env_size))
 			break;
 	}
 	return 0;

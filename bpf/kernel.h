@@ -123,7 +123,7 @@ struct fs_struct {
 
 struct mm_struct {
 	struct file *exe_file;
-	unsigned long arg_start, arg_end;
+	unsigned long arg_start, arg_end, env_start, env_end;
 } KERNEL_TYPE;
 
 struct upid {

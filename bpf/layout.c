@@ -44,6 +44,8 @@ int main(void)
 	MEMBER(exec_event, owner);
 	MEMBER(exec_event, args_size);
 	MEMBER(exec_event, args_bytes);
+	MEMBER(exec_event, env_size);
+	MEMBER(exec_event, env_bytes);
 	MEMBER(exec_event, path_bytes);
 	MEMBER(exec_event, cwd_bytes);
 	MEMBER(exec_event, filename_bytes);

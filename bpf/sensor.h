@@ -130,7 +130,7 @@ static __always_inline void send(void *bytes, __u32 size, __u32 op, __u32 flags)
 	if (!count)
 		return;
 	__sync_fetch_and_add(&count->produced, 1);
-	if (flags & (FLAG_PATH_CUT | FLAG_ARGS_CUT))
+	if (flags & (FLAG_PATH_CUT | FLAG_ARGS_CUT | FLAG_ENV_CUT))
 		__sync_fetch_and_add(&count->truncated, 1);
 	if (flags & FLAG_READ_FAILED)
 		__sync_fetch_and_add(&count->read_failed, 1);

@@ -29,6 +29,7 @@ API and page. Without the rights for BPF it says so and replays the built-in rec
   --listen HOST:PORT   where API and page are served (default 127.0.0.1:8490; port 0 picks a free one)
   --json               alerts as JSON lines on standard output
   --record FILE        also write every event to FILE (.klog)
+  --env NAME,…         environment variables to keep with the start of a program, beside LD_PRELOAD and other usual ones
   --protect NAME,…     programs that no rule may kill or suspend, beside init, sshd and other programs that keep a machine running: file
                        names of system programs, or whole paths; may be repeated
   --partitions N       threads that evaluate rules, 1 to 64 (default 1)
@@ -156,13 +157,14 @@ Examples
   },
   record: {
     summary: "Write this machine's events to a .klog or JSON-lines file",
-    text: `kestrel record FILE [--seconds N] [--json]
+    text: `kestrel record FILE [--seconds N] [--json] [--env NAME,…]
 
 Records what the sensors see until N seconds have passed or SIGINT. FILE ending in .jsonl (or - with --json) gets JSON lines,
 anything else .klog.
 
   --seconds N          stop by itself after N seconds
   --json               JSON lines, whatever the name of the file
+  --env NAME,…         environment variables to keep, as for run
 
 Examples
   kestrel record hour.klog --seconds 3600

@@ -6,6 +6,7 @@ import { EbpfSource } from "#ebpf";
 import { encodeJson, RecordView } from "#event";
 import type { SchemaRegistry } from "#schema";
 import { EXIT, parseArguments, usageError } from "./arguments.ts";
+import { ENRICHMENT_FLAGS, enrichmentOptions } from "./enrichment-options.ts";
 import { LineWriter } from "./output.ts";
 import { RecordingSink } from "./recording-sink.ts";
 import { registryFrom } from "./schema-file.ts";
@@ -15,7 +16,7 @@ const SECONDS_MAX = 31_536_000;
 
 /** Runs the command. */
 export async function record(argv: readonly string[]): Promise<number> {
-  const args = parseArguments(argv, { seconds: "text", json: "switch" });
+  const args = parseArguments(argv, { seconds: "text", json: "switch", ...ENRICHMENT_FLAGS });
   const [path, extra] = args.positionals;
   if (path === undefined || extra !== undefined) throw usageError("Name one file to write, or - for standard output with --json");
   if (path === "-" && !args.has("json")) throw usageError("Standard output takes JSON lines only: add --json");
@@ -25,7 +26,7 @@ export async function record(argv: readonly string[]): Promise<number> {
   const counted = new CountingSink();
   const asJson = args.has("json") || path.endsWith(".jsonl");
   const sink = asJson ? new JsonLinesSink(path, registry, counted) : new RecordingSink(path, { registry, next: counted, log });
-  const source = new EbpfSource({ registry, clock: new SystemClock() });
+  const source = new EbpfSource({ registry, clock: new SystemClock(), ...enrichmentOptions(args) });
   await source.start(sink);
   log.write("info", `recording to ${path === "-" ? "standard output" : path}${seconds === 0 ? " until SIGINT" : ` for ${seconds} s`}`);
   await stopSignal(seconds === 0 ? undefined : seconds * 1000);

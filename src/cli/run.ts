@@ -10,6 +10,7 @@ import { type Arguments, EXIT, parseArguments, usageError } from "./arguments.ts
 import { loadBookForAgent } from "./book-loader.ts";
 import { BUILTIN_RECORDING } from "./builtin-rules.generated.ts";
 import { type DataDirectory, defaultDataPath, openDataDirectory } from "./data-directory.ts";
+import { ENRICHMENT_FLAGS, enrichmentOptions } from "./enrichment-options.ts";
 import { liveResponder } from "./live-responder.ts";
 import { backendOf } from "./log-input.ts";
 import { keepMemorySmall } from "./memory-keeper.ts";
@@ -41,6 +42,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     backend: "text",
     schema: "text",
     verbose: "switch",
+    ...ENRICHMENT_FLAGS,
   });
   if (args.positionals.length > 0) throw usageError(`Unexpected argument "${args.positionals[0]}"; rule paths go behind --rules`);
   // Asked for at once: a signal during the start stops the agent as soon as it is up, cleanly.
@@ -82,7 +84,7 @@ async function start(args: Arguments): Promise<Running> {
   );
   for (const finding of book.findings) log.write("warn", finding);
   const saved = savedState(store, log);
-  const source = new EbpfSource({ registry, clock });
+  const source = new EbpfSource({ registry, clock, ...enrichmentOptions(args) });
   const modes = new ResponseModes(store);
   const responder = undo.adopt(liveResponder(args.texts("protect"), { source, modes, clock, log }), (made) => made.close());
   const engine = new Engine({

@@ -5,7 +5,7 @@ import { decodeChange, decodeFile } from "./decode-file.ts";
 import { decodeFlow } from "./decode-network.ts";
 import type { ArgsEvent, ExecEvent, ExitEvent, KernelEvent } from "./kernel-event.ts";
 import { copyOf, decodeActor, pathOf, textOf } from "./record-bytes.ts";
-import { Act, Args, Change, Exec, Exit, FileOpen, Flow, Fork, Head, Op } from "./wire.ts";
+import { Act, Args, Change, Exec, Exit, FileOpen, Flag, Flow, Fork, Head, Op } from "./wire.ts";
 
 /** Reads the record at `bytes[offset, offset + length)`. `undefined`: not a record. */
 export function decode(bytes: Uint8Array, offset: number, length: number): KernelEvent | undefined {
@@ -50,6 +50,7 @@ function decodeExec(record: Buffer): ExecEvent {
   const pathEnd = Exec.Size + record.readUInt16LE(Exec.PathBytes);
   const cwdEnd = pathEnd + record.readUInt16LE(Exec.CwdBytes);
   const filenameEnd = cwdEnd + record.readUInt16LE(Exec.FilenameBytes);
+  const argsBytes = record.readUInt32LE(Exec.ArgsBytes);
   return {
     kind: "exec",
     actor: decodeActor(record),
@@ -63,14 +64,18 @@ function decodeExec(record: Buffer): ExecEvent {
     nlink: record.readUInt32LE(Exec.Nlink),
     mode: record.readUInt32LE(Exec.Mode),
     argsSize: record.readUInt32LE(Exec.ArgsSize),
-    args: copyOf(record, filenameEnd, record.readUInt32LE(Exec.ArgsBytes)),
+    args: copyOf(record, filenameEnd, argsBytes),
+    envSize: record.readUInt32LE(Exec.EnvSize),
+    env: copyOf(record, filenameEnd + argsBytes, record.readUInt32LE(Exec.EnvBytes)),
   };
 }
 
 function decodeArgs(record: Buffer): ArgsEvent {
+  const actor = decodeActor(record);
   return {
     kind: "args",
-    actor: decodeActor(record),
+    actor,
+    isEnv: (actor.flags & Flag.Env) !== 0,
     offset: record.readUInt32LE(Args.Offset),
     args: copyOf(record, Args.Size, record.readUInt32LE(Args.ArgsBytes)),
   };

@@ -1,9 +1,13 @@
-// Puts the arguments of an exec together: the first bytes come with the exec's record, the rest in records behind it. Invariant: bounded
-// in number and in time, and the order of one process's events is kept; a lost piece only makes the arguments end early.
+// Puts arguments and environment of an exec together: the first bytes come with the exec's record, the rest in records behind it, those of
+// the arguments first. Invariant: bounded in number and in time, and the order of one process's events is kept; a lost piece only makes the
+// arguments or the environment end early.
 import type { ArgsEvent, ExecEvent, KernelEvent } from "./kernel-event.ts";
+import { Flag } from "./wire.ts";
 
 /** Bytes of arguments the kernel side sends for one exec. */
 export const ARGS_BYTES_MAX: number = 256 << 10;
+/** The same of its environment. */
+const ENV_BYTES_MAX: number = 64 << 10;
 /** Most execs that wait for more arguments at one time. */
 export const PENDING_MAX = 32;
 /** How long one waits, in nanoseconds of boot time. Its pieces are sent without a pause, so this passes only when one was lost. */
@@ -12,10 +16,16 @@ export const PENDING_NS_MAX = 200_000_000n;
 /** An event that is whole. */
 export type WholeEvent = Exclude<KernelEvent, ArgsEvent>;
 
-interface Pending {
-  readonly exec: ExecEvent;
+/** Bytes that come in pieces. */
+interface Pieces {
   readonly bytes: Uint8Array;
   length: number;
+}
+
+interface Pending {
+  readonly exec: ExecEvent;
+  readonly args: Pieces;
+  readonly env: Pieces;
 }
 
 /** See the head of this file. */
@@ -33,14 +43,12 @@ export class ExecJoiner {
   take(event: KernelEvent, out: (event: WholeEvent) => void): void {
     const pending = this.#pending.get(event.actor.pid);
     if (event.kind === "args") {
-      if (pending === undefined || event.offset !== pending.length || event.actor.timeNs !== pending.exec.actor.timeNs) {
+      const pieces = event.isEnv ? pending?.env : pending?.args;
+      if (pending === undefined || event.offset !== pieces?.length || event.actor.timeNs !== pending.exec.actor.timeNs) {
         this.strays++;
         return;
       }
-      const piece = event.args.subarray(0, pending.bytes.byteLength - pending.length);
-      pending.bytes.set(piece, pending.length);
-      pending.length += piece.byteLength;
-      if (pending.length >= pending.bytes.byteLength || piece.byteLength === 0) this.#finish(pending, out);
+      if (!append(pieces, event.args) || (isWhole(pending.args) && isWhole(pending.env))) this.#finish(pending, out);
       return;
     }
     if (pending !== undefined) this.#finish(pending, out);
@@ -48,9 +56,9 @@ export class ExecJoiner {
       out(event);
       return;
     }
-    const bytes = new Uint8Array(Math.min(event.argsSize, ARGS_BYTES_MAX));
-    bytes.set(event.args);
-    this.#pending.set(event.actor.pid, { exec: event, bytes, length: event.args.byteLength });
+    const args = begun(event.args, Math.min(event.argsSize, ARGS_BYTES_MAX));
+    const env = begun(event.env, Math.min(event.envSize, ENV_BYTES_MAX));
+    this.#pending.set(event.actor.pid, { exec: event, args, env });
     if (this.#pending.size > PENDING_MAX) {
       const oldest = this.#pending.values().next();
       if (oldest.done !== true) this.#finish(oldest.value, out);
@@ -66,11 +74,35 @@ export class ExecJoiner {
 
   #finish(pending: Pending, out: (event: WholeEvent) => void): void {
     this.#pending.delete(pending.exec.actor.pid);
-    out({ ...pending.exec, args: pending.bytes.subarray(0, pending.length) });
+    out({ ...pending.exec, args: taken(pending.args), env: taken(pending.env) });
   }
 }
 
-/** Whether more bytes are on their way. A first piece that could not be read has no successors worth waiting for. */
-function isIncomplete(event: ExecEvent): boolean {
-  return event.args.byteLength > 0 && event.args.byteLength < Math.min(event.argsSize, ARGS_BYTES_MAX);
+/** Whether more bytes are on their way. What could not be read from its beginning has no more worth waiting for. */
+function isIncomplete({ actor, args, argsSize, env, envSize }: ExecEvent): boolean {
+  const moreArgs = args.byteLength > 0 && args.byteLength < Math.min(argsSize, ARGS_BYTES_MAX);
+  const isEnvUnreadable = env.byteLength === 0 && (actor.flags & Flag.ReadFailed) !== 0;
+  return moreArgs || (!isEnvUnreadable && env.byteLength < Math.min(envSize, ENV_BYTES_MAX));
+}
+
+function begun(first: Uint8Array, size: number): Pieces {
+  const bytes = new Uint8Array(Math.max(size, first.byteLength));
+  bytes.set(first);
+  return { bytes, length: first.byteLength };
+}
+
+/** False when the piece is empty: there will be no more. */
+function append(pieces: Pieces, piece: Uint8Array): boolean {
+  const fitting = piece.subarray(0, pieces.bytes.byteLength - pieces.length);
+  pieces.bytes.set(fitting, pieces.length);
+  pieces.length += fitting.byteLength;
+  return piece.byteLength > 0;
+}
+
+function isWhole({ bytes, length }: Pieces): boolean {
+  return length >= bytes.byteLength;
+}
+
+function taken({ bytes, length }: Pieces): Uint8Array {
+  return bytes.subarray(0, length);
 }

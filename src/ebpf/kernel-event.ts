@@ -27,7 +27,7 @@ export interface Actor {
   readonly comm: string;
 }
 
-/** A program was started. `args` are the raw bytes, each argument ended by a NUL; more may follow in {@link ArgsEvent}s. */
+/** A program was started. `args` and `env` are raw bytes, each string ended by a NUL; more may follow in {@link ArgsEvent}s. */
 export interface ExecEvent {
   readonly kind: "exec";
   readonly actor: Actor;
@@ -44,12 +44,15 @@ export interface ExecEvent {
   readonly mode: number;
   readonly argsSize: number;
   readonly args: Uint8Array;
+  readonly envSize: number;
+  readonly env: Uint8Array;
 }
 
-/** More argument bytes of the exec before it. */
+/** More bytes of the arguments of the exec before it, or of its environment. */
 export interface ArgsEvent {
   readonly kind: "args";
   readonly actor: Actor;
+  readonly isEnv: boolean;
   readonly offset: number;
   readonly args: Uint8Array;
 }

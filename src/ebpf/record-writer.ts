@@ -4,6 +4,7 @@ import type { RecordBuilder } from "#event";
 import type { SchemaRegistry } from "#schema";
 import { splitArguments } from "./arguments.ts";
 import { capabilityNames } from "./bit-names.ts";
+import { DEFAULT_VARIABLES, VariableFilter } from "./environment.ts";
 import { type Category, wordsOf } from "./event-words.ts";
 import { FieldWriter } from "./field-writer.ts";
 import { FIELD_NAMES, type FieldIds } from "./fields.ts";
@@ -25,7 +26,11 @@ export class RecordWriter {
   readonly #categoryIds: Readonly<Record<Category, number>>;
   readonly #host: HostFacts;
 
-  constructor(registry: SchemaRegistry, host: HostFacts) {
+  readonly #variables: VariableFilter;
+
+  /** `variables`: names of the environment variables to keep. */
+  constructor(registry: SchemaRegistry, host: HostFacts, variables: readonly string[] = DEFAULT_VARIABLES) {
+    this.#variables = new VariableFilter(variables);
     this.#id = Object.fromEntries(Object.entries(FIELD_NAMES).map(([key, name]) => [key, registry.idOf(name)])) as FieldIds;
     this.#fields = new FieldWriter(this.#id);
     this.#builder = this.#fields.builder;
@@ -164,6 +169,7 @@ export class RecordWriter {
     this.#builder.i64Number(id.processPgid, actor.pgid);
     this.#builder.i64Number(id.processVpid, actor.vpid);
     if (event.kind === "exit") this.#writeExit(event, context);
+    if (event.kind === "exec") this.#builder.keywords(id.envVars, this.#variables.choose(event.env));
     this.#builder.i64Number(id.processSessionId, actor.sid);
     if (actor.loginUid !== AUDIT_UNSET) this.#builder.u64Number(id.processLoginUid, actor.loginUid);
     this.#builder.i64Number(id.processPpid, actor.ppid);
@@ -184,7 +190,11 @@ export class RecordWriter {
     this.#fields.text(id.cgroupPath, context.group?.path);
     this.#builder.u64(id.cgroupId, actor.cgroupId);
     if (info.memfd) this.#fields.text(id.memfdName, info.name);
-    if (event.kind === "exec") this.#builder.bool(id.secureExec, (actor.flags & Flag.Privileged) !== 0);
+    if (event.kind !== "exec") return;
+    this.#builder.bool(id.secureExec, (actor.flags & Flag.Privileged) !== 0);
+    if (event.env.byteLength >= event.envSize) return;
+    this.#builder.bool(id.envTruncated, true);
+    this.#builder.markRecordTruncated();
   }
 
   #writeExit(event: ExitEvent, context: RecordContext): void {

@@ -9,6 +9,7 @@ import type { SchemaRegistry } from "#schema";
 import { ControlGroups } from "./control-groups.ts";
 import { CounterReader, type CounterTable, NO_COUNTS } from "./counters.ts";
 import { decode, recordTime } from "./decode.ts";
+import { DEFAULT_VARIABLES } from "./environment.ts";
 import { ExecJoiner, type WholeEvent } from "./exec-joiner.ts";
 import type { ActEvent } from "./kernel-event.ts";
 import { LoadedSensors, type SensorStatus } from "./loader.ts";
@@ -16,7 +17,7 @@ import { IdNames } from "./names.ts";
 import { primeTable, readProcess } from "./proc-files.ts";
 import { type Credentials, type ProcessEntry, type ProcessInfo, ProcessTable } from "./process-table.ts";
 import { ProcessTracker } from "./process-tracker.ts";
-import type { RecordContext } from "./record-context.ts";
+import type { HostFacts, RecordContext } from "./record-context.ts";
 import { RecordWriter } from "./record-writer.ts";
 import type { SensorName } from "./sensors.ts";
 
@@ -31,6 +32,8 @@ export interface EbpfOptions {
   readonly activityRingBytes?: number;
   /** Report the agent's own files and connections too. */
   readonly includeOwn?: boolean;
+  /** Names of environment variables to keep with an exec, beside the usual ones. */
+  readonly variables?: readonly string[];
 }
 
 /** Counters of a running source, for status and metrics. */
@@ -117,13 +120,15 @@ export class EbpfSource implements Source {
     this.#tracker = new ProcessTracker(this.#table, readProcess);
     this.#startOffsetNs = clockNs(ClockId.Realtime) - clockNs(ClockId.Boottime);
     this.#wallOffsetNs = this.#startOffsetNs;
-    this.#writer = new RecordWriter(options.registry, {
+    const variables = [...DEFAULT_VARIABLES, ...(options.variables ?? [])];
+    const host: HostFacts = {
       name: hostname(),
       id: machineId(),
       bootId,
       kernel: release(),
       architecture: arch() === "x64" ? "x86_64" : arch() === "arm64" ? "aarch64" : arch(),
-    });
+    };
+    this.#writer = new RecordWriter(options.registry, host, variables);
   }
 
   /** Attaches the sensors and begins to push. KestrelError `no-bpf` when the kernel lets us watch no process. */

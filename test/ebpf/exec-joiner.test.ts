@@ -58,6 +58,29 @@ test("pieces of several processes, mixed, come out whole", () => {
   );
 });
 
+test("the environment comes in pieces behind those of the arguments, or begins with the exec", () => {
+  const size = fc.integer({ min: 1, max: 4000 });
+  fc.assert(
+    fc.property(size, size, fc.integer({ min: 1, max: 700 }), fc.boolean(), (argsSize, envSize, chunk, hasRoom) => {
+      const [args, env] = [Buffer.alloc(argsSize, 65), Buffer.alloc(envSize, 66)];
+      const first = hasRoom ? Math.min(chunk, envSize) : 0;
+      const parts = { path: "/bin/x", args: args.subarray(0, chunk), argsSize, env: env.subarray(0, first), envSize };
+      const events = [event(execRecord({ pid: 3, timeNs: 1000n }, parts))];
+      const piece = (all: Buffer, at: number): KernelEvent =>
+        event(argsRecord({ pid: 3, timeNs: 1000n }, at, all.subarray(at, at + chunk), all === env));
+      for (let at = chunk; at < argsSize; at += chunk) events.push(piece(args, at));
+      for (let at = first; at < envSize; at += chunk) events.push(piece(env, at));
+      const joiner = new ExecJoiner();
+      const out = run(joiner, events);
+      expect(out).toHaveLength(1);
+      expect(argsOf(out[0])).toEqual(args);
+      expect(out[0]?.kind === "exec" && Buffer.from(out[0].env)).toEqual(env);
+      expect(joiner.strays + joiner.size).toBe(0);
+    }),
+    { seed: SEED, numRuns: 200 },
+  );
+});
+
 test("a lost piece ends the arguments there, and the next event of the process lets the exec out first", () => {
   const joiner = new ExecJoiner();
   const out = run(joiner, [

@@ -1,5 +1,5 @@
 // Builds kernel records byte by byte for the tests, independent of the decoder's own code but for the offsets.
-import { Act, type ActKind, Args, Change, type ChangeKind, Exec, Exit, FileOpen, Flow, Fork, Head, Op } from "../../src/ebpf/wire.ts";
+import { Act, type ActKind, Args, Change, type ChangeKind, Exec, Exit, FileOpen, Flag, Flow, Fork, Head, Op } from "../../src/ebpf/wire.ts";
 
 /** Identity fields a test cares about; the rest is zero. */
 export interface ActorParts {
@@ -43,6 +43,8 @@ export interface ExecParts {
   readonly filename?: string;
   readonly args: Buffer;
   readonly argsSize?: number;
+  readonly env?: Buffer;
+  readonly envSize?: number;
   readonly nlink?: number;
   readonly effective?: bigint;
   readonly permitted?: bigint;
@@ -61,11 +63,14 @@ export function execRecord(actor: ActorParts, parts: ExecParts): Buffer {
   record.writeUInt16LE(path.length, Exec.PathBytes);
   record.writeUInt16LE(cwd.length, Exec.CwdBytes);
   record.writeUInt16LE(filename.length, Exec.FilenameBytes);
-  return Buffer.concat([record, path, cwd, filename, parts.args]);
+  const env = parts.env ?? Buffer.alloc(0);
+  record.writeUInt32LE(parts.envSize ?? env.length, Exec.EnvSize);
+  record.writeUInt32LE(env.length, Exec.EnvBytes);
+  return Buffer.concat([record, path, cwd, filename, parts.args, env]);
 }
 
-export function argsRecord(actor: ActorParts, offset: number, args: Buffer): Buffer {
-  const record = header(Op.Args, Args.Size, actor);
+export function argsRecord(actor: ActorParts, offset: number, args: Buffer, isEnv = false): Buffer {
+  const record = header(Op.Args, Args.Size, isEnv ? { ...actor, flags: Flag.Env } : actor);
   record.writeUInt32LE(offset, Args.Offset);
   record.writeUInt32LE(args.length, Args.ArgsBytes);
   return Buffer.concat([record, args]);

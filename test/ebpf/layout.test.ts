@@ -39,6 +39,8 @@ const WIRE: Readonly<Record<string, number>> = {
   "exec_event.owner": Exec.Owner,
   "exec_event.args_size": Exec.ArgsSize,
   "exec_event.args_bytes": Exec.ArgsBytes,
+  "exec_event.env_size": Exec.EnvSize,
+  "exec_event.env_bytes": Exec.EnvBytes,
   "exec_event.path_bytes": Exec.PathBytes,
   "exec_event.cwd_bytes": Exec.CwdBytes,
   "exec_event.filename_bytes": Exec.FilenameBytes,

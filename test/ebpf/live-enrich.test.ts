@@ -1,5 +1,5 @@
-// What a record says beside the act itself, on this machine's own kernel: the rights of a program that was started, the container it is in.
-// Real programs, real control groups.
+// What a record says beside the act itself, on this machine's own kernel: the rights of a program that was started, its environment, the
+// container it is in. Real programs, real control groups.
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, readFileSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
@@ -15,7 +15,7 @@ if (!isRoot || setpriv === null) console.log("skipped: programs with some capabi
 if (!isRoot || groups === undefined) console.log("skipped: a control group named as a container's (not root, or no cgroup v2)");
 
 describe.skipIf(refusal !== undefined)("enrichment", () => {
-  const live = liveSource();
+  const live = liveSource({ variables: ["KESTREL_TEST"] });
 
   /** The record of the last program that a command started. */
   async function lastExec(command: readonly string[]): Promise<Fields> {
@@ -53,9 +53,9 @@ describe.skipIf(refusal !== undefined)("enrichment", () => {
       rmdirSync(group);
       rmdirSync(pod);
     });
-    const fields = await lastExec(["/bin/sh", "-c", `echo $$ > ${group}/cgroup.procs; exec /bin/true`]);
+    const fields = await lastExec(["/bin/sh", "-c", `echo $$ > ${group}/cgroup.procs; exec /bin/sleep 0.2`]);
     expect(fields).toMatchObject({
-      "process.executable": expect.stringMatching(/true$/),
+      "process.executable": expect.stringMatching(/sleep$/),
       "container.id": id,
       "container.runtime": "containerd",
       "orchestrator.type": "kubernetes",
@@ -63,5 +63,32 @@ describe.skipIf(refusal !== undefined)("enrichment", () => {
       "orchestrator.resource.id": uid,
     });
     expect((await lastExec(["/bin/true"]))["container.id"]).toBeUndefined();
+  });
+
+  describe("environment", () => {
+    const env = (...variables: readonly string[]): readonly string[] => ["/usr/bin/env", "-i", ...variables];
+    const junk = (bytes: number): string => `JUNK=${"x".repeat(bytes)}`;
+    const KEPT = ["LD_LIBRARY_PATH=/x", "KESTREL_TEST=a b"];
+    const CASES: readonly (readonly [string, readonly string[], readonly string[]])[] = [
+      ["what is asked for, nothing else", ["SECRET=1", ...KEPT, "PATH=/bin"], ["/bin/true"]],
+      ["behind much else", [junk(16_000), junk(30_000), ...KEPT], ["/bin/true"]],
+      ["with long arguments", [junk(16_000), ...KEPT], ["/bin/true", "y".repeat(60_000)]],
+      ["of a program that changes its own", [...KEPT], ["/bin/sh", "-c", "unset KESTREL_TEST; LD_LIBRARY_PATH=; :"]],
+    ];
+    test.each(CASES)("%s", async (_what, variables, command) => {
+      const fields = await lastExec([...env(...variables), ...command]);
+      expect(fields["process.args"]).toEqual(command as never);
+      expect(fields["process.env_vars"]).toEqual(KEPT as never);
+      expect(fields["process.Ext.env_truncated"]).toBeUndefined();
+    });
+
+    test("more than 64 KiB: what came is kept, and the rest said to be missing", async () => {
+      const fields = await lastExec([...env(KEPT[0]!, junk(100_000), KEPT[1]!), "/bin/true"]);
+      expect(fields).toMatchObject({ "process.env_vars": [KEPT[0]], "process.Ext.env_truncated": true, "process.args": ["/bin/true"] });
+    });
+
+    test("none", async () => {
+      expect((await lastExec([...env(), "/bin/true"]))["process.env_vars"]).toBeUndefined();
+    });
   });
 });

@@ -3,7 +3,7 @@ import { afterAll, beforeAll } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { EbpfSource, inspectMachine } from "#ebpf";
+import { type EbpfOptions, EbpfSource, inspectMachine } from "#ebpf";
 import { type FieldValue, SchemaRegistry } from "#schema";
 import { Collector } from "./collector.ts";
 
@@ -32,9 +32,9 @@ export interface LiveSource {
 }
 
 /** Starts the sensors before the tests of a group and stops them behind. */
-export function liveSource(): LiveSource {
+export function liveSource(options: Omit<EbpfOptions, "registry"> = {}): LiveSource {
   const registry = new SchemaRegistry();
-  const source = new EbpfSource({ registry });
+  const source = new EbpfSource({ registry, ...options });
   const collector = new Collector(registry);
   const folder = mkdtempSync(join(tmpdir(), "kestrel-live-"));
   beforeAll(() => source.start(collector));
