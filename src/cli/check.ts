@@ -1,5 +1,5 @@
 // kestrel check: says for every rule or query whether it compiles and what is wrong, for people or as JSON lines.
-import { type CheckedRule, checkRules, type Rung, type RungName } from "#engine";
+import { ANY_KERNEL, type CheckedRule, checkRules, type KernelAbilities, type Rung, type RungName } from "#engine";
 import { EXIT, parseArguments, usageError } from "./arguments.ts";
 import { LineWriter } from "./output.ts";
 import { registryFrom } from "./schema-file.ts";
@@ -7,11 +7,12 @@ import { printable } from "./terminal.ts";
 
 /** Runs the command. */
 export async function check(argv: readonly string[]): Promise<number> {
-  const args = parseArguments(argv, { json: "switch", "lenient-fields": "switch", schema: "text" });
+  const args = parseArguments(argv, { json: "switch", "lenient-fields": "switch", schema: "text", kernel: "text" });
   if (args.positionals.length === 0) throw usageError("Name at least one rule file or folder to check");
   const checked = await checkRules(args.positionals, {
     registry: registryFrom(args.text("schema")),
     lenientFields: args.has("lenient-fields"),
+    kernel: kernelOf(args.text("kernel") ?? "this"),
   });
   const writer = new LineWriter();
   for (const rule of checked) {
@@ -23,6 +24,15 @@ export async function check(argv: readonly string[]): Promise<number> {
   writer.flush();
   return failed === 0 ? EXIT.ok : EXIT.findings;
 }
+
+function kernelOf(name: string): KernelAbilities {
+  if (name === "any") return ANY_KERNEL;
+  if (name === "this") return NO_PROGRAMS;
+  throw usageError(`Flag "--kernel" knows "this" and "any", not "${name}"`);
+}
+
+const NOT_LOADED = "this version loads no program that acts";
+const NO_PROGRAMS: KernelAbilities = { lsm: NOT_LOADED, cgroup: NOT_LOADED, signal: NOT_LOADED };
 
 function jsonLine(rule: CheckedRule): string {
   const diagnostics = rule.findings.map(({ diagnostic: { severity, code, message, span } }) => ({
@@ -45,12 +55,15 @@ function textLines(rule: CheckedRule): string[] {
 }
 
 const RUNG_TEXT: Readonly<Record<RungName, string>> = {
+  "in-kernel": "in the kernel, before the act",
+  "at-once": "in the kernel, at once after the act",
   "after-alert": "after the alert",
   none: "not carried out",
 };
 
-function responseLine(rule: CheckedRule, { action, scope, mode, rung, means, whyNotHigher }: Rung): string {
+function responseLine(rule: CheckedRule, { action, scope, mode, rung, means, leaves, whyNotHigher }: Rung): string {
   const what = action === "deny" ? `${action}, ${mode}` : `${action} ${scope}, ${mode}`;
-  const why = whyNotHigher.length === 0 ? "" : `; not earlier: ${whyNotHigher.join("; ")}`;
-  return `${printable(rule.file)}:${rule.line}: ${printable(rule.id ?? "")}: ${what}: ${RUNG_TEXT[rung]}, ${means}${why}`;
+  const why = whyNotHigher.length === 0 ? "" : `; not earlier: ${printable(whyNotHigher.join("; "))}`;
+  const but = leaves.length === 0 ? "" : `; except: ${printable(leaves.join("; "))}`;
+  return `${printable(rule.file)}:${rule.line}: ${printable(rule.id ?? "")}: ${what}: ${RUNG_TEXT[rung]}, ${means}${but}${why}`;
 }

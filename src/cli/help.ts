@@ -114,14 +114,16 @@ Examples
   },
   check: {
     summary: "Say whether rules and queries compile, and what is wrong",
-    text: `kestrel check PATH… [--json] [--lenient-fields]
+    text: `kestrel check PATH… [--json] [--lenient-fields] [--kernel this|any]
 
 Reads rule files (.yaml .json .toml .eql) and lists (.jsonl whose lines have "query"). Exit code 1 when something has an error.
-Of a rule with an action it says when that comes, and why not earlier.
+Of a rule with an action it says when that comes, and why not earlier: in the kernel before the act, in the kernel at once after it, after
+the alert.
 
   --json               one object per rule: {"file","line","id","ok","diagnostics":[…]}, and "response" of one with an action
   --lenient-fields     unknown fields are warnings
   --schema FILE        more fields: JSON, {"name": "type", …}
+  --kernel any         where a rule's action comes on a kernel that allows everything, instead of on this one
 
 Examples
   kestrel check rules/

@@ -1,8 +1,9 @@
 // Says of rules on disk whether they would run, without running them: their text, their EQL, and whether Lua and Wasm bodies load.
 import type { Rule } from "#rules";
 import type { Diagnostic, SchemaRegistry } from "#schema";
+import { querySource } from "./compile.ts";
 import { createUserRule } from "./evaluators.ts";
-import { type Rung, rungOf } from "./ladder.ts";
+import { type KernelAbilities, type Rung, rungOf } from "./ladder.ts";
 
 /** One finding about a rule with the place in its file drawn as text. */
 export interface Finding {
@@ -28,6 +29,8 @@ export interface CheckOptions {
   readonly registry: SchemaRegistry;
   /** Unknown fields are warnings. */
   readonly lenientFields: boolean;
+  /** What the kernel in question can do about acts. */
+  readonly kernel: KernelAbilities;
 }
 
 /** Checks every rule of files, folders and globs. */
@@ -44,10 +47,16 @@ export async function checkRules(paths: readonly string[], options: CheckOptions
       id: entry.id,
       ok: entry.rule !== null && diagnostics.every((diagnostic) => diagnostic.severity !== "error"),
       findings: diagnostics.map((diagnostic) => ({ diagnostic, excerpt: excerpts.get(diagnostic) ?? "" })),
-      response: entry.rule === null ? undefined : rungOf(entry.rule),
+      response: entry.rule === null ? undefined : await climb(entry.rule, options),
     });
   }
   return checked;
+}
+
+async function climb(rule: Rule, { registry, kernel }: CheckOptions): Promise<Rung | undefined> {
+  if (rule.action === "alert") return undefined;
+  const { kernelConditionOf } = await import("#eql");
+  return rungOf({ rule, condition: rule.body.kind === "eql" ? kernelConditionOf(querySource(rule), registry) : undefined, kernel });
 }
 
 /** What is wrong with a Lua or Wasm body: it is loaded once and thrown away. An EQL rule was checked with its text. */

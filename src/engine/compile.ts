@@ -52,7 +52,12 @@ const LINEAGE_REFUSED: Diagnostic = {
   span: { from: 0, to: 0, line: 1, column: 1 },
 };
 
-function querySource({ id, body, exceptions }: CompilableRule): Parameters<typeof import("#eql").compileRuleSet>[0][number] {
+/** A rule's condition as the compiler takes it. */
+export function querySource({
+  id,
+  body,
+  exceptions,
+}: Pick<CompilableRule, "id" | "body" | "exceptions">): Parameters<typeof import("#eql").compileRuleSet>[0][number] {
   const eql = body.kind === "eql" ? { text: body.query, dialect: body.dialect } : { text: "any where true", dialect: "default" as const };
   return { id, ...eql, exceptions, lenientFields: false };
 }

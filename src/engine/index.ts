@@ -3,7 +3,7 @@ export { type CheckedRule, type CheckOptions, checkRules, checkUserRule, type Fi
 export { type CompilableRule, type CompiledRules, compileHere, compileInWorker, type RuleCompiler } from "./compile.ts";
 export { type ArmResult, Engine, type EngineOptions, type RuleProblem } from "./engine.ts";
 export { createRuleSetEvaluatorFor } from "./evaluators.ts";
-export type { Rung, RungName } from "./ladder.ts";
+export { ANY_KERNEL, type KernelAbilities, type Rung, type RungName } from "./ladder.ts";
 export { createPlanEvaluator } from "./plan-evaluator.ts";
 export type { RuleState } from "./rule-state.ts";
 export { type RuleTestReport, type RuleTestResult, runRuleTests } from "./rule-tests.ts";

@@ -1,8 +1,40 @@
-// Which rung of the ladder a rule's action reaches, and why no higher one, for `kestrel check`. Says what this version really does.
+// The ladder: for a rule with an action the highest rung it reaches, and why none above. Each rung is one function that either says how it does
+// it or why it cannot; `rungOf` takes the first that can. Says what this version really does on a kernel of these abilities.
 import type { Rule } from "#rules";
+import type { KernelCondition, PolicyAct, PolicyClause, RulePolicy } from "#schema";
 
-/** How early the action comes. */
-export type RungName = "after-alert" | "none";
+/** How early the action comes, the earliest first. */
+const RUNG_NAMES = ["in-kernel", "at-once", "after-alert", "none"] as const;
+
+/** A place on the ladder. */
+export type RungName = (typeof RUNG_NAMES)[number];
+
+/** What the kernel lets programs do; why not, where it does not. */
+export interface KernelAbilities {
+  /** Deny any act: BPF programs as a security module. */
+  readonly lsm: Ability;
+  /** Deny connections: BPF programs at the root of the control groups. */
+  readonly cgroup: Ability;
+  /** Kill from the programs that see acts. */
+  readonly signal: Ability;
+}
+
+/** `undefined`: it can; otherwise why not, half a sentence. */
+export type Ability = string | undefined;
+
+/** A kernel that can everything. */
+export const ANY_KERNEL: KernelAbilities = { lsm: undefined, cgroup: undefined, signal: undefined };
+
+/** A rule as the rungs see it. */
+export interface Climber {
+  readonly rule: Pick<Rule, "action" | "mode" | "scope" | "body">;
+  /** What the kernel can decide of its condition; undefined for a rule that is not one event query. */
+  readonly condition: KernelCondition | undefined;
+  readonly kernel: KernelAbilities;
+}
+
+/** A rung's answer: how it carries the action out, with what it leaves to lower rungs; or why it cannot, a sentence each. */
+export type RungAnswer = { readonly means: string; readonly leaves: readonly string[] } | { readonly reasons: readonly string[] };
 
 /** What a rule's action comes to. */
 export interface Rung {
@@ -12,32 +44,119 @@ export interface Rung {
   readonly rung: RungName;
   /** How it is done, in words. */
   readonly means: string;
+  /** What of the rule's matches this rung does not reach, a sentence each. */
+  readonly leaves: readonly string[];
   /** Why it does not come earlier, one sentence each. */
   readonly whyNotHigher: readonly string[];
 }
 
-const MEANS: Readonly<Record<Rung["action"], string>> = {
-  kill: "SIGKILL through a pidfd",
-  suspend: "freeze of its control group where that is its own, otherwise SIGSTOP through a pidfd",
-  deny: "nothing: only the alert is raised",
-};
-const NO_PROGRAM = "this version compiles no condition into kernel programs";
+/** The ladder from the top. */
+const LADDER: readonly { readonly name: RungName; readonly climb: (climber: Climber) => RungAnswer }[] = [
+  { name: "in-kernel", climb: inKernel },
+  { name: "at-once", climb: atOnce },
+  { name: "after-alert", climb: afterAlert },
+];
 
 /** The rung of a rule with an action; undefined for one that only alerts. */
-export function rungOf(rule: Pick<Rule, "action" | "mode" | "scope" | "body">): Rung | undefined {
-  const { action, mode, scope, body } = rule;
+export function rungOf(climber: Climber): Rung | undefined {
+  const { action, mode, scope } = climber.rule;
   if (action === "alert") return undefined;
-  return {
-    action,
-    mode,
-    scope,
-    rung: action === "deny" ? "none" : "after-alert",
-    means: MEANS[action],
-    whyNotHigher: [whyNotInKernel(action, body)],
-  };
+  const whyNotHigher = new Set<string>();
+  for (const { name, climb } of LADDER) {
+    const answer = climb(climber);
+    if ("means" in answer) return { action, mode, scope, rung: name, ...answer, whyNotHigher: [...whyNotHigher] };
+    for (const reason of answer.reasons) whyNotHigher.add(reason);
+  }
+  return { action, mode, scope, rung: "none", means: "nothing: only the alert is raised", leaves: [], whyNotHigher: [...whyNotHigher] };
 }
 
-function whyNotInKernel(action: Rung["action"], body: Rule["body"]): string {
-  if (body.kind !== "eql") return `a ${body.kind === "lua" ? "Lua" : "Wasm"} rule runs in the agent`;
-  return action === "deny" ? `${NO_PROGRAM}, and what has happened cannot be denied` : NO_PROGRAM;
+/** What the kernel is to decide of a rule; undefined when it can decide nothing, or the action is not the kernel's to carry out. */
+export function policyOf(
+  rule: Pick<Rule, "id" | "action" | "mode" | "scope">,
+  condition: KernelCondition | undefined,
+): RulePolicy | undefined {
+  const { action } = rule;
+  if (action !== "deny" && !(action === "kill" && rule.scope === "process")) return undefined;
+  const acts = new Map<PolicyAct, readonly PolicyClause[]>();
+  for (const [act, decision] of condition?.acts ?? []) if (decision.kind === "decided") acts.set(act, decision.clauses);
+  return acts.size === 0 ? undefined : { ruleId: rule.id, action, mode: rule.mode, acts };
+}
+
+const ACT_WORDS: Readonly<Record<PolicyAct, string>> = { exec: "programs", open: "files", connect: "connections" };
+const AT_ONCE: Readonly<Record<PolicyAct, string>> = {
+  exec: "programs are killed before their first instruction",
+  open: "who opens a file is killed before it has the descriptor",
+  connect: "who connects is killed as the first packet leaves",
+};
+
+/** Before the act: it is refused, and the caller gets EPERM. */
+function inKernel(climber: Climber): RungAnswer {
+  const { rule, condition, kernel } = climber;
+  const reasons = whyUndecided(climber);
+  if (rule.action !== "deny")
+    return { reasons: rule.action === "kill" ? reasons : [...reasons, "only a denial is carried out before the act"] };
+  const denied: string[] = [];
+  const leaves: string[] = [];
+  for (const [act, decision] of condition?.acts ?? []) {
+    if (decision.kind === "undecided") continue;
+    const { means, reason } = denialOf(act, kernel);
+    if (means !== undefined) denied.push(`${ACT_WORDS[act]} by ${means}`);
+    else if (kernel.signal === undefined) leaves.push(`${AT_ONCE[act]}: ${reason}`);
+    else leaves.push(`${ACT_WORDS[act]} are only alerted on: ${reason}`);
+  }
+  if (denied.length === 0) return { reasons: [...reasons, ...leaves.map((leave) => leave.slice(leave.indexOf(": ") + 2))] };
+  return { means: denied.join(", "), leaves: [...leaves, ...reasons, ...others(climber)] };
+}
+
+function denialOf(act: PolicyAct, kernel: KernelAbilities): { readonly means?: string; readonly reason: string } {
+  if (kernel.lsm === undefined) return { means: "an LSM program", reason: "" };
+  if (act !== "connect") return { reason: kernel.lsm };
+  return kernel.cgroup === undefined ? { means: "a control group program", reason: "" } : { reason: `${kernel.lsm}; ${kernel.cgroup}` };
+}
+
+/** As the act happens: the sensor's program kills who did it. */
+function atOnce(climber: Climber): RungAnswer {
+  const { rule, condition, kernel } = climber;
+  const reasons = whyUndecided(climber);
+  if (rule.action === "suspend") return { reasons: [...reasons, "programs in the kernel only kill"] };
+  if (rule.action === "kill" && rule.scope === "tree") return { reasons: [...reasons, "only the agent knows the tree of a process"] };
+  const decided = [...(condition?.acts ?? [])].flatMap(([act, decision]) => (decision.kind === "decided" ? act : []));
+  if (decided.length === 0) return { reasons };
+  if (kernel.signal !== undefined) return { reasons: [...reasons, kernel.signal] };
+  return { means: `a signal from the sensor: ${decided.map((act) => AT_ONCE[act]).join(", ")}`, leaves: [...reasons, ...others(climber)] };
+}
+
+function others({ rule, condition }: Climber): readonly string[] {
+  if (condition?.matchesOthers !== true) return [];
+  return [rule.action === "kill" ? "events of other kinds are acted on after the alert" : "events of other kinds are only alerted on"];
+}
+
+/** Why the kernel cannot decide acts that the rule matches. */
+function whyUndecided({ rule, condition }: Climber): readonly string[] {
+  if (rule.body.kind !== "eql") return [`a ${rule.body.kind === "lua" ? "Lua" : "Wasm"} rule runs in the agent`];
+  if (condition === undefined) return ["a rule over several events is decided in the agent"];
+  if (condition.acts.size === 0) return ["it matches no start of a program, opened file or connection"];
+  const reasons = [...condition.acts].flatMap(([act, decision]) =>
+    decision.kind === "decided" ? [] : decision.parts.map(({ text, reason }) => `${ACT_WORDS[act]}: \`${oneLine(text)}\`: ${reason}`),
+  );
+  return [...new Set(reasons)];
+}
+
+function oneLine(text: string): string {
+  const line = text.replace(/\s+/g, " ").trim();
+  return line.length > EXCERPT_LENGTH_MAX ? `${line.slice(0, EXCERPT_LENGTH_MAX)}…` : line;
+}
+
+const EXCERPT_LENGTH_MAX = 120;
+
+/** After the alert: the agent finds the process again and signals it. */
+function afterAlert({ rule }: Climber): RungAnswer {
+  switch (rule.action) {
+    case "kill":
+      return { means: "SIGKILL through a pidfd", leaves: [] };
+    case "suspend":
+      return { means: "freeze of its control group where that is its own, otherwise SIGSTOP through a pidfd", leaves: [] };
+    default:
+      return { reasons: ["what has happened cannot be denied"] };
+  }
 }

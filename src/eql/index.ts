@@ -15,6 +15,7 @@ export { formatDiagnostic } from "./diagnostics.ts";
 export { compileExpression, EvaluationLimitError, type ExpressionEvaluator, type ExpressionScope } from "./expression.ts";
 export { categoriesOf, type FieldUsage, fieldsOf, type NamedField } from "./fields.ts";
 export { globMatch } from "./glob.ts";
+export { kernelConditionOf } from "./kernel-condition.ts";
 export { type CodeListing, listCode } from "./listing.ts";
 export type { Pipes } from "./lower-pipes.ts";
 export {

@@ -14,6 +14,22 @@ export {
   planSlots,
   type RulePlan,
 } from "./plan.ts";
+export {
+  type ActDecision,
+  type KernelCondition,
+  OpenMode,
+  POLICY_ACTS,
+  POLICY_BLOCKS_MAX,
+  POLICY_CLAUSES_MAX,
+  POLICY_TEXT_BYTES_MAX,
+  type PolicyAct,
+  type PolicyBlock,
+  type PolicyClause,
+  type PolicyDimension,
+  type PolicyTest,
+  type RulePolicy,
+  type UndecidedPart,
+} from "./policy.ts";
 export { type Backend, type Diagnostic, hitWords, type PredicateInfo, type RuleSetProgram, type Span } from "./program.ts";
 export {
   ARRAY_ELEMENTS_MAX,

@@ -1,7 +1,6 @@
 // What a rule with an action asks of a responder, when, and what becomes of its alert; without a responder nothing but the alert.
 import { expect, test } from "bun:test";
 import type { AlertResponse, Responder, ResponseRequest } from "#core";
-import { rungOf } from "../../src/engine/ladder.ts";
 import { alertLine, type Bench, benchOf, luaRule, ruleOf } from "./fixture.ts";
 
 const ANSWER: AlertResponse = {
@@ -76,11 +75,4 @@ test("a responder that has nothing to say leaves the alert as it is", async () =
   await play(bench);
   expect(bench.alerts.some((alert) => "response" in alert)).toBe(false);
   await bench.engine.close();
-});
-
-test("the rung of each action", () => {
-  const [, quiet, , lua] = RULES;
-  expect(quiet && rungOf(quiet)).toBeUndefined();
-  expect(lua && rungOf(lua)).toMatchObject({ rung: "after-alert", whyNotHigher: ["a Lua rule runs in the agent"] });
-  expect(rungOf(ruleOf("d", "any where true", { action: "deny" }))).toMatchObject({ rung: "none", mode: "monitor" });
 });
