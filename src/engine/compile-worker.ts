@@ -5,12 +5,12 @@ import { type CompileReply, type CompileRequest, compileHere } from "./compile.t
 
 declare const self: Worker;
 
-async function answer({ rules, extraFields, categories, backend }: CompileRequest): Promise<CompileReply> {
+async function answer({ rules, extraFields, categories, backend, words }: CompileRequest): Promise<CompileReply> {
   try {
     const registry = new SchemaRegistry();
     for (const field of extraFields) registry.add(field);
     for (const name of categories) registry.categories.intern(name);
-    return { compiled: await compileHere(rules, registry, backend) };
+    return { compiled: await compileHere(rules, registry, backend, words) };
   } catch (error) {
     return { error: messageOf(error) };
   }

@@ -2,7 +2,17 @@
 // Runs in the caller's thread; compile-worker.ts runs it in another, so that a running agent neither pauses nor keeps the compiler in memory.
 import { workerUrl } from "#core";
 import type { Rule } from "#rules";
-import type { Backend, Diagnostic, ExtraField, RulePlan, RuleSetProgram, SchemaRegistry } from "#schema";
+import {
+  type Backend,
+  type Demand,
+  type Diagnostic,
+  type EventWords,
+  type ExtraField,
+  everyEvent,
+  type RulePlan,
+  type RuleSetProgram,
+  type SchemaRegistry,
+} from "#schema";
 
 /** What a compiler needs of a rule. */
 export type CompilableRule = Pick<Rule, "id" | "body" | "exceptions">;
@@ -15,22 +25,31 @@ export interface CompiledRules {
   /** Plan of each rule that depends on several events. */
   readonly plans: readonly (RulePlan | undefined)[];
   readonly diagnostics: readonly (readonly Diagnostic[])[];
+  /** What each rule can match of events of the words that were asked about; a Lua or Wasm rule, which may look at anything, all. */
+  readonly demands: readonly Demand[];
   /** Names of all categories in id order: the program refers to ids. */
   readonly categories: readonly string[];
 }
 
-/** Compiles rules for one registry and back end. */
-export type RuleCompiler = (rules: readonly CompilableRule[], registry: SchemaRegistry, backend: Backend) => Promise<CompiledRules>;
+/** Compiles rules for one registry and back end; `words` are what sources can send, for {@link CompiledRules.demands}. */
+export type RuleCompiler = (
+  rules: readonly CompilableRule[],
+  registry: SchemaRegistry,
+  backend: Backend,
+  words?: readonly EventWords[],
+) => Promise<CompiledRules>;
 
 /** Compiles in this thread. The compiler is loaded at the first use. */
-export const compileHere: RuleCompiler = async (rules, registry, backend) => {
+export const compileHere: RuleCompiler = async (rules, registry, backend, words = []) => {
   const { compileRuleSet } = await import("#eql");
   const inSet = rules.map((rule, index) => ({ rule, index })).filter(({ rule }) => rule.body.kind === "eql" || rule.exceptions.length > 0);
   const { program, queries } = compileRuleSet(
     inSet.map(({ rule }) => querySource(rule)),
     registry,
     [backend],
+    words,
   );
+  const demands: Demand[] = rules.map(({ body }) => (body.kind === "eql" ? [] : everyEvent(words)));
   const predicates = rules.map(() => -1);
   const plans: (RulePlan | undefined)[] = rules.map(() => undefined);
   const diagnostics: (readonly Diagnostic[])[] = rules.map(() => []);
@@ -38,10 +57,11 @@ export const compileHere: RuleCompiler = async (rules, registry, backend) => {
     const index = inSet[position]?.index as number;
     predicates[index] = query.predicate;
     plans[index] = query.plan;
+    if (rules[index]?.body.kind === "eql") demands[index] = query.demand;
     const isUserRule = rules[index]?.body.kind !== "eql";
     diagnostics[index] = isUserRule && query.plan !== undefined ? [...query.diagnostics, LINEAGE_REFUSED] : query.diagnostics;
   });
-  return { program, predicates, plans, diagnostics, categories: registry.categories.names() };
+  return { program, predicates, plans, diagnostics, demands, categories: registry.categories.names() };
 };
 
 /** What a Lua or Wasm rule decides it decides at its event, alone. */
@@ -68,17 +88,18 @@ export interface CompileRequest {
   readonly extraFields: readonly ExtraField[];
   readonly categories: readonly string[];
   readonly backend: Backend;
+  readonly words: readonly EventWords[];
 }
 
 /** What it answers. */
 export type CompileReply = { readonly compiled: CompiledRules } | { readonly error: string };
 
 /** Compiles in a worker thread that ends with its answer. */
-export const compileInWorker: RuleCompiler = async (rules, registry, backend) => {
-  const compiled = await compileInOneWorker(rules, registry, backend);
+export const compileInWorker: RuleCompiler = async (rules, registry, backend, words) => {
+  const compiled = await compileInOneWorker(rules, registry, backend, words);
   if (adopt(compiled.categories, registry)) return compiled;
   // An event brought a new category meanwhile and took a number that the worker gave to another. This time the worker knows all names.
-  return compileInOneWorker(rules, registry, backend);
+  return compileInOneWorker(rules, registry, backend, words);
 };
 
 /** Gives the worker's categories the same numbers here. False when another name has one of them. */
@@ -88,7 +109,7 @@ function adopt(categories: readonly string[], registry: SchemaRegistry): boolean
   return categories.every((name, index) => names[index] === name);
 }
 
-const compileInOneWorker: RuleCompiler = async (rules, registry, backend) => {
+const compileInOneWorker: RuleCompiler = async (rules, registry, backend, words = []) => {
   const worker = new Worker(workerUrl("engine/compile-worker.ts"));
   try {
     const reply = await new Promise<CompileReply>((resolve, reject) => {
@@ -103,6 +124,7 @@ const compileInOneWorker: RuleCompiler = async (rules, registry, backend) => {
         extraFields: registry.extraFields(),
         categories: registry.categories.names(),
         backend,
+        words,
       };
       worker.postMessage(request);
     });

@@ -23,10 +23,11 @@ import {
 import { RecordView } from "#event";
 import { type SequencerMetrics, STATE_LIMITS, type StateLimits } from "#nfa";
 import type { Rule } from "#rules";
-import { type Backend, type Diagnostic, hitWords, planSlots, type SchemaRegistry } from "#schema";
+import { type Backend, type Demand, type Diagnostic, type EventWords, hitWords, planSlots, type SchemaRegistry } from "#schema";
 import { AlertBuilder } from "./alert-builder.ts";
 import { batchPart } from "./batch-part.ts";
 import type { CompiledRules, RuleCompiler } from "./compile.ts";
+import { Demanding, type DemandListener } from "./demanding.ts";
 import { evaluateSingly } from "./evaluate-singly.ts";
 import { createUserRule, ruleSetFactory } from "./evaluators.ts";
 import { type ArmablePartition, type ArmedSet, type BatchResult, InlinePartition, prepareAll, WorkerPartition } from "./partition.ts";
@@ -63,6 +64,10 @@ export interface EngineOptions {
   readonly keep?: KeepOptions;
   /** Carries out what rules ask for beside the alert. A live agent has one; without it alerts are all that happens. */
   readonly responder?: Responder;
+  /** Words of all events that sources can send, for `onDemand`. */
+  readonly words?: readonly EventWords[];
+  /** Told what of those events the armed rules can match, at each arming and when a rule is stopped. */
+  readonly onDemand?: DemandListener;
   /** Seq of the first record, default 0. */
   readonly firstSeq?: number;
 }
@@ -110,6 +115,7 @@ export class Engine {
   readonly #bus: EventBus<BatchResult>;
   readonly #builder: AlertBuilder;
   readonly #responding: Responding;
+  readonly #demanding: Demanding;
   #states: ReadonlyMap<string, RuleState> = new Map();
   readonly #view = new RecordView();
   #userRules: readonly UserRule[] = [];
@@ -132,6 +138,7 @@ export class Engine {
     this.#options = options;
     this.#builder = new AlertBuilder(options.registry);
     this.#responding = new Responding(options.registry, options.responder);
+    this.#demanding = new Demanding(options.onDemand);
     this.#sequencing = new Sequencing({
       registry: options.registry,
       limits: options.limits ?? STATE_LIMITS,
@@ -191,7 +198,8 @@ export class Engine {
     const states = new Map(enabled.map((rule) => [rule.id, this.#stateOf(rule)]));
     const runnable = enabled.filter((rule) => states.get(rule.id)?.quarantineReason === undefined);
     const ready = compiled !== undefined && runnable.length === enabled.length;
-    const set = armedSet(runnable, ready ? compiled : await this.#compile(runnable), problems);
+    const compiledRules = ready ? compiled : await this.#compile(runnable);
+    const set = armedSet(runnable, compiledRules, problems);
     const userRules = await this.#createUserRules(runnable, problems);
     const plans = await readyPlans(set.plans);
     const failed = new Set(problems.map((problem) => problem.ruleId));
@@ -206,6 +214,7 @@ export class Engine {
         this.#closeUnused([...before, ...userRules]);
         this.#loadPlans(plans);
         this.#retryReady = false;
+        this.#demand(runnable, compiledRules.demands);
       });
     } catch (error) {
       this.#closeUnused(userRules);
@@ -231,8 +240,13 @@ export class Engine {
     return state?.rule === rule && state.quarantineReason === undefined;
   }
 
+  #demand(rules: readonly Rule[], demands: readonly Demand[]): void {
+    this.#demanding.use(rules.flatMap((rule, index) => (this.#isRunning(rule) ? [[rule.id, demands[index] as Demand] as const] : [])));
+  }
+
   #compile(rules: readonly Rule[]): Promise<CompiledRules> {
-    return this.#options.compile(rules, this.#options.registry, this.#options.backend);
+    const { compile, registry, backend, words } = this.#options;
+    return compile(rules, registry, backend, words);
   }
 
   // An unchanged rule keeps its counters, its throttle and its quarantine, so that uploading one rule does not reset the others.
@@ -377,6 +391,7 @@ export class Engine {
     this.#userRules = this.#userRules.filter((user) => user.rule !== rule);
     state.quarantineReason = `${fault.kind}: ${fault.message}`;
     this.#retryReady = false;
+    this.#demanding.drop(rule.id);
     this.#options.log.write("warn", "rule stopped", { rule: rule.id, reason: fault.message });
     this.#view.reset(batch.bytes, batch.offsets[record] as number);
     this.#emit(this.#builder.quarantineAlert(rule, this.#view, state.quarantineReason));

@@ -1,6 +1,7 @@
 // Door of the engine room: arms rules, evaluates records, raises alerts, tests rules. Knows no sensor and no socket.
 export { type CheckedRule, type CheckOptions, checkRules, checkUserRule, type Finding } from "./check-rules.ts";
 export { type CompilableRule, type CompiledRules, compileHere, compileInWorker, type RuleCompiler } from "./compile.ts";
+export type { DemandListener } from "./demanding.ts";
 export { type ArmResult, Engine, type EngineOptions, type RuleProblem } from "./engine.ts";
 export { createRuleSetEvaluatorFor } from "./evaluators.ts";
 export { ANY_KERNEL, type KernelAbilities, type Rung, type RungName } from "./ladder.ts";

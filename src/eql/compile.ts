@@ -1,6 +1,7 @@
 // A rule set to one program: every query lowered into one shared IR, then each back end once. A query with errors takes no part in the
 // program and does not stop the others.
-import type { Backend, Diagnostic, PredicateInfo, RulePlan, RuleSetProgram, SchemaRegistry } from "#schema";
+import type { Backend, Demand, Diagnostic, EventWords, PredicateInfo, RulePlan, RuleSetProgram, SchemaRegistry } from "#schema";
+import { demandsOf } from "./demand.ts";
 import { type ConditionNode, IrBuilder } from "./ir.ts";
 import type { Pipes } from "./lower-pipes.ts";
 import { withPredicates } from "./lower-plan.ts";
@@ -22,25 +23,32 @@ export interface CompiledQuery {
   readonly pipes: Pipes;
   /** Ids of the fields it reads, ascending; those of its exceptions too. */
   readonly fieldIds: readonly number[];
+  /** What it can match of events of the words that were given. */
+  readonly demand: Demand;
 }
 
 const BOTH: readonly Backend[] = ["wasm", "lua"];
 
-/** Compiles queries into one program for some back ends. `queries[i]` tells of `sources[i]`. Never throws. */
+/** Compiles queries into one program for some back ends. `queries[i]` tells of `sources[i]`; `words`: what `demand` is about. Never throws. */
 export function compileRuleSet(
   sources: readonly QuerySource[],
   registry: SchemaRegistry,
   backends: readonly Backend[] = BOTH,
+  words: readonly EventWords[] = [],
 ): { readonly program: RuleSetProgram; readonly queries: readonly CompiledQuery[] } {
   const builder = new IrBuilder();
   const roots: ConditionNode[] = [];
   const predicates: PredicateInfo[] = [];
-  const queries = sources.map((source): CompiledQuery => {
+  const lists: ConditionNode[][] = [];
+  const compiled = sources.map((source): Omit<CompiledQuery, "demand"> => {
     const { id } = source;
+    const list: ConditionNode[] = [];
+    lists.push(list);
     const { condition, planned, pipes, diagnostics, fieldIds } = lowerQuery(source, registry, builder);
     const add = (root: ConditionNode, slot?: number): number => {
       assert(!root.stateful, `A predicate of ${id} depends on other events`);
       predicates.push(slot === undefined ? { ruleId: id } : { ruleId: id, slot });
+      list.push(root);
       return roots.push(root) - 1;
     };
     const outcome = { id, diagnostics, fieldIds, pipes, predicate: -1, plan: undefined };
@@ -48,6 +56,8 @@ export function compileRuleSet(
     if (planned === undefined) return { ...outcome, ok: false };
     return { ...outcome, ok: true, plan: withPredicates(planned.plan, planned.conditions.map(add)) };
   });
+  const demands = demandsOf(lists, words, registry);
+  const queries = compiled.map((query, index) => ({ ...query, demand: demands[index] as Demand }));
   const wasm = backends.includes("wasm") ? emitWasm(roots) : new Uint8Array(0);
   const lua = backends.includes("lua") ? emitLua(roots) : "";
   return { program: { wasm, lua, predicates }, queries };

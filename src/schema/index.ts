@@ -1,5 +1,16 @@
 // Door of the schema room: fields, categories, record layout, program types. Imports no other room.
+export { foldAscii, isAscii } from "./ascii.ts";
 export { CATEGORY_NONE, CATEGORY_OTHER, CATEGORY_SEVERAL, CategoryTable } from "./category.ts";
+export {
+  type Demand,
+  type DemandTest,
+  type EventWords,
+  everyEvent,
+  mergedDemand,
+  passesTests,
+  type TestedEvent,
+  type WordsDemand,
+} from "./demand.ts";
 export { FIELD_TYPES, type FieldReader, type FieldType, type FieldValue, type Scalar } from "./field-type.ts";
 export { nearestName } from "./nearest-name.ts";
 export {

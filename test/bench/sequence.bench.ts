@@ -38,17 +38,18 @@ const UNBOUNDED: StateLimits = {
 const PAIR = 'sequence by user.name [process where process.name == "bench-1"] [process where process.name == "bench-2"]';
 
 /** Compiles with unknown fields allowed, as the public rules need. */
-const compileLenient: RuleCompiler = async (rules, registryOf, backend) => {
+const compileLenient: RuleCompiler = async (rules, registryOf, backend, words) => {
   const sources = rules.map(({ id, body, exceptions }) => {
     if (body.kind !== "eql") throw new Error("The bench has EQL rules alone");
     return { id, text: body.query, dialect: body.dialect, exceptions, lenientFields: true };
   });
-  const { program, queries } = compileRuleSet(sources, registryOf, [backend]);
+  const { program, queries } = compileRuleSet(sources, registryOf, [backend], words);
   return {
     program,
     predicates: queries.map(({ predicate }) => predicate),
     plans: queries.map(({ plan }) => plan),
     diagnostics: queries.map(({ diagnostics }) => diagnostics),
+    demands: queries.map(({ demand }) => demand),
     categories: registryOf.categories.names(),
   };
 };

@@ -1,0 +1,85 @@
+// What a rule set can match, so that a source need not make the events it cannot: what passes from the compiler to whoever owns the sensors.
+// Data, and the meaning of a test. Invariant: an event that a demand leaves out is matched by no predicate it was derived from.
+import { foldAscii, isAscii } from "./ascii.ts";
+
+/** What an event is called: its `event.category`, `event.type` and `event.action`, one value each. */
+export type EventWords = readonly [category: string, type: string, action: string];
+
+/**
+ * A test that is true of an event. Names are pieces of `file.path` between slashes, without regard to the case of ASCII letters, which
+ * `text` has in lower case; a path that holds anything but ASCII passes every test of a name, so that whoever tests needs no case tables.
+ * - `name`: its last piece is `text`
+ * - `folder`: another piece is `text`
+ * - `extension`: what follows the last dot of its last piece is `text`
+ * - `user`, `notUser`: `user.id` is `text`, is something else
+ */
+export interface DemandTest {
+  readonly kind: "name" | "folder" | "extension" | "user" | "notUser";
+  readonly text: string;
+}
+
+/** Events of some words that a rule can match. */
+export interface WordsDemand {
+  readonly words: EventWords;
+  /** One of these is true of each of them; undefined: any event of these words may be one. */
+  readonly tests: readonly DemandTest[] | undefined;
+}
+
+/** All that a rule set can match among events of known words; words that are not in it are matched by nothing. */
+export type Demand = readonly WordsDemand[];
+
+/** The demand of whoever wants every event. */
+export function everyEvent(words: readonly EventWords[]): Demand {
+  return words.map((one) => ({ words: one, tests: undefined }));
+}
+
+/** Most tests of the events of one kind of words: beyond them all are wanted. */
+const TESTS_MAX = 1024;
+
+/** What all of some rules want together. */
+export function mergedDemand(demands: Iterable<Demand>): Demand {
+  const all = new Map<string, { readonly words: EventWords; tests: Map<string, DemandTest> | undefined }>();
+  for (const demand of demands) {
+    for (const { words, tests } of demand) {
+      const key = words.join("\0");
+      let merged = all.get(key);
+      if (merged === undefined) {
+        merged = { words, tests: new Map() };
+        all.set(key, merged);
+      }
+      if (tests === undefined) merged.tests = undefined;
+      for (const test of tests ?? []) merged.tests?.set(`${test.kind} ${test.text}`, test);
+    }
+  }
+  return [...all.values()].map(({ words, tests }) => {
+    return { words, tests: tests === undefined || tests.size > TESTS_MAX ? undefined : [...tests.values()] };
+  });
+}
+
+/** What the tests look at. */
+export interface TestedEvent {
+  /** `file.path` */
+  readonly path: string | undefined;
+  /** `user.id` */
+  readonly user: string | undefined;
+}
+
+/** Whether one of the tests is true of an event: the meaning of {@link DemandTest}. */
+export function passesTests(tests: readonly DemandTest[] | undefined, event: TestedEvent): boolean {
+  if (tests === undefined) return true;
+  const { path, user } = event;
+  const names = path === undefined ? [] : foldAscii(path).split("/");
+  const name = names.pop() ?? "";
+  const dot = name.lastIndexOf(".");
+  const facts: Readonly<Record<DemandTest["kind"], (text: string) => boolean>> = {
+    name: (text) => name === text,
+    folder: (text) => names.includes(text),
+    extension: (text) => dot >= 0 && name.slice(dot + 1) === text,
+    user: (text) => user === text,
+    notUser: (text) => user !== undefined && user !== text,
+  };
+  const passesNames = path !== undefined && !isAscii(path);
+  return tests.some(({ kind, text }) => (passesNames && NAME_KINDS.has(kind)) || facts[kind](text));
+}
+
+const NAME_KINDS: ReadonlySet<DemandTest["kind"]> = new Set(["name", "folder", "extension"]);
