@@ -1,5 +1,6 @@
 // Keeps the process table in step with the kernel's events. Knows nothing of records or rings; how to look a process up that nobody told
 // about comes as a function, so tests need no /proc.
+import { posix } from "node:path";
 import { firstArguments, splitArguments } from "./arguments.ts";
 import type { WholeEvent } from "./exec-joiner.ts";
 import type { Actor, ExecEvent } from "./kernel-event.ts";
@@ -114,7 +115,7 @@ export class ProcessTracker {
     info.ttyMinor = actor.ttyMinor;
     info.memfd = event.executable.startsWith("/memfd:");
     info.deleted = event.nlink === 0;
-    info.script = (actor.flags & Flag.Script) === 0 ? "" : event.filename;
+    info.script = (actor.flags & Flag.Script) === 0 ? "" : posix.resolve(event.workingDirectory || "/", event.filename);
   }
 }
 

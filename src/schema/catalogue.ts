@@ -143,7 +143,7 @@ const ROWS: readonly Row[] = [
   [193, "process.Ext.args_truncated", "bool", "Whether the arguments were cut at a limit"],
   [194, "process.Ext.executable_deleted", "bool", "Whether the program file had no name left when it ran"],
   [195, "process.Ext.memfd", "bool", "Whether the program was run from anonymous memory"],
-  [196, "process.Ext.script", "keyword", "Script file that an interpreter was started for"],
+  [196, "process.Ext.script", "keyword", "Script file that an interpreter was started for, as it was named, from the root"],
   [197, "process.cgroup.path", "keyword", "Path of the control group of the process"],
   [198, "process.cgroup.id", "u64", "Number of the control group of the process"],
   [199, "process.Ext.memfd.name", "keyword", "Name given to the anonymous memory file"],

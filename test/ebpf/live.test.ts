@@ -130,6 +130,8 @@ describe.skipIf(!ready)("records", () => {
       "process.Ext.script": script,
       "process.args": ["/bin/sh", script],
     });
+    const byName = Bun.spawn(["./tool.sh"], { cwd: folder });
+    expect(await of(byName.pid, "exec")).toMatchObject({ "process.Ext.script": script, "process.args": ["/bin/sh", "./tool.sh"] });
   });
 
   const root = process.getuid?.() === 0;

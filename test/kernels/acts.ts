@@ -52,7 +52,7 @@ export const ACTS: readonly Act[] = [
   ]),
   act("exec", "exec-script", [
     "printf '#!/bin/sh\\nexit 0\\n' >tool.sh; chmod 755 tool.sh; ./tool.sh",
-    `process where event.action == "exec" and process.Ext.script == "./tool.sh" and process.executable == "/bin/busybox"`,
+    `process where event.action == "exec" and process.Ext.script == "${HERE}/tool.sh" and process.executable == "/bin/busybox"`,
   ]),
   act("exec", "exec-memfd", [
     "/bin/acts memfd /bin/busybox",
