@@ -5,7 +5,7 @@
  */
 #define RING process_ring
 #include "sensor.h"
-#include "act.h"
+#include "syscall.h"
 
 #define PTRACE_ATTACH 16
 #define PTRACE_SEIZE 0x4206
@@ -49,10 +49,32 @@ static __always_inline void fill_program(struct record *record, struct file *fil
 	append_kernel_text(record, BPF_CORE_READ(prog, aux)->name);
 }
 
+static __always_inline __u16 act_of(__u16 call)
+{
+	switch (call) {
+	case CALL_SET_USER: return ACT_USER_IDS;
+	case CALL_SET_GROUP: return ACT_GROUP_IDS;
+	case CALL_CAPSET: return ACT_CAPABILITIES;
+	case CALL_PTRACE: return ACT_PTRACE;
+	case CALL_MEMORY_READ: return ACT_MEMORY_READ;
+	case CALL_MEMORY_WRITE: return ACT_MEMORY_WRITE;
+	case CALL_BPF: return ACT_BPF_LOAD;
+	case CALL_MEMFD: return ACT_MEMFD;
+	case CALL_MOUNT: case CALL_MOVE_MOUNT: return ACT_MOUNT;
+	case CALL_ROOT: return ACT_ROOT;
+	case CALL_IO_URING: return ACT_IO_URING;
+	case CALL_USERFAULTFD: return ACT_USERFAULTFD;
+	case CALL_UNSHARE: case CALL_SETNS: return ACT_NAMESPACE;
+	default: return 0;
+	}
+}
+
 /* False: a call of this kind that is not worth a record. */
-static __always_inline bool fill_act(struct record *record, struct task_struct *task, const __u64 a[6], __u32 number, long result)
+static __always_inline bool fill_act(struct record *record, const struct returned_call *returned)
 {
 	struct act_event *act = &record->act;
+	struct task_struct *task = returned->task;
+	const __u64 *a = returned->args;
 	const struct cred *cred = BPF_CORE_READ(task, cred);
 	struct file *file;
 
@@ -68,43 +90,43 @@ static __always_inline bool fill_act(struct record *record, struct task_struct *
 	case ACT_MEMORY_READ:
 	case ACT_MEMORY_WRITE:
 		act->target_pid = initial_pid(task, a[0]);
-		return result > 0 && act->target_pid != act->head.pid;
+		return returned->result > 0 && act->target_pid != act->head.pid;
 	case ACT_BPF_LOAD:
 		if (a[0] != BPF_PROG_LOAD_COMMAND)
 			return false;
-		fill_program(record, file_of(task, result));
+		fill_program(record, file_of(task, returned->result));
 		return true;
 	case ACT_MEMFD:
-		file = file_of(task, result);
+		file = file_of(task, returned->result);
 		if (file)
 			append_kernel_text(record, BPF_CORE_READ(file, f_path.dentry, d_name.name));
 		return true;
 	case ACT_MOUNT:
-		append_user_text(record, number == NR_MOUNT ? a[1] : a[3]);
+		append_user_text(record, returned->call == CALL_MOUNT ? a[1] : a[3]);
 		return true;
 	case ACT_ROOT:
 		append_user_text(record, a[0]);
 		return true;
 	case ACT_NAMESPACE:
-		act->values[0] = (number == NR_UNSHARE ? a[0] : a[1]) & CLONE_NEW_FLAGS;
+		act->values[0] = (returned->call == CALL_UNSHARE ? a[0] : a[1]) & CLONE_NEW_FLAGS;
 		/* setns may leave the kind to the descriptor; unshare without one of these is about threads. */
-		return number == NR_SETNS || act->values[0] != 0;
+		return returned->call == CALL_SETNS || act->values[0] != 0;
 	default:
 		return true;
 	}
 }
 
-static __always_inline void report_act(struct task_struct *task, __u16 kind, const __u64 a[6], __u32 number, long result)
+static __always_inline void report_act(__u16 kind, const struct returned_call *returned)
 {
 	struct record *record = scratch_record();
 	__u32 bytes;
 
 	if (!record)
 		return;
-	fill_header(&record->head, task, OP_ACT);
+	fill_header(&record->head, returned->task, OP_ACT);
 	__builtin_memset(&record->act.values, 0, sizeof(struct act_event) - sizeof(struct event_header));
 	record->act.kind = kind;
-	if (!fill_act(record, task, a, number, result))
+	if (!fill_act(record, returned))
 		return;
 	bytes = sizeof(struct act_event) + record->act.text_bytes;
 	if (bytes > sizeof(struct act_event) + ACT_TEXT_BYTES_MAX)
@@ -112,31 +134,20 @@ static __always_inline void report_act(struct task_struct *task, __u16 kind, con
 	send(record->bytes, bytes, OP_ACT, record->head.flags);
 }
 
-SEC("raw_tp/sys_exit")
+/* Of family FAMILY_ACT: not attached itself, see calls.bpf.c. */
+SEC("?raw_tp/sys_exit")
 int kestrel_act(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct pt_regs *regs = (struct pt_regs *)ctx->args[0];
-	__u32 number = without_x32(syscall_number(regs));
-	__u32 compat_number = native_number(number);
+	struct returned_call returned;
 	struct task_struct *task;
-	__u64 args[6];
-	bool compat;
 	__u16 kind;
 
-	/* Numbers of both kinds of code are looked up before the task is asked which it is: most calls end here. */
-	if (compat_number == NR_NONE && !act_of(number))
-		return 0;
-	if ((long)ctx->args[1] < 0)
-		return 0;
-	task = (struct task_struct *)bpf_get_current_task();
-	compat = is_compat(task);
-	if (compat)
-		number = compat_number;
-	kind = act_of(number);
+	read_call(ctx, &returned);
+	task = returned.task;
+	kind = act_of(returned.call);
 	if (!kind || (config.agent_pid && BPF_CORE_READ(task, tgid) == config.agent_pid))
 		return 0;
-	syscall_arguments(regs, compat, args);
-	report_act(task, kind, args, number, ctx->args[1]);
+	report_act(kind, &returned);
 	return 0;
 }
 

@@ -105,36 +105,27 @@ static __always_inline void report_change(struct task_struct *task, __u16 kind, 
 	send(record->bytes, bytes, OP_CHANGE, record->head.flags);
 }
 
-SEC("raw_tp/sys_exit")
+/* Of family FAMILY_CHANGE: not attached itself, see calls.bpf.c. */
+SEC("?raw_tp/sys_exit")
 int kestrel_change(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct pt_regs *regs = (struct pt_regs *)ctx->args[0];
-	__u32 number = syscall_number(regs) & ~X32_BIT;
-	struct task_struct *task;
 	struct names names = {};
-	__u32 compat_number = native_number(number);
-	__u64 args[6];
-	bool compat;
+	struct returned_call returned;
+	struct task_struct *task;
 	__u16 kind;
 
-	/* Numbers of both kinds of code are looked up before the task is asked which it is: most calls end here. */
-	if (compat_number == NR_NONE && !kind_of(number))
-		return 0;
-	if ((long)ctx->args[1] != 0)
-		return 0;
-	task = (struct task_struct *)bpf_get_current_task();
-	compat = is_compat(task);
-	kind = kind_of(compat ? compat_number : number);
+	read_call(ctx, &returned);
+	task = returned.task;
+	kind = kind_of(returned.call);
 	if (!kind || (config.agent_pid && BPF_CORE_READ(task, tgid) == config.agent_pid))
 		return 0;
-	syscall_arguments(regs, compat, args);
-	names_of(compat ? compat_number : number, args, &names);
-	if (compat && (number == 16 || number == 95 || number == 182)) {
+	names_of(returned.call, returned.args, &names);
+	if (returned.narrow_ids) {
 		names.values[0] = widened(names.values[0]);
 		names.values[1] = widened(names.values[1]);
 	}
 	/* Of the calls that unlink only unlinkat has a third argument, which names_of took for a value. */
-	if ((compat ? compat_number : number) == NR_UNLINKAT && args[2] & AT_REMOVEDIR)
+	if (returned.call == CALL_UNLINKAT && returned.args[2] & AT_REMOVEDIR)
 		kind = CHANGE_RMDIR;
 	report_change(task, kind, &names);
 	return 0;

@@ -104,28 +104,6 @@ static __always_inline void report_open(struct file *file)
 	send(record->bytes, bytes, OP_FILE, record->head.flags);
 }
 
-#if defined(__TARGET_ARCH_x86)
-/* open, creat, openat, open_by_handle_at, openat2; the numbers of 32-bit code mean other calls to 64-bit code. */
-static __always_inline bool is_open(__u32 number, struct task_struct *task)
-{
-	switch (number & ~X32_BIT) {
-	case 2: case 85: case 257: case 304:
-		return !is_compat(task);
-	case 5: case 8: case 295: case 342:
-		return is_compat(task);
-	case 437: /* openat2 has one number for all */
-		return true;
-	default:
-		return false;
-	}
-}
-#else
-static __always_inline bool is_open(__u32 number, struct task_struct *task)
-{
-	return number == 56 || number == 265 || number == 437;
-}
-#endif
-
 /*
  * Preferred: below every way to open a file, by path or by handle, io_uring and 32-bit calls included. A lookup that must be tried again
  * ends in an error first, so a file is reported once. Its callers are no better: do_filp_open misses handles and has another name since
@@ -142,21 +120,12 @@ int kestrel_file_fexit(__u64 *ctx)
 	return 0;
 }
 
-/* Fallback: the file behind the descriptor that an open call is about to return. */
+/* Fallback: the file behind the descriptor that an open call is about to return. Of family FAMILY_FILE: not attached itself, see calls.bpf.c. */
 SEC("?raw_tp/sys_exit")
 int kestrel_file_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct pt_regs *regs = (struct pt_regs *)ctx->args[0];
-	long result = ctx->args[1];
-	struct task_struct *task;
-	struct file *file;
+	struct file *file = file_of((struct task_struct *)bpf_get_current_task(), ctx->args[1]);
 
-	if (result < 0)
-		return 0;
-	task = (struct task_struct *)bpf_get_current_task();
-	if (!is_open(syscall_number(regs), task))
-		return 0;
-	file = file_of(task, result);
 	if (file)
 		report_open(file);
 	return 0;

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-/* Prints where the compiler puts each member of event.h and isolate.h: `struct.member offset` and `struct size`. A test compares user space with it. */
+/* Prints where the compiler puts each member of event.h and isolate.h: `struct.member offset` and `struct size`, and the calls of calls.h. A test compares user space with it. */
 #include <stddef.h>
 #include <stdio.h>
 
+#include "calls.h"
 #include "event.h"
 #include "isolate.h"
 
 #define MEMBER(type, member) printf(#type "." #member " %zu\n", offsetof(struct type, member))
+#define VALUE(name) printf(#name " %d\n", name)
 #define SIZE(type) printf(#type " %zu\n", sizeof(struct type))
 
 int main(void)
@@ -117,5 +119,40 @@ int main(void)
 	MEMBER(isolate_count, packets);
 	MEMBER(isolate_count, bytes);
 	SIZE(isolate_count);
+
+	VALUE(CALL_NUMBERS);
+	VALUE(CALL_FAMILY_SHIFT);
+	VALUE(CALL_NARROW_IDS);
+	VALUE(CALL_OPEN);
+	VALUE(CALL_RENAME);
+	VALUE(CALL_RENAMEAT);
+	VALUE(CALL_UNLINK);
+	VALUE(CALL_UNLINKAT);
+	VALUE(CALL_RMDIR);
+	VALUE(CALL_LINK);
+	VALUE(CALL_LINKAT);
+	VALUE(CALL_SYMLINK);
+	VALUE(CALL_SYMLINKAT);
+	VALUE(CALL_CHMOD);
+	VALUE(CALL_FCHMOD);
+	VALUE(CALL_FCHMODAT);
+	VALUE(CALL_CHOWN);
+	VALUE(CALL_FCHOWN);
+	VALUE(CALL_FCHOWNAT);
+	VALUE(CALL_SET_USER);
+	VALUE(CALL_SET_GROUP);
+	VALUE(CALL_CAPSET);
+	VALUE(CALL_PTRACE);
+	VALUE(CALL_MEMORY_READ);
+	VALUE(CALL_MEMORY_WRITE);
+	VALUE(CALL_BPF);
+	VALUE(CALL_MEMFD);
+	VALUE(CALL_MOUNT);
+	VALUE(CALL_MOVE_MOUNT);
+	VALUE(CALL_ROOT);
+	VALUE(CALL_IO_URING);
+	VALUE(CALL_USERFAULTFD);
+	VALUE(CALL_UNSHARE);
+	VALUE(CALL_SETNS);
 	return 0;
 }

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * The exit of a system call: its number and arguments by architecture, and the file behind a descriptor. Numbers have one name on every
- * architecture; 32-bit calls are translated to it. The registers still hold what the caller passed: entry and exit need not be joined.
+ * The exit of a system call: its number and arguments by architecture, which call that is, and the file behind a descriptor. The registers
+ * still hold what the caller passed: entry and exit need not be joined.
  */
 #ifndef KESTREL_SYSCALL_H
 #define KESTREL_SYSCALL_H
 
+#include "calls.h"
 #include "kernel.h"
 
 #define AT_FDCWD -100
 #define AT_REMOVEDIR 0x200
-#define NR_NONE 0xffffffff
 
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
@@ -80,6 +80,47 @@ static __always_inline void syscall_arguments(struct pt_regs *regs, bool compat,
 #else
 #error "Kestrel's sensors know the system calls of x86-64 and arm64 only"
 #endif
+
+/* By number: the call it is to 64-bit code, and in the high half the one it is to 32-bit code. User space fills it and changes it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, CALL_NUMBERS);
+	__type(key, __u32);
+	__type(value, __u32);
+} calls SEC(".maps");
+
+/* The row of the call that now returns; 0: none that matters. */
+static __always_inline __u32 call_row(struct pt_regs *regs)
+{
+	__u32 number = syscall_number(regs) & ~X32_BIT;
+	__u32 *row = bpf_map_lookup_elem(&calls, &number);
+
+	return row ? *row : 0;
+}
+
+/* A call that has succeeded, in its family's program. Copy `task` before a BPF_CORE_READ: CO-RE would look for this struct in the kernel. */
+struct returned_call {
+	struct task_struct *task;
+	__u64 args[6];
+	long result;
+	__u16 call;
+	bool narrow_ids;
+};
+
+static __always_inline void read_call(struct bpf_raw_tracepoint_args *ctx, struct returned_call *returned)
+{
+	struct pt_regs *regs = (struct pt_regs *)ctx->args[0];
+	__u32 row = call_row(regs);
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	bool compat = is_compat(task);
+
+	returned->task = task;
+	row = compat ? row >> 16 : row & 0xffff;
+	returned->call = row & ~CALL_NARROW_IDS;
+	returned->narrow_ids = row & CALL_NARROW_IDS;
+	returned->result = ctx->args[1];
+	syscall_arguments(regs, compat, returned->args);
+}
 
 /* A race is left: another thread may close and reuse the descriptor before the call that used it has left the kernel. */
 static __always_inline struct file *file_of(struct task_struct *task, long descriptor)

@@ -16,6 +16,7 @@ const SYMBOLS = {
   bpf_object__find_program_by_name: { args: ["ptr", "ptr"], returns: "ptr" }, // obj, name
   bpf_object__find_map_by_name: { args: ["ptr", "ptr"], returns: "ptr" }, // obj, name
   bpf_program__set_autoload: { args: ["ptr", "bool"], returns: "i32" }, // prog, autoload
+  bpf_program__fd: { args: ["ptr"], returns: "i32" }, // prog
   bpf_program__attach: { args: ["ptr"], returns: "ptr" }, // prog
   bpf_program__attach_cgroup: { args: ["ptr", "i32"], returns: "ptr" }, // prog, cgroup_fd
   bpf_link__destroy: { args: ["ptr"], returns: "i32" }, // link
@@ -174,6 +175,13 @@ export class BpfObject implements Disposable {
     // libbpf allows one attempt for each object, also when it failed.
     this.#loaded = true;
     if (result !== 0) throw negativeError(result, `Cannot load BPF object "${this.name}"`, this.#logTail());
+  }
+
+  /** Descriptor of a loaded program, for a map of programs. It is the object's: use it only while the object is open. */
+  programFd(program: string): number {
+    const fd = libbpf().bpf_program__fd(this.#program(program));
+    if (fd < 0) throw new NativeError("not-loaded", LIBRARY, `BPF program "${program}" does not exist before load`);
+    return fd;
   }
 
   /** Attaches a program where its section name says. */

@@ -4,7 +4,18 @@ import { closeSync, openSync, readFileSync } from "node:fs";
 import { KestrelError, messageOf } from "#core";
 import { NativeError } from "#ffi/handle";
 import { type BpfLink, type BpfMap, BpfObject } from "#ffi/libbpf";
-import { type Attachment, SENSORS, type Sensor, type SensorName, WATCHED_FILES, WATCHED_FOLDERS } from "./sensors.ts";
+import { CallDispatcher } from "./call-dispatcher.ts";
+import {
+  type Attachment,
+  CALLS_OBJECT,
+  SENSORS,
+  type Sensor,
+  type SensorName,
+  type SensorProgram,
+  WATCHED_FILES,
+  WATCHED_FOLDERS,
+} from "./sensors.ts";
+import type { WantedEvents } from "./system-calls.ts";
 import { WATCH_NAME_BYTES, Watch } from "./wire.ts";
 
 /** An attachment the kernel did not take. */
@@ -37,6 +48,8 @@ export interface LoadOptions {
   readonly agentPid: number;
   /** Folder of cgroup v2's root, if it is mounted. */
   readonly cgroupRoot: string | undefined;
+  /** Which events of system calls somebody can use, at first; all when left out. */
+  readonly wanted?: WantedEvents;
 }
 
 const SHARED_MAPS = ["process_ring", "activity_ring", "counters"] as const;
@@ -50,12 +63,16 @@ export class LoadedSensors {
   /** The object that made a shared map: with it the map goes. */
   readonly #owners = new Map<SharedMap, BpfObject>();
   readonly #statuses: SensorStatus[] = [];
+  /** Made for the first sensor that needs it. */
+  #dispatcher: CallDispatcher | undefined;
+  #wanted: WantedEvents;
   readonly #options: LoadOptions;
   /** First reason for which tracing programs (fentry, fexit) are refused altogether: the next sensor need not ask again. */
   #tracingRefused: Refusal | undefined;
 
   private constructor(options: LoadOptions) {
     this.#options = options;
+    this.#wanted = options.wanted ?? (() => true);
   }
 
   /** Loads and attaches. KestrelError `no-bpf` when processes cannot be watched at all; other sensors may stay off. */
@@ -80,8 +97,21 @@ export class LoadedSensors {
     return this.#maps.get(name);
   }
 
+  /** Chooses anew which events of system calls somebody can use: other calls end at one look, and when none is left nothing is
+   *  attached. NativeError when the kernel does not take it back. */
+  want(isWanted: WantedEvents): void {
+    this.#wanted = isWanted;
+    this.#dispatcher?.want(isWanted);
+  }
+
+  /** System call numbers that are looked at; 0: none, and nothing is attached to system calls. */
+  get callNumbersOn(): number {
+    return this.#dispatcher?.numbersOn ?? 0;
+  }
+
   /** Takes the programs out of the kernel's way; maps and rings stay readable. */
   detach(): void {
+    this.#dispatcher?.detach();
     for (const link of this.#links) link.close();
     this.#links.length = 0;
   }
@@ -89,6 +119,8 @@ export class LoadedSensors {
   /** Detaches and unloads everything. Twice is fine. */
   close(): void {
     this.detach();
+    this.#dispatcher?.close();
+    this.#dispatcher = undefined;
     for (const object of this.#objects) object.close();
     this.#objects.length = 0;
     this.#maps.clear();
@@ -119,7 +151,7 @@ export class LoadedSensors {
     if (isTracing(attachment) && ftraceIsOff()) {
       return { attachment: attachment.name, code: "EBUSY", reason: "Hooks in functions do not run while kernel.ftrace_enabled is 0" };
     }
-    if (this.#options.cgroupRoot === undefined && attachment.programs.some((program) => program.cgroup)) {
+    if (this.#options.cgroupRoot === undefined && attachment.programs.some((program) => program.at === "cgroup")) {
       return { attachment: attachment.name, code: "ENOENT", reason: "No cgroup v2 is mounted" };
     }
     return undefined;
@@ -134,7 +166,7 @@ export class LoadedSensors {
       object.load();
       if (object.hasMap("watch_list")) fillWatchList(object.map("watch_list"));
       this.#shareMaps(object);
-      for (const program of attachment.programs) links.push(this.#attach(object, program));
+      for (const program of attachment.programs) links.push(...this.#attach(object, program, sensor.name));
     } catch (error) {
       for (const link of links) link.close();
       this.#dropMapsOf(object);
@@ -156,6 +188,7 @@ export class LoadedSensors {
       else if (name === "process_ring") object.setMaxEntries(name, this.#options.processRingBytes);
       else if (name === "activity_ring") object.setMaxEntries(name, this.#options.activityRingBytes);
     }
+    if (attachment.programs.some((program) => program.at === "calls")) object.reuseMap("calls", this.#callDispatcher().callsFd);
     if (object.hasMap(".rodata")) {
       // struct sensor_config: agent_pid, padding.
       object.setInitialValue(".rodata", new Uint8Array(Uint32Array.of(this.#options.agentPid, 0).buffer));
@@ -178,14 +211,27 @@ export class LoadedSensors {
     }
   }
 
-  #attach(object: BpfObject, program: { readonly name: string; readonly cgroup: boolean }): BpfLink {
-    if (!program.cgroup) return object.attach(program.name);
-    const fd = openFolder(this.#options.cgroupRoot ?? "");
-    try {
-      return object.attachCgroup(program.name, fd);
-    } finally {
-      closeSync(fd);
+  #attach(object: BpfObject, program: SensorProgram, sensor: SensorName): readonly BpfLink[] {
+    switch (program.at) {
+      case "section":
+        return [object.attach(program.name)];
+      case "calls":
+        this.#callDispatcher().add(sensor, object, program.name);
+        return [];
+      case "cgroup": {
+        const fd = openFolder(this.#options.cgroupRoot ?? "");
+        try {
+          return [object.attachCgroup(program.name, fd)];
+        } finally {
+          closeSync(fd);
+        }
+      }
     }
+  }
+
+  #callDispatcher(): CallDispatcher {
+    this.#dispatcher ??= new CallDispatcher(readFileSync(CALLS_OBJECT), this.#wanted);
+    return this.#dispatcher;
   }
 }
 

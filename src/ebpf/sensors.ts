@@ -1,6 +1,7 @@
 // The sensors: which compiled object, and the ways to attach it from best to last. A list, not logic: loading is loader.ts.
 import actObject from "../../build/bpf/act.bpf.o" with { type: "file" };
 import bindObject from "../../build/bpf/bind.bpf.o" with { type: "file" };
+import callsObject from "../../build/bpf/calls.bpf.o" with { type: "file" };
 import changeObject from "../../build/bpf/change.bpf.o" with { type: "file" };
 import connectObject from "../../build/bpf/connect.bpf.o" with { type: "file" };
 import execObject from "../../build/bpf/exec.bpf.o" with { type: "file" };
@@ -14,10 +15,10 @@ import signalObject from "../../build/bpf/signal.bpf.o" with { type: "file" };
 export type SensorName = "exec" | "fork" | "exit" | "act" | "signal" | "file" | "change" | "connect" | "bind" | "send";
 
 /** One program of an attachment. */
-interface SensorProgram {
+export interface SensorProgram {
   readonly name: string;
-  /** Attached to the root of cgroup v2 instead of to what its section names. */
-  readonly cgroup: boolean;
+  /** Where its section says, to the root of cgroup v2, or behind the one program that looks at every system call. */
+  readonly at: "section" | "cgroup" | "calls";
 }
 
 /** One way to attach a sensor: all its programs together. */
@@ -42,12 +43,15 @@ export interface Sensor {
   readonly attachments: readonly Attachment[];
 }
 
-function program(name: string, cgroup = false): SensorProgram {
-  return { name, cgroup };
+function program(name: string, at: SensorProgram["at"] = "section"): SensorProgram {
+  return { name, at };
 }
 
+/** The program that every system call passes; see system-calls.ts for which calls go on from there. */
+export const CALLS_OBJECT: string = callsObject;
+
 const TCP_STATE = program("kestrel_connect_tcp");
-const DATAGRAM = [program("kestrel_connect_cgroup4", true), program("kestrel_connect_cgroup6", true)];
+const DATAGRAM = [program("kestrel_connect_cgroup4", "cgroup"), program("kestrel_connect_cgroup6", "cgroup")];
 const LISTEN = program("kestrel_listen");
 const LISTEN_BLIND = "the port of a socket that listens without having been bound, and listening SCTP and DCCP sockets";
 
@@ -82,7 +86,7 @@ export const SENSORS: readonly Sensor[] = [
     attachments: [
       {
         name: "raw_tp/sys_exit",
-        programs: [program("kestrel_act")],
+        programs: [program("kestrel_act", "calls")],
         blind: [
           "ids that change other than by setuid, setgid and their kind, as by a flaw in the kernel",
           "which process another one in a pid namespace attaches to or reads",
@@ -118,7 +122,7 @@ export const SENSORS: readonly Sensor[] = [
       },
       {
         name: "raw_tp/sys_exit",
-        programs: [program("kestrel_file_sys_exit")],
+        programs: [program("kestrel_file_sys_exit", "calls")],
         blind: [
           "files opened through io_uring",
           "a descriptor that another thread closes and reuses before the opening call returns",
@@ -135,7 +139,7 @@ export const SENSORS: readonly Sensor[] = [
     attachments: [
       {
         name: "raw_tp/sys_exit",
-        programs: [program("kestrel_change")],
+        programs: [program("kestrel_change", "calls")],
         blind: [
           "files renamed, removed or linked through io_uring",
           "symbolic links in a path: it is told as the caller wrote it",
@@ -172,7 +176,7 @@ export const SENSORS: readonly Sensor[] = [
     attachments: [
       {
         name: "cgroup/post_bind + raw_tp/inet_sock_set_state",
-        programs: [program("kestrel_bind_cgroup4", true), program("kestrel_bind_cgroup6", true), LISTEN],
+        programs: [program("kestrel_bind_cgroup4", "cgroup"), program("kestrel_bind_cgroup6", "cgroup"), LISTEN],
         blind: [LISTEN_BLIND],
       },
       { name: "raw_tp/inet_sock_set_state", programs: [LISTEN], blind: ["bind", LISTEN_BLIND] },
@@ -186,7 +190,7 @@ export const SENSORS: readonly Sensor[] = [
     attachments: [
       {
         name: "cgroup/sendmsg",
-        programs: [program("kestrel_send_cgroup4", true), program("kestrel_send_cgroup6", true)],
+        programs: [program("kestrel_send_cgroup4", "cgroup"), program("kestrel_send_cgroup6", "cgroup")],
         blind: ["packets of raw and ICMP sockets", "all but the first datagram of a socket to a destination"],
       },
     ],

@@ -13,6 +13,7 @@ import type { RecordContext } from "../../src/ebpf/record-context.ts";
 import { RecordWriter } from "../../src/ebpf/record-writer.ts";
 import { execRecord } from "../ebpf/kernel-record.ts";
 import { bestNs, printAlone, type Row, type Section, skipped } from "./row.ts";
+import { systemCallRows } from "./system-call.bench.ts";
 
 const ROUNDS = 7;
 const TURNS = 20_000;
@@ -102,6 +103,6 @@ function ring(): readonly Row[] {
 }
 
 /** Kernel records. */
-export const ebpfSection: Section = { name: "ebpf", rows: () => [...ring(), ...inMemory()] };
+export const ebpfSection: Section = { name: "ebpf", rows: () => [...ring(), ...inMemory(), ...systemCallRows()] };
 
 if (import.meta.main) await printAlone(ebpfSection);

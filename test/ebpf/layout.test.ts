@@ -1,8 +1,10 @@
-// The offsets in src/ebpf/wire.ts and src/respond/isolation-map.ts are those of bpf/event.h and bpf/isolate.h as the compiler lays it out.
+// The offsets in src/ebpf/wire.ts and src/respond/isolation-map.ts are those of bpf/event.h and bpf/isolate.h as the compiler lays it out,
+// and the calls of system-calls.ts those of bpf/calls.h.
 import { expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { CALL_FAMILY_SHIFT, CALL_NARROW_IDS, CALL_NUMBERS, Call } from "../../src/ebpf/system-calls.ts";
 import { Act, Args, Change, Counter, Exec, Exit, FileOpen, Flow, Fork, Head } from "../../src/ebpf/wire.ts";
 import { AllowKey, AllowValue, Dropped } from "../../src/respond/isolation-map.ts";
 
@@ -103,6 +105,40 @@ const WIRE: Readonly<Record<string, number>> = {
   "isolate_count.packets": Dropped.Packets,
   "isolate_count.bytes": Dropped.Bytes,
   isolate_count: Dropped.Size,
+  CALL_NUMBERS,
+  CALL_FAMILY_SHIFT,
+  CALL_NARROW_IDS,
+  CALL_OPEN: Call.Open,
+  CALL_RENAME: Call.Rename,
+  CALL_RENAMEAT: Call.RenameAt,
+  CALL_UNLINK: Call.Unlink,
+  CALL_UNLINKAT: Call.UnlinkAt,
+  CALL_RMDIR: Call.Rmdir,
+  CALL_LINK: Call.Link,
+  CALL_LINKAT: Call.LinkAt,
+  CALL_SYMLINK: Call.Symlink,
+  CALL_SYMLINKAT: Call.SymlinkAt,
+  CALL_CHMOD: Call.Chmod,
+  CALL_FCHMOD: Call.Fchmod,
+  CALL_FCHMODAT: Call.FchmodAt,
+  CALL_CHOWN: Call.Chown,
+  CALL_FCHOWN: Call.Fchown,
+  CALL_FCHOWNAT: Call.FchownAt,
+  CALL_SET_USER: Call.SetUser,
+  CALL_SET_GROUP: Call.SetGroup,
+  CALL_CAPSET: Call.Capset,
+  CALL_PTRACE: Call.Ptrace,
+  CALL_MEMORY_READ: Call.MemoryRead,
+  CALL_MEMORY_WRITE: Call.MemoryWrite,
+  CALL_BPF: Call.Bpf,
+  CALL_MEMFD: Call.Memfd,
+  CALL_MOUNT: Call.Mount,
+  CALL_MOVE_MOUNT: Call.MoveMount,
+  CALL_ROOT: Call.Root,
+  CALL_IO_URING: Call.IoUring,
+  CALL_USERFAULTFD: Call.Userfaultfd,
+  CALL_UNSHARE: Call.Unshare,
+  CALL_SETNS: Call.Setns,
 };
 
 const compiler = Bun.which("cc") ?? Bun.which("clang");

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * System calls by name. Numbers differ by architecture and by kind of code, so user space translates them: for each number that matters
+ * the table `calls` has the call it is to 64-bit code and the one it is to 32-bit code. The high byte of a call is the family whose program
+ * handles it. Shared with user space: src/ebpf/system-calls.ts has the same values, and a test compares them.
+ */
+#ifndef KESTREL_CALLS_H
+#define KESTREL_CALLS_H
+
+#define CALL_NUMBERS 1024	/* numbers the table has; x32's own are 512 to 547 */
+#define CALL_FAMILY_SHIFT 8
+#define CALL_NARROW_IDS 0x8000	/* bit beside a call: its user ids have 16 bits */
+
+/* Programs by family: the index in `call_programs`. */
+enum call_family {
+	FAMILY_FILE = 1,
+	FAMILY_CHANGE = 2,
+	FAMILY_ACT = 3,
+	FAMILY_COUNT = 8,
+};
+
+enum call {
+	CALL_NONE = 0,
+	CALL_OPEN = 0x100, /* any call that returns the descriptor of a file by path or handle */
+	CALL_RENAME = 0x200, /* two paths; the *AT calls: each below a folder */
+	CALL_RENAMEAT = 0x201,
+	CALL_UNLINK = 0x202,
+	CALL_UNLINKAT = 0x203,
+	CALL_RMDIR = 0x204,
+	CALL_LINK = 0x205,
+	CALL_LINKAT = 0x206,
+	CALL_SYMLINK = 0x207,
+	CALL_SYMLINKAT = 0x208,
+	CALL_CHMOD = 0x209,
+	CALL_FCHMOD = 0x20a,
+	CALL_FCHMODAT = 0x20b,
+	CALL_CHOWN = 0x20c, /* lchown too */
+	CALL_FCHOWN = 0x20d,
+	CALL_FCHOWNAT = 0x20e,
+	CALL_SET_USER = 0x300, /* setuid, setreuid, setresuid */
+	CALL_SET_GROUP = 0x301,
+	CALL_CAPSET = 0x302,
+	CALL_PTRACE = 0x303,
+	CALL_MEMORY_READ = 0x304, /* process_vm_readv */
+	CALL_MEMORY_WRITE = 0x305,
+	CALL_BPF = 0x306,
+	CALL_MEMFD = 0x307,
+	CALL_MOUNT = 0x308,
+	CALL_MOVE_MOUNT = 0x309,
+	CALL_ROOT = 0x30a, /* pivot_root, chroot */
+	CALL_IO_URING = 0x30b,
+	CALL_USERFAULTFD = 0x30c,
+	CALL_UNSHARE = 0x30d,
+	CALL_SETNS = 0x30e,
+};
+
+#endif

@@ -1,0 +1,130 @@
+// The system calls that sensors look at as they return: what each is called in bpf/calls.h, which sensor has the program for it, which events
+// may come of it, and its numbers. Data, and the table the kernel side reads. Numbers stand here alone: the kernel side knows none.
+import type { SensorName } from "./sensors.ts";
+
+/** `enum call` of bpf/calls.h; the high byte is the family. */
+export const enum Call {
+  Open = 0x100,
+  Rename = 0x200,
+  RenameAt = 0x201,
+  Unlink = 0x202,
+  UnlinkAt = 0x203,
+  Rmdir = 0x204,
+  Link = 0x205,
+  LinkAt = 0x206,
+  Symlink = 0x207,
+  SymlinkAt = 0x208,
+  Chmod = 0x209,
+  Fchmod = 0x20a,
+  FchmodAt = 0x20b,
+  Chown = 0x20c,
+  Fchown = 0x20d,
+  FchownAt = 0x20e,
+  SetUser = 0x300,
+  SetGroup = 0x301,
+  Capset = 0x302,
+  Ptrace = 0x303,
+  MemoryRead = 0x304,
+  MemoryWrite = 0x305,
+  Bpf = 0x306,
+  Memfd = 0x307,
+  Mount = 0x308,
+  MoveMount = 0x309,
+  Root = 0x30a,
+  IoUring = 0x30b,
+  Userfaultfd = 0x30c,
+  Unshare = 0x30d,
+  Setns = 0x30e,
+}
+
+/** Numbers the table has. */
+export const CALL_NUMBERS = 1024;
+/** The family is above these bits of a {@link Call}. */
+export const CALL_FAMILY_SHIFT = 8;
+/** Bit beside a call of 32-bit code whose user ids have 16 bits. */
+export const CALL_NARROW_IDS = 0x8000;
+
+/** One call, or several that are handled alike. */
+export interface SystemCall {
+  readonly call: Call;
+  /** The sensor whose program handles it. */
+  readonly sensor: SensorName;
+  /** Values of `event.action` that may come of it. */
+  readonly actions: readonly string[];
+  /** Numbers in 64-bit code, by `process.arch`. x32 code has those of x64 and, from 512 on, some of its own. */
+  readonly x64: readonly number[];
+  readonly arm64: readonly number[];
+  /** Numbers in 32-bit code on x64. */
+  readonly compat: readonly number[];
+  /** Of these, the old ones with user ids of 16 bits. */
+  readonly narrow: readonly number[];
+}
+
+type Numbers = Partial<Pick<SystemCall, "x64" | "arm64" | "compat" | "narrow">>;
+
+function row(sensor: SensorName, call: Call, actions: string | readonly string[], numbers: Numbers): SystemCall {
+  const list = typeof actions === "string" ? [actions] : actions;
+  return { call, sensor, actions: list, x64: [], arm64: [], compat: [], narrow: [], ...numbers };
+}
+
+/** All of them. */
+export const SYSTEM_CALLS: readonly SystemCall[] = [
+  row("file", Call.Open, ["creation", "modification", "open"], {
+    x64: [2, 85, 257, 304, 437],
+    arm64: [56, 265, 437],
+    compat: [5, 8, 295, 342, 437],
+  }),
+  row("change", Call.Rename, "rename", { x64: [82], compat: [38] }),
+  row("change", Call.RenameAt, "rename", { x64: [264, 316], arm64: [38, 276], compat: [302, 353] }),
+  row("change", Call.Unlink, "deletion", { x64: [87], compat: [10] }),
+  row("change", Call.UnlinkAt, "deletion", { x64: [263], arm64: [35], compat: [301] }),
+  row("change", Call.Rmdir, "deletion", { x64: [84], compat: [40] }),
+  row("change", Call.Link, "link", { x64: [86], compat: [9] }),
+  row("change", Call.LinkAt, "link", { x64: [265], arm64: [37], compat: [303] }),
+  row("change", Call.Symlink, "symlink", { x64: [88], compat: [83] }),
+  row("change", Call.SymlinkAt, "symlink", { x64: [266], arm64: [36], compat: [304] }),
+  row("change", Call.Chmod, "mode_change", { x64: [90], compat: [15] }),
+  row("change", Call.Fchmod, "mode_change", { x64: [91], arm64: [52], compat: [94] }),
+  row("change", Call.FchmodAt, "mode_change", { x64: [268, 452], arm64: [53, 452], compat: [306, 452] }),
+  row("change", Call.Chown, "owner_change", { x64: [92, 94], compat: [16, 182, 198, 212], narrow: [16, 182] }),
+  row("change", Call.Fchown, "owner_change", { x64: [93], arm64: [55], compat: [95, 207], narrow: [95] }),
+  row("change", Call.FchownAt, "owner_change", { x64: [260], arm64: [54], compat: [298] }),
+  row("act", Call.SetUser, "uid_change", { x64: [105, 113, 117], arm64: [146, 145, 147], compat: [23, 213, 70, 203, 164, 208] }),
+  row("act", Call.SetGroup, "gid_change", { x64: [106, 114, 119], arm64: [144, 143, 149], compat: [46, 214, 71, 204, 170, 210] }),
+  row("act", Call.Capset, "capabilities_change", { x64: [126], arm64: [91], compat: [185] }),
+  row("act", Call.Ptrace, "ptrace_attach", { x64: [101, 521], arm64: [117], compat: [26] }),
+  row("act", Call.MemoryRead, "process_vm_read", { x64: [310, 539], arm64: [270], compat: [347] }),
+  row("act", Call.MemoryWrite, "process_vm_write", { x64: [311, 540], arm64: [271], compat: [348] }),
+  row("act", Call.Bpf, "bpf_program_load", { x64: [321], arm64: [280], compat: [357] }),
+  row("act", Call.Memfd, "memfd_create", { x64: [319], arm64: [279], compat: [356] }),
+  row("act", Call.Mount, "mount", { x64: [165], arm64: [40], compat: [21] }),
+  row("act", Call.MoveMount, "mount", { x64: [429], arm64: [429], compat: [429] }),
+  row("act", Call.Root, "root_change", { x64: [155, 161], arm64: [41, 51], compat: [217, 61] }),
+  row("act", Call.IoUring, "io_uring_setup", { x64: [425], arm64: [425], compat: [425] }),
+  row("act", Call.Userfaultfd, "userfaultfd", { x64: [323], arm64: [282], compat: [374] }),
+  row("act", Call.Unshare, "namespace_change", { x64: [272], arm64: [97], compat: [310] }),
+  row("act", Call.Setns, "namespace_change", { x64: [308], arm64: [268], compat: [346] }),
+];
+
+/** Whether anybody can use an event of this sensor with this `event.action`. */
+export type WantedEvents = (sensor: SensorName, action: string) => boolean;
+
+/** The family whose program handles a call. */
+export function familyOf(call: Call): number {
+  return call >>> CALL_FAMILY_SHIFT;
+}
+
+/** The table of bpf/calls.h for the calls that may give a wanted event: by number, the call in 64-bit code and above it that in 32-bit code. */
+export function callTable(architecture: string, isWanted: WantedEvents): Uint32Array {
+  const table = new Uint32Array(CALL_NUMBERS);
+  for (const { call, sensor, actions, x64, arm64, compat, narrow } of SYSTEM_CALLS) {
+    if (!actions.some((action) => isWanted(sensor, action))) continue;
+    for (const number of architecture === "arm64" ? arm64 : x64) table[number] = (table[number]! & 0xffff_0000) | call;
+    if (architecture === "arm64") continue;
+    for (const number of compat) {
+      const narrowBit = narrow.includes(number) ? CALL_NARROW_IDS : 0;
+      table[number] = (table[number]! & 0xffff) | ((call | narrowBit) << 16);
+    }
+  }
+  return table;
+}
