@@ -104,18 +104,21 @@ function nullError(message: string): NativeError {
 /** `bpf_object`: the programs and maps of one compiled file. Configure, `load`, `attach`; closing it detaches nothing that has a BpfLink. */
 export class BpfObject implements Disposable {
   readonly #handle: Handle;
-  readonly #log: NativeBuffer;
+  /**
+   * What libbpf may touch until the load is over, let go then: a log of this size for each sensor counts as heap, and the collector lets
+   * as much garbage again pile up before it looks.
+   */
+  #untilLoaded: { readonly log: NativeBuffer; readonly buffers: readonly NativeBuffer[] } | undefined;
   #loaded = false;
 
   private constructor(
     /** Name given at open, for errors. */
     readonly name: string,
     pointer: Pointer | bigint | null,
-    keep: { readonly log: NativeBuffer; readonly buffers: readonly NativeBuffer[] },
+    untilLoaded: { readonly log: NativeBuffer; readonly buffers: readonly NativeBuffer[] },
   ) {
     this.#handle = new Handle(LIBRARY, `bpf_object "${name}"`, pointer, (object) => libbpf().bpf_object__close(object));
-    for (const buffer of keep.buffers) this.#handle.keep(buffer);
-    this.#log = this.#handle.keep(keep.log);
+    this.#untilLoaded = untilLoaded;
   }
 
   /** Opens an object file from its bytes. Nothing reaches the kernel before `load`. */
@@ -174,7 +177,9 @@ export class BpfObject implements Disposable {
     const result = libbpf().bpf_object__load(this.#handle.ptr);
     // libbpf allows one attempt for each object, also when it failed.
     this.#loaded = true;
-    if (result !== 0) throw negativeError(result, `Cannot load BPF object "${this.name}"`, this.#logTail());
+    const tail = result === 0 ? "" : logTail(this.#untilLoaded?.log);
+    this.#untilLoaded = undefined;
+    if (result !== 0) throw negativeError(result, `Cannot load BPF object "${this.name}"`, tail);
   }
 
   /** Descriptor of a loaded program, for a map of programs. It is the object's: use it only while the object is open. */
@@ -231,13 +236,13 @@ export class BpfObject implements Disposable {
     this.#handle.ptr;
     if (this.#loaded) throw new NativeError("loaded", LIBRARY, `BPF object "${this.name}" is already loaded: too late to ${what}`);
   }
+}
 
-  #logTail(): string {
-    const lines = readCString(this.#log.ptr)
-      .split("\n")
-      .filter((line) => line.trim() !== "" && !line.startsWith("processed "));
-    return lines.length === 0 ? "" : `\n${lines.slice(-LOG_TAIL_LINES).join("\n")}`;
-  }
+function logTail(log: NativeBuffer | undefined): string {
+  const lines = (log === undefined ? "" : readCString(log.ptr))
+    .split("\n")
+    .filter((line) => line.trim() !== "" && !line.startsWith("processed "));
+  return lines.length === 0 ? "" : `\n${lines.slice(-LOG_TAIL_LINES).join("\n")}`;
 }
 
 /** struct bpf_object_open_opts with a name and a log buffer; libbpf asks for a log only when a load fails. */

@@ -1,4 +1,6 @@
 // libbpf and the mapped ring: real objects on the real kernel where it allows, and misuse everywhere.
+
+import { heapStats } from "bun:jsc";
 import { afterAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -95,6 +97,16 @@ describe.skipIf(!ready)("on this kernel", () => {
     using again = BpfObject.open("again", bytes);
     again.reuseMap("process_ring", object!.map("counters").fd);
     expect(() => again.load()).toThrow(/cannot pass map_type/);
+  });
+
+  test("room for the verifier's words is let go after the load", () => {
+    Bun.gc(true);
+    const before = heapStats().extraMemorySize;
+    const objects = Array.from({ length: 4 }, loadFork);
+    Bun.gc(true);
+    const grownBytes = heapStats().extraMemorySize - before;
+    for (const object of objects) object.close();
+    expect(grownBytes).toBeLessThan(8 << 20);
   });
 
   test("map elements: per-CPU values come one after another", () => {
