@@ -1,5 +1,5 @@
 // The production evaluator of expressions: residuals, computed join keys and pipes, evaluated in TypeScript on the few events that a program's
-// predicates let through. An expression becomes closures once; regular expressions their tables. Means what reference.ts means, with a budget:
+// predicates let through. An expression becomes closures once. Means what reference.ts means, with a budget:
 // fields with thousands of values in one comparison must not stop the agent.
 import { CATEGORY_OTHER, CATEGORY_SEVERAL, type Expression, type FieldReader, type FieldValue, type Scalar } from "#schema";
 import { blockContains, parseAddress } from "./address.ts";
@@ -9,7 +9,7 @@ import { callValue } from "./expression-call.ts";
 import { compareText, find, matchesWildcards } from "./fast-text.ts";
 import type { ArithmeticNode, CompareNode, ConditionNode, ConstantValue, IrNode, TextTestNode, ValueNode, ValueType } from "./ir.ts";
 import { arithmetic, convert, hasType } from "./reference.ts";
-import { compileRegex, regexMatches } from "./regex.ts";
+import { regexMatches } from "./regex.ts";
 import { cheapestFirst, isCondition } from "./rule-set-facts.ts";
 
 /** What an expression sees. */
@@ -326,14 +326,8 @@ function elementTest(
         return patterns.some((pattern) => matchesWildcards(String(element), pattern, spend));
       };
     }
-    case "regex": {
-      const tables = node.patterns.map((pattern) => {
-        const result = compileRegex(pattern, node);
-        if (result.kind === "failed") throw new Error(`Assertion failed: ${result.error.message}`);
-        return result.table;
-      });
-      return (element) => tables.some((table) => regexMatches(table, String(element)));
-    }
+    case "regex":
+      return (element) => node.tables.some((table) => regexMatches(table, String(element)));
     case "cidr":
       return (element) => {
         const address = parseAddress(String(element));

@@ -9,7 +9,8 @@
 //   arraySearch is the same over the elements of its array. `!=` and `not in` are `not` over the atom.
 //   and, or, not are three-valued over their operands; isNull and category are never null.
 import type { FieldType, LineageRelation } from "#schema";
-import type { RegexFlavour, RegexOptions } from "./regex-parse.ts";
+import type { RegexTable } from "./regex.ts";
+import type { RegexFlavour } from "./regex-parse.ts";
 
 /**
  * Type of a value's elements. `int` is i64; dates are int nanoseconds. `number` is decided at run time and tagged: an i64, an integer in
@@ -242,11 +243,15 @@ export interface LikeNode extends Base {
   readonly folded: boolean;
 }
 
-/** An element matches one of the regular expressions, each of which compileRegex has accepted under these options. */
+/**
+ * An element matches one of the regular expressions. Their tables go with them: a plan's residual is evaluated in an agent whose thread does not
+ * carry the library that makes them.
+ */
 export interface RegexNode extends Base {
   readonly kind: "regex";
   readonly value: ValueNode;
   readonly patterns: readonly string[];
+  readonly tables: readonly RegexTable[];
   readonly folded: boolean;
   readonly flavour: RegexFlavour;
 }
@@ -435,10 +440,10 @@ export class IrBuilder {
     return this.#make(key, [value], (base) => ({ ...base, kind: "like", value, patterns, folded }));
   }
 
-  regex(value: ValueNode, patterns: readonly string[], options: RegexOptions): RegexNode {
-    const { folded, flavour } = options;
+  regex(fields: Fields<RegexNode>): RegexNode {
+    const { value, patterns, folded, flavour } = fields;
     const key = `regex ${flavour} ${folded} ${value.id} ${JSON.stringify(patterns)}`;
-    return this.#make(key, [value], (base) => ({ ...base, kind: "regex", value, patterns, folded, flavour }));
+    return this.#make(key, [value], (base) => ({ ...base, kind: "regex", ...fields }));
   }
 
   cidr(value: ValueNode, blocks: readonly AddressBlock[]): CidrNode {

@@ -1,11 +1,11 @@
-// Regular expressions: checks each pattern with the compiler of the back ends, so that what is accepted here can be compiled later.
+// Regular expressions: checks each pattern with the compiler of the back ends, and gives its table to the condition.
 import type { Expression, LiteralExpression } from "./ast.ts";
 import type { Range } from "./diagnostics.ts";
 import type { ConditionNode } from "./ir.ts";
 import { condition, fail, type LowerContext } from "./lower-context.ts";
 import type { Operand } from "./operand.ts";
 import { withoutLazyQuantifiers } from "./patterns.ts";
-import { compileRegex, type RegexIssue, type RegexOptions, type RegexResult } from "./regex.ts";
+import { compileRegex, type RegexIssue, type RegexOptions, type RegexResult, type RegexTable } from "./regex.ts";
 
 // Rules repeat each other's patterns, and building an automaton is the dearest step of a compilation.
 const CHECKED_MAX = 2048;
@@ -34,6 +34,7 @@ export function lowerRegex(
 ): ConditionNode | undefined {
   const options: RegexOptions = { folded, flavour: context.dialect === "endgame" ? "endgame" : "lucene" };
   const patterns: string[] = [];
+  const tables: RegexTable[] = [];
   let sound = true;
   for (const expression of expressions) {
     if (expression.kind !== "literal" || typeof expression.value !== "string") {
@@ -51,9 +52,12 @@ export function lowerRegex(
     for (const warning of result.warnings) {
       context.diagnostics.warning("regex-operator", warning.message, rangeInside(expression, pattern, warning));
     }
+    const compiled = compileRegex(pattern, options);
+    if (compiled.kind === "failed") throw new Error(`Assertion failed: pattern ${JSON.stringify(pattern)} was accepted`);
     patterns.push(pattern);
+    tables.push(compiled.table);
   }
-  return sound ? condition(context, context.builder.regex(operand.value, patterns, options)) : undefined;
+  return sound ? condition(context, context.builder.regex({ value: operand.value, patterns, tables, ...options })) : undefined;
 }
 
 /** Where in the query an issue of a pattern is: exactly, when the literal is written without escapes; else the whole literal. */

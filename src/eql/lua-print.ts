@@ -13,7 +13,6 @@ import {
   type ValueNode,
   Wild,
 } from "./ir.ts";
-import { compileRegex } from "./regex.ts";
 import { cheapestFirst, type Facts, membership } from "./rule-set-facts.ts";
 
 const UTF8 = new TextEncoder();
@@ -237,12 +236,10 @@ export class LuaPrinter {
     return this.#once(`any ${tests.join()}`, () => `S.any_of({${tests.join()}})`);
   }
 
-  #automata({ patterns, folded, flavour }: RegexNode): string {
-    const tests = patterns.map((pattern) =>
-      this.#once(`regex ${flavour} ${folded} ${pattern}`, () => {
-        const result = compileRegex(pattern, { folded, flavour });
-        if (result.kind === "failed") throw new Error(`Assertion failed: pattern ${JSON.stringify(pattern)} was accepted`);
-        const { start, classCount, asciiClasses, rangeStarts, rangeClasses, transitions, states } = result.table;
+  #automata({ patterns, tables, folded, flavour }: RegexNode): string {
+    const tests = tables.map((table, index) =>
+      this.#once(`regex ${flavour} ${folded} ${patterns[index]}`, () => {
+        const { start, classCount, asciiClasses, rangeStarts, rangeClasses, transitions, states } = table;
         const texts = [asciiClasses, rangeStarts, rangeClasses, transitions, states].map((list) => `"${list.join(" ")}"`);
         return `S.automaton(${start}, ${classCount}, ${texts.join(", ")})`;
       }),

@@ -1,6 +1,7 @@
 // Regular expression text to a tree that refa understands. Two flavours: Lucene's as EQL.md has it, and the older one of Endgame's `match`.
 // Everything is bounded here, before any automaton is built: length, nesting, and the number of places the expression unrolls to.
-import { type Char, CharSet, type Node, type NoParent } from "refa";
+import type { Char, CharSet, Node, NoParent } from "refa";
+import { automata } from "./automata.ts";
 import { foldingCodePoints, foldingEquivalents } from "./case-folding.ts";
 
 /** `lucene`: whole text, `^ $` literal. `endgame`: from the start of the text to anywhere, `^ $` anchors, `(?:…)`. */
@@ -140,7 +141,10 @@ class PatternParser {
       pieces.push(piece);
     }
     if (open)
-      pieces.push({ element: repeat([{ type: "Concatenation", elements: [characters(ANY)] }], 0, Number.POSITIVE_INFINITY), places: 1 });
+      pieces.push({
+        element: repeat([{ type: "Concatenation", elements: [characters(set([[0, CODE_POINT_MAX]]))] }], 0, Number.POSITIVE_INFINITY),
+        places: 1,
+      });
     return pieces;
   }
 
@@ -189,7 +193,7 @@ class PatternParser {
       case "[":
         return { element: characters(this.#characterClass(from)), places: 1 };
       case ".":
-        return { element: characters(ANY), places: 1 };
+        return { element: characters(set([[0, CODE_POINT_MAX]])), places: 1 };
       case "\\":
         return { element: characters(this.#close(this.#escape(from))), places: 1 };
       case "*":
@@ -236,7 +240,7 @@ class PatternParser {
 
   #characterClass(from: number): CharSet {
     const negated = this.#accept("^");
-    let result = CharSet.empty(CODE_POINT_MAX);
+    let result = set([]);
     for (let first = true; first || this.#peek() !== "]"; first = false) {
       if (this.#at >= this.pattern.length) this.#fail(`"[" is never closed; a bracket itself is written \\[`, from, from + 1);
       const start = this.#at;
@@ -305,9 +309,8 @@ class PatternParser {
   }
 }
 
-const ANY: CharSet = CharSet.all(CODE_POINT_MAX);
-
 function set(ranges: readonly (readonly [number, number])[]): CharSet {
+  const { CharSet } = automata();
   return CharSet.empty(CODE_POINT_MAX).union(ranges.map(([min, max]) => ({ min: min as Char, max: max as Char })));
 }
 

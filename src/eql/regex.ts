@@ -1,6 +1,7 @@
 // Regular expressions as tables: pattern → automaton (refa) → minimal deterministic table over classes of code points. A match is one walk over
 // the text. Compilation is bounded in states and table size, so a hostile pattern gets an error, not time.
-import { DFA, NFA, TooManyNodesError } from "refa";
+import type { DFA } from "refa";
+import { automata } from "./automata.ts";
 import { CODE_POINT_MAX, parseRegex, type RegexIssue, type RegexOptions } from "./regex-parse.ts";
 
 export type { RegexFlavour, RegexIssue, RegexOptions } from "./regex-parse.ts";
@@ -60,6 +61,7 @@ function compileNew(pattern: string, options: RegexOptions): RegexResult {
     const message = `The regular expression needs ${what}; shorten its repetitions or split it into several patterns`;
     return { kind: "failed", error: { message, from: 0, to: pattern.length } };
   };
+  const { DFA, NFA, TooManyNodesError } = automata();
   try {
     const nfa = NFA.fromRegex(parsed.expression, { maxCharacter: CODE_POINT_MAX }, {}, new NFA.LimitedNodeFactory(NFA_STATES_MAX));
     const dfa = DFA.fromFA(nfa, new DFA.LimitedNodeFactory(DFA_STATES_MAX));

@@ -1,6 +1,6 @@
 // Constant data of a module: strings, patterns, automata, sets, each once, laid out as the guest reads them. Addresses are final when given.
 import { type AddressBlock, type Pattern, type RegexNode, Wild } from "./ir.ts";
-import { compileRegex, type RegexTable } from "./regex.ts";
+import type { RegexTable } from "./regex.ts";
 
 const UTF8 = new TextEncoder();
 
@@ -110,17 +110,9 @@ export class DataPool {
     });
   }
 
-  /** A list of automata. The patterns have been accepted by the compiler before, so failing here is a bug of ours. */
-  regexes({ patterns, folded, flavour }: RegexNode): number {
-    return this.#once(`r${folded}${flavour}${JSON.stringify(patterns)}`, () => {
-      const tables = patterns.map((pattern) => {
-        const result = compileRegex(pattern, { folded, flavour });
-        if (result.kind === "failed")
-          throw new Error(`Assertion failed: pattern ${JSON.stringify(pattern)} was accepted: ${result.error.message}`);
-        return this.#automaton(result.table);
-      });
-      return this.#list(tables);
-    });
+  /** A list of automata. */
+  regexes({ patterns, tables, folded, flavour }: RegexNode): number {
+    return this.#once(`r${folded}${flavour}${JSON.stringify(patterns)}`, () => this.#list(tables.map((table) => this.#automaton(table))));
   }
 
   /** { count, 0, blocks of family, prefix bits, 16 bytes }. */
