@@ -1,19 +1,42 @@
-// What `run` and `record` let the operator say about what events carry: which environment variables.
+// What `run` and `record` let the operator say about what events carry: which environment variables, and which secrets are taken out.
 import type { EbpfOptions } from "#ebpf";
 import { type Arguments, type FlagKind, usageError } from "./arguments.ts";
 
 /** Flags of every command that starts the sensors. */
-export const ENRICHMENT_FLAGS: Readonly<Record<string, FlagKind>> = { env: "texts" };
+export const ENRICHMENT_FLAGS: Readonly<Record<string, FlagKind>> = {
+  env: "texts",
+  redact: "texts",
+  "no-redact": "switch",
+};
 
 const NAME_LENGTH_MAX = 256;
 
 /** The settings of the sensors behind these flags. */
-export function enrichmentOptions(args: Arguments): Pick<EbpfOptions, "variables"> {
+export async function enrichmentOptions(args: Arguments): Promise<Pick<EbpfOptions, "variables" | "redact" | "isSecret">> {
+  const patterns = args.texts("redact");
+  if (!args.has("no-redact")) return { variables: variablesOf(args), ...(patterns.length > 0 && { isSecret: await secretTest(patterns) }) };
+  if (patterns.length > 0) throw usageError('"--redact" and "--no-redact" contradict each other');
+  return { variables: variablesOf(args), redact: false };
+}
+
+/** True for a text in which one of the expressions is found. They become tables, so that no text of a watched process takes long. */
+async function secretTest(patterns: readonly string[]): Promise<(text: string) => boolean> {
+  // Loaded for this flag only: the agent has its rules compiled in another thread to keep the compiler out of its memory.
+  const { compileRegex, regexMatches } = await import("#eql");
+  const tables = patterns.map((pattern) => {
+    const result = compileRegex(`.*(${pattern}).*`, { flavour: "lucene", folded: false });
+    if (result.kind === "failed") throw usageError(`Cannot use --redact "${pattern}": ${result.error.message}`);
+    return result.table;
+  });
+  return (text) => tables.some((table) => regexMatches(table, text));
+}
+
+function variablesOf(args: Arguments): readonly string[] {
   const variables = args.texts("env").flatMap((names) => names.split(","));
   for (const name of variables) {
     if (name === "" || name.length > NAME_LENGTH_MAX || /[=\0]/.test(name)) {
       throw usageError(`"${name}" is no name of an environment variable; write --env NAME,…`);
     }
   }
-  return { variables };
+  return variables;
 }

@@ -30,6 +30,9 @@ API and page. Without the rights for BPF it says so and replays the built-in rec
   --json               alerts as JSON lines on standard output
   --record FILE        also write every event to FILE (.klog)
   --env NAME,…         environment variables to keep with the start of a program, beside LD_PRELOAD and other usual ones
+  --redact REGEX       take out arguments and values of variables in which REGEX (as in EQL's regex) is found, beside the passwords,
+                       tokens and keys that are taken out of every event anyway; may be repeated
+  --no-redact          take nothing out
   --protect NAME,…     programs that no rule may kill or suspend, beside init, sshd and other programs that keep a machine running: file
                        names of system programs, or whole paths; may be repeated
   --partitions N       threads that evaluate rules, 1 to 64 (default 1)
@@ -166,7 +169,7 @@ anything else .klog.
 
   --seconds N          stop by itself after N seconds
   --json               JSON lines, whatever the name of the file
-  --env NAME,…         environment variables to keep, as for run
+  --env NAME,…         environment variables to keep; --redact REGEX, --no-redact: as for run
 
 Examples
   kestrel record hour.klog --seconds 3600

@@ -26,7 +26,7 @@ export async function record(argv: readonly string[]): Promise<number> {
   const counted = new CountingSink();
   const asJson = args.has("json") || path.endsWith(".jsonl");
   const sink = asJson ? new JsonLinesSink(path, registry, counted) : new RecordingSink(path, { registry, next: counted, log });
-  const source = new EbpfSource({ registry, clock: new SystemClock(), ...enrichmentOptions(args) });
+  const source = new EbpfSource({ registry, clock: new SystemClock(), ...(await enrichmentOptions(args)) });
   await source.start(sink);
   log.write("info", `recording to ${path === "-" ? "standard output" : path}${seconds === 0 ? " until SIGINT" : ` for ${seconds} s`}`);
   await stopSignal(seconds === 0 ? undefined : seconds * 1000);

@@ -84,7 +84,7 @@ async function start(args: Arguments): Promise<Running> {
   );
   for (const finding of book.findings) log.write("warn", finding);
   const saved = savedState(store, log);
-  const source = new EbpfSource({ registry, clock, ...enrichmentOptions(args) });
+  const source = new EbpfSource({ registry, clock, ...(await enrichmentOptions(args)) });
   const modes = new ResponseModes(store);
   const responder = undo.adopt(liveResponder(args.texts("protect"), { source, modes, clock, log }), (made) => made.close());
   const engine = new Engine({

@@ -69,6 +69,7 @@ export const FIELD_NAMES = {
   memfdName: "process.Ext.memfd.name",
   secureExec: "process.Ext.secure_exec",
   envTruncated: "process.Ext.env_truncated",
+  redacted: "process.Ext.redacted",
   cgroupPath: "process.cgroup.path",
   cgroupId: "process.cgroup.id",
   parentName: "process.parent.name",

@@ -4,6 +4,7 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { CLOCK_TICK_NS } from "#core";
 import { firstArguments, splitArguments } from "./arguments.ts";
 import { ARGS_KEPT_BYTES, type Credentials, type ProcessFacts, type ProcessTable } from "./process-table.ts";
+import type { ProcessLookup } from "./process-tracker.ts";
 
 /** Bytes of a command line read from /proc. */
 const CMDLINE_BYTES_MAX = 64 << 10;
@@ -79,13 +80,13 @@ export function readProcess(pid: number): ProcessFacts | undefined {
 
 /**
  * Enters every running process that the table does not know, parents first. Call it when the sensors are already attached: what starts
- * meanwhile then comes twice rather than never, and the table keeps what it has. Returns how many were entered.
+ * meanwhile then comes twice rather than never, and the table keeps what it has. `lookup` reads one process. Returns how many were entered.
  */
-export function primeTable(table: ProcessTable): number {
+export function primeTable(table: ProcessTable, lookup: ProcessLookup = readProcess): number {
   const waiting = new Map<number, ProcessFacts>();
   for (const name of readdirSync("/proc")) {
     if (!/^\d+$/.test(name)) continue;
-    const facts = readProcess(Number(name));
+    const facts = lookup(Number(name));
     if (facts !== undefined && table.find(facts.pid, facts.startNs) === undefined) waiting.set(facts.pid, facts);
   }
   const count = waiting.size;

@@ -1,7 +1,7 @@
 // Keeps the process table in step with the kernel's events. Knows nothing of records or rings; how to look a process up that nobody told
 // about comes as a function, so tests need no /proc.
 import { posix } from "node:path";
-import { firstArguments, splitArguments } from "./arguments.ts";
+import { firstArguments } from "./arguments.ts";
 import type { WholeEvent } from "./exec-joiner.ts";
 import type { Actor, ExecEvent } from "./kernel-event.ts";
 import {
@@ -12,7 +12,10 @@ import {
   type ProcessInfo,
   type ProcessTable,
 } from "./process-table.ts";
+import { type ProgramTexts, TextReader } from "./program-texts.ts";
 import { Flag } from "./wire.ts";
+
+const PLAIN = new TextReader([], undefined);
 
 /** Facts of a running process from outside the event stream. */
 export type ProcessLookup = (pid: number) => ProcessFacts | undefined;
@@ -29,12 +32,12 @@ export class ProcessTracker {
     this.#lookup = lookup;
   }
 
-  /** Takes an event in and returns the process it is about. */
-  apply(event: WholeEvent): ProcessEntry {
+  /** Takes an event in and returns the process it is about. `texts`: of an exec, when they were read already. */
+  apply(event: WholeEvent, texts?: ProgramTexts): ProcessEntry {
     const entry = this.#entryOf(event.actor, event.kind === "fork");
     switch (event.kind) {
       case "exec":
-        this.#applyExec(event, entry.info);
+        this.#applyExec(event, entry.info, texts);
         break;
       case "exit":
         this.#table.end(entry, Number(event.actor.timeNs));
@@ -97,13 +100,13 @@ export class ProcessTracker {
     return { pid, startNs, ppid, pgid, sid, loginUid, ttyMajor, ttyMinor, credentials: credentialsOf(actor) };
   }
 
-  #applyExec(event: ExecEvent, info: ProcessInfo): void {
+  #applyExec(event: ExecEvent, info: ProcessInfo, texts: ProgramTexts | undefined): void {
     const { actor } = event;
-    const list = splitArguments(event.args);
+    const { args, argsCount } = texts ?? PLAIN.read(event);
     info.executable = (actor.flags & Flag.PathCut) === 0 ? event.executable : (this.#seen(actor).executable ?? `…${event.executable}`);
     info.name = info.executable.slice(info.executable.lastIndexOf("/") + 1);
-    info.args = firstArguments(list.args, ARGS_KEPT_BYTES);
-    info.argsCount = list.count;
+    info.args = firstArguments(args, ARGS_KEPT_BYTES);
+    info.argsCount = argsCount;
     info.commandLine = info.args.join(" ");
     info.workingDirectory = event.workingDirectory;
     info.credentials = credentialsOf(actor);

@@ -2,6 +2,7 @@
 import type { ControlGroup } from "./control-groups.ts";
 import type { ActEvent, ChangeEvent, ExecEvent, ExitEvent, FileEvent, FlowEvent, ForkEvent } from "./kernel-event.ts";
 import type { Credentials, ProcessEntry, ProcessInfo } from "./process-table.ts";
+import type { ProgramTexts } from "./program-texts.ts";
 
 /** The machine, the same in every record. */
 export interface HostFacts {
@@ -20,6 +21,8 @@ export interface RecordContext {
   /** Leader of the session and of the process group, when the table knows them. */
   readonly sessionLeader: ProcessInfo | undefined;
   readonly groupLeader: ProcessInfo | undefined;
+  /** Of an exec: its arguments and variables. */
+  readonly texts: ProgramTexts | undefined;
   /** Ids the process had before the event, when they were known. */
   readonly previous: Credentials | undefined;
   /** The process an act was aimed at, when the table knows it. */

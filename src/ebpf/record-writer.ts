@@ -2,9 +2,7 @@
 // Pure apart from the builder it owns: time, names and the table come as values.
 import type { RecordBuilder } from "#event";
 import type { SchemaRegistry } from "#schema";
-import { splitArguments } from "./arguments.ts";
 import { capabilityNames } from "./bit-names.ts";
-import { DEFAULT_VARIABLES, VariableFilter } from "./environment.ts";
 import { type Category, wordsOf } from "./event-words.ts";
 import { FieldWriter } from "./field-writer.ts";
 import { FIELD_NAMES, type FieldIds } from "./fields.ts";
@@ -26,11 +24,7 @@ export class RecordWriter {
   readonly #categoryIds: Readonly<Record<Category, number>>;
   readonly #host: HostFacts;
 
-  readonly #variables: VariableFilter;
-
-  /** `variables`: names of the environment variables to keep. */
-  constructor(registry: SchemaRegistry, host: HostFacts, variables: readonly string[] = DEFAULT_VARIABLES) {
-    this.#variables = new VariableFilter(variables);
+  constructor(registry: SchemaRegistry, host: HostFacts) {
     this.#id = Object.fromEntries(Object.entries(FIELD_NAMES).map(([key, name]) => [key, registry.idOf(name)])) as FieldIds;
     this.#fields = new FieldWriter(this.#id);
     this.#builder = this.#fields.builder;
@@ -127,12 +121,12 @@ export class RecordWriter {
     const { info } = context.entry;
     const id = this.#id;
     // An exec's own record has all its arguments; later ones have what the table kept.
-    const whole = event.kind === "exec" ? splitArguments(event.args) : undefined;
+    const whole = context.texts;
     this.#fields.text(id.processName, info.name);
     this.#fields.text(id.processExecutable, info.executable);
     this.#fields.text(id.processCommandLine, whole?.args.join(" ") ?? info.commandLine);
     this.#builder.keywords(id.processArgs, whole?.args ?? info.args);
-    this.#builder.i64Number(id.processArgsCount, whole?.count ?? info.argsCount);
+    this.#builder.i64Number(id.processArgsCount, whole?.argsCount ?? info.argsCount);
     this.#builder.i64Number(id.processPid, actor.pid);
     this.#builder.keyword(id.processEntityId, info.entityId);
     this.#fields.text(id.processCwd, info.workingDirectory);
@@ -169,7 +163,7 @@ export class RecordWriter {
     this.#builder.i64Number(id.processPgid, actor.pgid);
     this.#builder.i64Number(id.processVpid, actor.vpid);
     if (event.kind === "exit") this.#writeExit(event, context);
-    if (event.kind === "exec") this.#builder.keywords(id.envVars, this.#variables.choose(event.env));
+    if (context.texts !== undefined) this.#builder.keywords(id.envVars, context.texts.variables);
     this.#builder.i64Number(id.processSessionId, actor.sid);
     if (actor.loginUid !== AUDIT_UNSET) this.#builder.u64Number(id.processLoginUid, actor.loginUid);
     this.#builder.i64Number(id.processPpid, actor.ppid);
@@ -192,6 +186,7 @@ export class RecordWriter {
     if (info.memfd) this.#fields.text(id.memfdName, info.name);
     if (event.kind !== "exec") return;
     this.#builder.bool(id.secureExec, (actor.flags & Flag.Privileged) !== 0);
+    if (context.texts?.isRedacted === true) this.#builder.bool(id.redacted, true);
     if (event.env.byteLength >= event.envSize) return;
     this.#builder.bool(id.envTruncated, true);
     this.#builder.markRecordTruncated();

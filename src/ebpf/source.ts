@@ -15,10 +15,12 @@ import type { ActEvent } from "./kernel-event.ts";
 import { LoadedSensors, type SensorStatus } from "./loader.ts";
 import { IdNames } from "./names.ts";
 import { primeTable, readProcess } from "./proc-files.ts";
-import { type Credentials, type ProcessEntry, type ProcessInfo, ProcessTable } from "./process-table.ts";
+import { type Credentials, type ProcessEntry, type ProcessFacts, type ProcessInfo, ProcessTable } from "./process-table.ts";
 import { ProcessTracker } from "./process-tracker.ts";
+import { TextReader } from "./program-texts.ts";
 import type { HostFacts, RecordContext } from "./record-context.ts";
 import { RecordWriter } from "./record-writer.ts";
+import { Redactor, type SecretTest } from "./redactor.ts";
 import type { SensorName } from "./sensors.ts";
 
 /** Settings of an {@link EbpfSource}; every one has a default. */
@@ -34,6 +36,10 @@ export interface EbpfOptions {
   readonly includeOwn?: boolean;
   /** Names of environment variables to keep with an exec, beside the usual ones. */
   readonly variables?: readonly string[];
+  /** Whether secrets are taken out of arguments and variables; true unless said otherwise. */
+  readonly redact?: boolean;
+  /** What is to be taken out beside the usual: arguments and values for which it says true. */
+  readonly isSecret?: SecretTest;
 }
 
 /** Counters of a running source, for status and metrics. */
@@ -82,6 +88,11 @@ export class EbpfSource implements Source {
   readonly #tracker: ProcessTracker;
   readonly #joiner = new ExecJoiner();
   readonly #writer: RecordWriter;
+  readonly #texts: TextReader;
+  readonly #lookup = (pid: number): ProcessFacts | undefined => {
+    const facts = readProcess(pid);
+    return facts === undefined ? undefined : this.#texts.shown(facts);
+  };
   readonly #users = new IdNames("/etc/passwd");
   readonly #groups = new IdNames("/etc/group");
   readonly #cgroupRoot = cgroupRoot(readText("/proc/self/mounts"));
@@ -115,12 +126,13 @@ export class EbpfSource implements Source {
   constructor(options: EbpfOptions) {
     this.#options = options;
     this.#clock = options.clock ?? new SystemClock();
+    const redactor = options.redact === false ? undefined : new Redactor(options.isSecret);
+    this.#texts = new TextReader([...DEFAULT_VARIABLES, ...(options.variables ?? [])], redactor);
     const bootId = readText("/proc/sys/kernel/random/boot_id").trim();
     this.#table = new ProcessTable(bootId);
-    this.#tracker = new ProcessTracker(this.#table, readProcess);
+    this.#tracker = new ProcessTracker(this.#table, this.#lookup);
     this.#startOffsetNs = clockNs(ClockId.Realtime) - clockNs(ClockId.Boottime);
     this.#wallOffsetNs = this.#startOffsetNs;
-    const variables = [...DEFAULT_VARIABLES, ...(options.variables ?? [])];
     const host: HostFacts = {
       name: hostname(),
       id: machineId(),
@@ -128,7 +140,7 @@ export class EbpfSource implements Source {
       kernel: release(),
       architecture: arch() === "x64" ? "x86_64" : arch() === "arm64" ? "aarch64" : arch(),
     };
-    this.#writer = new RecordWriter(options.registry, host, variables);
+    this.#writer = new RecordWriter(options.registry, host);
   }
 
   /** Attaches the sensors and begins to push. KestrelError `no-bpf` when the kernel lets us watch no process. */
@@ -152,7 +164,7 @@ export class EbpfSource implements Source {
       throw error;
     }
     // Attached first, primed second: what starts in between is in the ring and merely comes as already known.
-    primeTable(this.#table);
+    primeTable(this.#table, this.#lookup);
     this.#schedule(0);
   }
 
@@ -315,8 +327,9 @@ export class EbpfSource implements Source {
       this.#unchanged++;
       return;
     }
-    const entry = this.#tracker.apply(event);
-    const length = this.#writer.write(event, this.#contextOf(event, entry, previous));
+    const texts = event.kind === "exec" ? this.#texts.read(event) : undefined;
+    const entry = this.#tracker.apply(event, texts);
+    const length = this.#writer.write(event, this.#contextOf(event, entry, { previous, texts }));
     this.#pushed++;
     if (this.#sink?.push(this.#writer.bytes, 0, length) === false) this.#refused++;
   }
@@ -326,7 +339,7 @@ export class EbpfSource implements Source {
     return targetPid === 0 ? undefined : this.#table.current(targetPid)?.info;
   }
 
-  #contextOf(event: WholeEvent, entry: ProcessEntry, previous: Credentials | undefined): RecordContext {
+  #contextOf(event: WholeEvent, entry: ProcessEntry, before: Pick<RecordContext, "previous" | "texts">): RecordContext {
     const { actor } = event;
     return {
       entry,
@@ -334,7 +347,7 @@ export class EbpfSource implements Source {
       sessionLeader: this.#table.current(actor.sid)?.info,
       groupLeader: this.#table.current(actor.pgid)?.info,
       sensor: this.#sensorNames.get(sensorOf(event)) ?? event.kind,
-      previous,
+      ...before,
       target: event.kind === "act" ? this.#targetOf(event) : undefined,
       wallOffsetNs: this.#wallOffsetNs,
       startOffsetNs: this.#startOffsetNs,

@@ -593,6 +593,7 @@ const ROWS: readonly Row[] = [
   [848, "kestrel.bpf.program_type", "i64", "Type of the BPF program, a number of linux/bpf.h"],
   [849, "kestrel.namespaces", "keyword[]", "Kinds of namespace that were made or entered"],
   [850, "process.Ext.env_truncated", "bool", "Whether the environment was longer than what was looked at"],
+  [851, "process.Ext.redacted", "bool", "Whether secrets were taken out of arguments or environment"],
 ];
 
 /** Every catalogue field, ascending by id. */

@@ -6,11 +6,14 @@ import { BpfObject } from "#ffi/libbpf";
 import { RingBuffer } from "#ffi/ring-buffer";
 import { SchemaRegistry } from "#schema";
 import { decode } from "../../src/ebpf/decode.ts";
+import { DEFAULT_VARIABLES } from "../../src/ebpf/environment.ts";
 import type { KernelEvent } from "../../src/ebpf/kernel-event.ts";
 import { ProcessTable } from "../../src/ebpf/process-table.ts";
 import { ProcessTracker } from "../../src/ebpf/process-tracker.ts";
+import { TextReader } from "../../src/ebpf/program-texts.ts";
 import type { RecordContext } from "../../src/ebpf/record-context.ts";
 import { RecordWriter } from "../../src/ebpf/record-writer.ts";
+import { Redactor } from "../../src/ebpf/redactor.ts";
 import { execRecord } from "../ebpf/kernel-record.ts";
 import { bestNs, printAlone, type Row, type Section, skipped } from "./row.ts";
 import { systemCallRows } from "./system-call.bench.ts";
@@ -55,7 +58,9 @@ function inMemory(): readonly Row[] {
   for (let pid = 1; pid < 8; pid++) tracker.apply(decodeExec(execOf(pid)));
   const bytes = execOf(8);
   const event = decodeExec(bytes);
-  const entry = tracker.apply(event);
+  const reader = new TextReader(DEFAULT_VARIABLES, new Redactor());
+  const texts = reader.read(event);
+  const entry = tracker.apply(event, texts);
   const host = { name: "web-01", id: "6d0c2d9d", bootId: "b", kernel: "6.1.0", architecture: "x86_64" };
   const writer = new RecordWriter(new SchemaRegistry(), host);
   const context: RecordContext = {
@@ -64,6 +69,7 @@ function inMemory(): readonly Row[] {
     sessionLeader: entry.info,
     groupLeader: entry.info,
     previous: undefined,
+    texts,
     target: undefined,
     sensor: "raw_tp/sched_process_exec",
     wallOffsetNs: SECOND,
@@ -74,7 +80,8 @@ function inMemory(): readonly Row[] {
   };
   return [
     measure("kernel record decoded (exec)", () => decodeExec(bytes)),
-    measure("process table updated (exec)", () => tracker.apply(event)),
+    measure("arguments and variables read, secrets taken out (exec)", () => reader.read(event)),
+    measure("process table updated (exec)", () => tracker.apply(event, texts)),
     measure("ECS record written (exec, 8 ancestors)", () => writer.write(event, context)),
   ];
 }

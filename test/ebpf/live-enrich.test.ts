@@ -91,4 +91,34 @@ describe.skipIf(refusal !== undefined)("enrichment", () => {
       expect((await lastExec([...env(), "/bin/true"]))["process.env_vars"]).toBeUndefined();
     });
   });
+
+  describe("secrets", () => {
+    test("are in no record of a program, of its children, or of a process that was there before", async () => {
+      const secret = `hunter${process.pid}`;
+      const command = ["/usr/bin/env", `http_proxy=http://bob:${secret}@proxy:3128`, "/bin/sh", "-c", `: --password ${secret}; /bin/true`];
+      const { events } = await live.run([...command, `--token=${secret}`], "process");
+      const shell = events.find((fields) => fields["event.action"] === "exec" && fields["process.Ext.script"] === undefined);
+      expect(shell?.["process.Ext.redacted"]).toBe(true);
+      const last = events.filter((fields) => fields["event.action"] === "exec").at(-1);
+      expect(last).toMatchObject({
+        "process.args": ["/bin/sh", "-c", ": --password [redacted]; /bin/true", "--token=[redacted]"],
+        "process.command_line": "/bin/sh -c : --password [redacted]; /bin/true --token=[redacted]",
+        "process.env_vars": expect.arrayContaining(["http_proxy=http://bob:[redacted]@proxy:3128"]),
+      });
+      const child = await live.collector.find(
+        (fields) => fields["process.parent.pid"] === last?.["process.pid"] && fields["event.action"] === "exec",
+      );
+      expect(child["process.parent.command_line"]).toContain("--token=[redacted]");
+      const everything = JSON.stringify(
+        live.collector.all(() => true),
+        (_key, value: unknown) => (typeof value === "bigint" ? String(value) : value),
+      );
+      expect(everything).toContain("[redacted]");
+      expect(everything).not.toContain(secret);
+    });
+
+    test("a program without any is not marked", async () => {
+      expect((await lastExec(["/bin/true", "-p", "x"]))["process.Ext.redacted"]).toBeUndefined();
+    });
+  });
 });
