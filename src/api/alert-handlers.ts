@@ -76,12 +76,18 @@ function toWireStatus(status: AgentStatus): WireStatus {
     events: {
       produced: status.eventsProduced,
       evaluated: status.eventsEvaluated,
-      dropped: Object.values(status.eventsDropped).reduce((sum, count) => sum + count, 0),
+      dropped: sumOf(status.eventsDropped),
       droppedByCause: status.eventsDropped,
+      filtered: sumOf(status.eventsFiltered),
+      filteredByCause: status.eventsFiltered,
       perSecond: status.eventsPerSecond,
     },
     alertCount: status.alertCount,
     memoryBytes: status.memoryBytes,
     sensors: status.sensors.map(({ name, state, attachment, reason }) => ({ name, state, attachment, reason })),
   };
+}
+
+function sumOf(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((sum, count) => sum + count, 0);
 }

@@ -217,7 +217,8 @@ export const contract: Contract = c.router({
     method: "GET",
     path: "/v1/status",
     summary: "The agent's state",
-    description: "Rules, sensors and counters since the agent started. Every lost event is in events.dropped.",
+    description:
+      "Rules, sensors and counters since the agent started. Every lost event is in events.dropped, every one that no rule can match and that was left out in events.filtered.",
     strictStatusCodes: true,
     responses: { 200: status, ...common },
   },

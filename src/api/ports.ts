@@ -56,10 +56,11 @@ export interface RuleCheck {
 /** One sensor's state. */
 export interface SensorStatus {
   readonly name: string;
-  readonly state: "on" | "fallback" | "off";
-  /** How it is attached, for example `tracepoint sched/sched_process_exec`; empty when off. */
+  /** `unused`: no armed rule can match its events, so it is not attached; `off`: this machine refused it. */
+  readonly state: "on" | "fallback" | "unused" | "off";
+  /** How it is attached, for example `tracepoint sched/sched_process_exec`; empty when it is not. */
   readonly attachment: string;
-  /** Why it is on its fallback or off; empty when on. */
+  /** Why it is on its fallback, unused or off; empty when on. */
   readonly reason: string;
 }
 
@@ -74,6 +75,8 @@ export interface AgentStatus {
   readonly eventsEvaluated: number;
   /** Lost events by cause; a cause without loss may be left out. */
   readonly eventsDropped: Readonly<Record<string, number>>;
+  /** Events left out because no armed rule can match them, by where. Produced = evaluated + dropped + filtered + those on their way. */
+  readonly eventsFiltered: Readonly<Record<string, number>>;
   /** Over the last few seconds. */
   readonly eventsPerSecond: number;
   readonly alertCount: number;

@@ -121,13 +121,15 @@ export interface WireStatus {
     readonly evaluated: number;
     readonly dropped: number;
     readonly droppedByCause: Readonly<Record<string, number>>;
+    readonly filtered: number;
+    readonly filteredByCause: Readonly<Record<string, number>>;
     readonly perSecond: number;
   };
   readonly alertCount: number;
   readonly memoryBytes: number;
   readonly sensors: readonly {
     readonly name: string;
-    readonly state: "on" | "fallback" | "off";
+    readonly state: "on" | "fallback" | "unused" | "off";
     readonly attachment: string;
     readonly reason: string;
   }[];
@@ -311,10 +313,14 @@ export const status: z.ZodType<WireStatus> = z
       evaluated: count,
       dropped: count,
       droppedByCause: z.record(z.string(), count),
+      filtered: count,
+      filteredByCause: z.record(z.string(), count),
       perSecond: z.number().min(0),
     }),
     alertCount: count,
     memoryBytes: count,
-    sensors: z.array(z.object({ name: z.string(), state: z.enum(["on", "fallback", "off"]), attachment: z.string(), reason: z.string() })),
+    sensors: z.array(
+      z.object({ name: z.string(), state: z.enum(["on", "fallback", "unused", "off"]), attachment: z.string(), reason: z.string() }),
+    ),
   })
   .meta({ id: "Status" });

@@ -22,6 +22,8 @@ export interface AgentParts {
   readonly produced: () => number;
   /** Records the sensors lost before the bus, by cause. */
   readonly sensorLosses: () => LossCounts;
+  /** Records the sensors left out because no armed rule can match them, by where. */
+  readonly filtered: () => LossCounts;
   /** Pieces of long command lines the sensors lost; their events came. */
   readonly piecesLost: () => number;
   readonly sensors: () => readonly SensorStatus[];
@@ -71,6 +73,7 @@ export class Agent implements AgentPort {
       eventsProduced: this.#parts.produced(),
       eventsEvaluated: counters.evaluated,
       eventsDropped: losses,
+      eventsFiltered: this.#parts.filtered(),
       eventsPerSecond: this.#eventsPerSecond(counters.evaluated),
       alertCount: counters.alerts,
       memoryBytes: process.memoryUsage.rss(),
@@ -175,6 +178,11 @@ export class Agent implements AgentPort {
       metric("counter", "kestrel_events_produced_total", "Events the sources produced", status.eventsProduced),
       metric("counter", "kestrel_events_evaluated_total", "Events evaluated by the rules", counters.evaluated),
       metricBy({ type: "counter", name: "kestrel_events_dropped_total", help: "Events lost, by cause" }, "cause", this.#losses()),
+      metricBy(
+        { type: "counter", name: "kestrel_events_filtered_total", help: "Events left out because no rule can match them, by where" },
+        "cause",
+        status.eventsFiltered,
+      ),
       metric("counter", "kestrel_argument_pieces_lost_total", "Lost pieces of arguments, whose events end early", this.#parts.piecesLost()),
       metric("gauge", "kestrel_events_waiting", "Events on their way to the rules", counters.waiting),
       metric("counter", "kestrel_blocked_seconds_total", "Time sources waited for room", counters.blockedMs / 1000),

@@ -47,7 +47,14 @@ export async function replay(argv: readonly string[]): Promise<number> {
   });
   const registry = registryFrom(args.text("schema"));
   const paths = args.texts("rules");
-  const request = { paths, uploaded: [], extraFields: registry.extraFields(), backend: backendOf(args), cacheDirectory: undefined };
+  const request = {
+    paths,
+    uploaded: [],
+    words: [],
+    extraFields: registry.extraFields(),
+    backend: backendOf(args),
+    cacheDirectory: undefined,
+  };
   const { entries, findings, compiled } = await loadBook(request);
   for (const name of compiled.categories) registry.categories.intern(name);
   for (const finding of findings) log.write("warn", finding);

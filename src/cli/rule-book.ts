@@ -6,7 +6,7 @@ import { deserialize, serialize } from "node:v8";
 import type { RuleDetail, RuleOrigin, RuleText } from "#api";
 import { type CompiledRules, compileHere } from "#engine";
 import type { Rule, RuleEntry, RuleFormat, RuleReadOptions } from "#rules";
-import { type Backend, type Diagnostic, type ExtraField, SchemaRegistry } from "#schema";
+import { type Backend, type Diagnostic, type EventWords, type ExtraField, SchemaRegistry } from "#schema";
 import { BUILTIN_RULES } from "./builtin-rules.generated.ts";
 import { BUILD_ID } from "./version.ts";
 
@@ -27,6 +27,8 @@ export interface BookRequest {
   readonly uploaded: readonly { readonly id: string; readonly format: string; readonly text: string }[];
   readonly extraFields: readonly ExtraField[];
   readonly backend: Backend;
+  /** Words of the events that may come, for the rules' demands; a build has one list of them. */
+  readonly words: readonly EventWords[];
   /** Where books are kept; none are without it. */
   readonly cacheDirectory: string | undefined;
 }
@@ -70,7 +72,7 @@ export async function loadBook(request: BookRequest): Promise<Book> {
     else uploaded.push(await uploadedEntry(id, { format: wireFormat(format as RuleFormat), text }, registry));
   }
   const entries = [...own.entries, ...uploaded];
-  const book = { entries, findings, compiled: await compileHere(enabledRules(entries), registry, request.backend) };
+  const book = { entries, findings, compiled: await compileHere(enabledRules(entries), registry, request.backend, request.words) };
   writeCached(request.cacheDirectory, key, book);
   return book;
 }

@@ -1,7 +1,7 @@
 // kestrel run: the live agent. Sensors → bus → rules → terminal, store, API; ends cleanly on SIGTERM and SIGINT.
-import { type AlertReader, loadOrCreateToken, type RunningServer, type SensorStatus, startServer } from "#api";
+import { type AlertReader, loadOrCreateToken, type RunningServer, startServer } from "#api";
 import { createLog, KestrelError, type Log, type RecordSink, ReplaySource, type SavedState, type Source, SystemClock } from "#core";
-import { EbpfSource } from "#ebpf";
+import { ALL_WORDS, EbpfSource } from "#ebpf";
 import { type ArmResult, compileInWorker, Engine } from "#engine";
 import type { LiveResponder } from "#respond";
 import { Store, StoreSink } from "#store";
@@ -12,6 +12,7 @@ import { BUILTIN_RECORDING } from "./builtin-rules.generated.ts";
 import { type DataDirectory, defaultDataPath, openDataDirectory } from "./data-directory.ts";
 import { ENRICHMENT_FLAGS, enrichmentOptions } from "./enrichment-options.ts";
 import { liveResponder } from "./live-responder.ts";
+import { demandListener, sensorLine, sensorParts, sensorStatus } from "./live-sensors.ts";
 import { backendOf } from "./log-input.ts";
 import { keepMemorySmall } from "./memory-keeper.ts";
 import { RecordingSink } from "./recording-sink.ts";
@@ -78,6 +79,7 @@ async function start(args: Arguments): Promise<Running> {
       uploaded: store.rules().map(({ id, format, text }) => ({ id, format, text })),
       extraFields: registry.extraFields(),
       backend,
+      words: ALL_WORDS,
       cacheDirectory: data.cache,
     },
     registry,
@@ -85,6 +87,7 @@ async function start(args: Arguments): Promise<Running> {
   for (const finding of book.findings) log.write("warn", finding);
   const saved = savedState(store, log);
   const source = new EbpfSource({ registry, clock, ...(await enrichmentOptions(args)) });
+  const recordPath = args.text("record");
   const modes = new ResponseModes(store);
   const responder = undo.adopt(liveResponder(args.texts("protect"), { source, modes, clock, log }), (made) => made.close());
   const engine = new Engine({
@@ -103,6 +106,9 @@ async function start(args: Arguments): Promise<Running> {
     flushMs: FLUSH_MS,
     cacheDirectory: data.cache,
     batchBudgetMs: BATCH_BUDGET_MS,
+    words: ALL_WORDS,
+    // What is recorded is for rules that are not written yet.
+    ...(recordPath === undefined ? { onDemand: demandListener(source, log) } : {}),
   });
   undo.defer(() => engine.close());
   const agent = new Agent({
@@ -112,15 +118,11 @@ async function start(args: Arguments): Promise<Running> {
     store,
     entries: book.entries,
     modes,
-    produced: () => (source.statuses().length > 0 ? source.produced : engine.counters().offered),
-    sensorLosses: () => source.losses(),
-    piecesLost: () => source.counts().piecesLost,
-    sensors: () => sensorStatus(source),
+    ...sensorParts(source, engine),
   });
   const { armed, problems } = await agent.arm(book.compiled);
   sayArmed(armed, problems, log);
   for (const problem of engine.restore(saved.rows)) log.write("error", "kept state left out", { reason: problem });
-  const recordPath = args.text("record");
   const recording = recordPath === undefined ? undefined : new RecordingSink(recordPath, { registry, next: engine.input, log });
   undo.defer(() => recording?.close());
   const watching = await startWatching(source, recording ?? engine.input, { registry, log, responder, ended: () => engine.finish() });
@@ -190,10 +192,7 @@ async function startWatching(source: EbpfSource, sink: RecordSink, parts: Watchi
     await ended();
     return recording;
   }
-  for (const status of sensorStatus(source)) {
-    const reason = status.reason === "" ? "" : ` (${status.reason})`;
-    log.write("info", `sensor ${status.name.padEnd(8)} ${status.state.padEnd(8)} ${status.attachment}${reason}`);
-  }
+  for (const status of sensorStatus(source)) log.write("info", sensorLine(status));
   return source;
 }
 
@@ -207,15 +206,6 @@ async function replayRecording(sink: RecordSink, registry: ReturnType<typeof reg
   });
   await recording.start(sink);
   return recording;
-}
-
-function sensorStatus(source: EbpfSource): readonly SensorStatus[] {
-  return source.statuses().map(({ sensor, attachment, refused }) => ({
-    name: sensor,
-    state: attachment === undefined ? "off" : refused.length === 0 ? "on" : "fallback",
-    attachment: attachment ?? "",
-    reason: refused.map((refusal) => `${refusal.attachment}: ${refusal.reason}`).join("; "),
-  }));
 }
 
 function serve(

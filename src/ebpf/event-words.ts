@@ -1,6 +1,8 @@
 // What each kind of event is called: category, type and action, as the public rules test them. Data, and the choice among it.
+import type { EventWords } from "#schema";
 import type { ActName, ChangeEvent } from "./kernel-event.ts";
 import type { ReportedEvent } from "./record-context.ts";
+import type { SensorName } from "./sensors.ts";
 import { Flag } from "./wire.ts";
 
 /** Categories the sensors report. */
@@ -43,6 +45,22 @@ const ACT_TYPES: Readonly<Record<ActName, string>> = {
   userfaultfd: "start",
   namespace_change: "change",
 };
+
+type FileAction = "creation" | "modification" | "open";
+const FILE_TYPES: Readonly<Record<FileAction, string>> = { creation: "creation", modification: "change", open: "access" };
+
+/** Type and action of the kinds that have one each. */
+const ONE_WORD: Readonly<Record<Exclude<ReportedEvent["kind"], "act" | "change" | "file">, readonly [type: string, action: string]>> = {
+  exec: ["start", "exec"],
+  fork: ["start", "fork"],
+  exit: ["end", "end"],
+  connect: ["start", "connection_attempted"],
+  send: ["start", "connection_attempted"],
+  // Not the start of a connection: rules that ask for one, without an action, are not about these.
+  bind: ["info", "bind"],
+  listen: ["info", "listen"],
+};
+
 /** `event.category`, `event.type` and `event.action` of an event. */
 export function wordsOf(event: ReportedEvent): readonly [category: Category, type: string, action: string] {
   return [CATEGORY_OF[event.kind], ...actionOf(event)];
@@ -50,25 +68,53 @@ export function wordsOf(event: ReportedEvent): readonly [category: Category, typ
 
 function actionOf(event: ReportedEvent): readonly [type: string, action: string] {
   switch (event.kind) {
-    case "exec":
-      return ["start", "exec"];
-    case "fork":
-      return ["start", "fork"];
-    case "exit":
-      return ["end", "end"];
-    case "connect":
-    case "send":
-      return ["start", "connection_attempted"];
-    // Not the start of a connection: rules that ask for one, without an action, are not about these.
-    case "bind":
-    case "listen":
-      return ["info", event.kind];
-    case "file":
-      if ((event.actor.flags & Flag.Created) !== 0) return ["creation", "creation"];
-      return (event.actor.flags & Flag.Watched) !== 0 ? ["access", "open"] : ["change", "modification"];
+    case "file": {
+      const action = fileAction(event.actor.flags);
+      return [FILE_TYPES[action], action];
+    }
     case "act":
       return [ACT_TYPES[event.act], event.act];
     case "change":
       return [CHANGE_TYPES[event.change], event.change];
+    default:
+      return ONE_WORD[event.kind];
   }
 }
+
+function fileAction(flags: number): FileAction {
+  if ((flags & Flag.Created) !== 0) return "creation";
+  return (flags & Flag.Watched) !== 0 ? "open" : "modification";
+}
+
+function typed(category: Category, types: Readonly<Record<string, string>>): readonly EventWords[] {
+  return Object.entries(types).map(([action, type]) => [category, type, action]);
+}
+
+function oneWord(kind: keyof typeof ONE_WORD): EventWords {
+  return [CATEGORY_OF[kind], ...ONE_WORD[kind]];
+}
+
+const { signal_sent, ...OTHER_ACTS } = ACT_TYPES;
+
+/** What the events of each sensor may be called. */
+export const SENSOR_WORDS: Readonly<Record<SensorName, readonly EventWords[]>> = {
+  exec: [oneWord("exec")],
+  fork: [oneWord("fork")],
+  exit: [oneWord("exit")],
+  act: typed("process", OTHER_ACTS),
+  signal: typed("process", { signal_sent }),
+  file: typed("file", FILE_TYPES),
+  change: typed("file", CHANGE_TYPES),
+  connect: [oneWord("connect")],
+  bind: [oneWord("bind"), oneWord("listen")],
+  send: [oneWord("send")],
+};
+
+/** Words of all events of all sensors, each once. */
+export const ALL_WORDS: readonly EventWords[] = [
+  ...new Map(
+    Object.values(SENSOR_WORDS)
+      .flat()
+      .map((words) => [words.join("\0"), words]),
+  ).values(),
+];

@@ -5,6 +5,7 @@ import { KestrelError, messageOf } from "#core";
 import { NativeError } from "#ffi/handle";
 import { type BpfLink, type BpfMap, BpfObject } from "#ffi/libbpf";
 import { CallDispatcher } from "./call-dispatcher.ts";
+import { SENSOR_WORDS } from "./event-words.ts";
 import {
   type Attachment,
   CALLS_OBJECT,
@@ -30,12 +31,23 @@ export interface Refusal {
 /** How one sensor is attached. */
 export interface SensorStatus {
   readonly sensor: SensorName;
+  /** Whether any event of it is wanted. A sensor that is not needed is off. */
+  readonly needed: boolean;
   /** The attachment in use; `undefined`: the sensor is off. */
   readonly attachment: string | undefined;
   /** What the one in use does not see. */
   readonly blind: readonly string[];
   /** Better ones that were refused. */
   readonly refused: readonly Refusal[];
+}
+
+/** A sensor whose programs the kernel has taken. They stay loaded while nobody needs them, only out of everybody's way. */
+interface LoadedSensor {
+  readonly attachment: Attachment;
+  readonly object: BpfObject;
+  readonly refused: readonly Refusal[];
+  links: readonly BpfLink[];
+  attached: boolean;
 }
 
 /** Sizes and knobs of the kernel side. */
@@ -48,24 +60,26 @@ export interface LoadOptions {
   readonly agentPid: number;
   /** Folder of cgroup v2's root, if it is mounted. */
   readonly cgroupRoot: string | undefined;
-  /** Which events of system calls somebody can use, at first; all when left out. */
+  /** Which events somebody can use, at first; all when left out. */
   readonly wanted?: WantedEvents;
 }
 
 const SHARED_MAPS = ["process_ring", "activity_ring", "counters"] as const;
 type SharedMap = (typeof SHARED_MAPS)[number];
 
-/** The loaded sensors. Closing detaches them all. */
+/** The sensors in the kernel. Closing detaches and unloads them all. */
 export class LoadedSensors {
+  readonly #loaded = new Map<SensorName, LoadedSensor>();
+  /** Sensors that the kernel took in no way; it is not asked again. */
+  readonly #refused = new Map<SensorName, readonly Refusal[]>();
   readonly #objects: BpfObject[] = [];
-  readonly #links: BpfLink[] = [];
   readonly #maps = new Map<SharedMap, BpfMap>();
   /** The object that made a shared map: with it the map goes. */
   readonly #owners = new Map<SharedMap, BpfObject>();
-  readonly #statuses: SensorStatus[] = [];
   /** Made for the first sensor that needs it. */
   #dispatcher: CallDispatcher | undefined;
   #wanted: WantedEvents;
+  #isDetached = false;
   readonly #options: LoadOptions;
   /** First reason for which tracing programs (fentry, fexit) are refused altogether: the next sensor need not ask again. */
   #tracingRefused: Refusal | undefined;
@@ -79,7 +93,7 @@ export class LoadedSensors {
   static load(options: LoadOptions): LoadedSensors {
     const loaded = new LoadedSensors(options);
     try {
-      for (const sensor of SENSORS) loaded.#loadSensor(sensor);
+      loaded.#turnSensors();
       return loaded;
     } catch (error) {
       loaded.close();
@@ -89,7 +103,12 @@ export class LoadedSensors {
 
   /** How each sensor is attached, in the order of the list. */
   get statuses(): readonly SensorStatus[] {
-    return this.#statuses;
+    return SENSORS.map((sensor): SensorStatus => {
+      const loaded = this.#loaded.get(sensor.name);
+      const { attached = false, attachment, refused = this.#refused.get(sensor.name) ?? [] } = loaded ?? {};
+      const on = attached ? attachment : undefined;
+      return { sensor: sensor.name, needed: this.#isNeeded(sensor), attachment: on?.name, blind: on?.blind ?? [], refused };
+    });
   }
 
   /** A shared map; `undefined` when no sensor that uses it is loaded. */
@@ -97,10 +116,14 @@ export class LoadedSensors {
     return this.#maps.get(name);
   }
 
-  /** Chooses anew which events of system calls somebody can use: other calls end at one look, and when none is left nothing is
-   *  attached. NativeError when the kernel does not take it back. */
+  /**
+   * Chooses anew which events somebody can use. Sensors of none are detached, others attached; those that stay lose nothing. Of system
+   * calls, those that bring no such event end at one look, and when none is left nothing is attached.
+   */
   want(isWanted: WantedEvents): void {
+    if (this.#isDetached) return;
     this.#wanted = isWanted;
+    this.#turnSensors();
     this.#dispatcher?.want(isWanted);
   }
 
@@ -109,11 +132,11 @@ export class LoadedSensors {
     return this.#dispatcher?.numbersOn ?? 0;
   }
 
-  /** Takes the programs out of the kernel's way; maps and rings stay readable. */
+  /** Takes the programs out of the kernel's way for good; maps and rings stay readable. */
   detach(): void {
+    this.#isDetached = true;
     this.#dispatcher?.detach();
-    for (const link of this.#links) link.close();
-    this.#links.length = 0;
+    for (const loaded of this.#loaded.values()) detachSensor(loaded);
   }
 
   /** Detaches and unloads everything. Twice is fine. */
@@ -123,23 +146,51 @@ export class LoadedSensors {
     this.#dispatcher = undefined;
     for (const object of this.#objects) object.close();
     this.#objects.length = 0;
+    this.#loaded.clear();
     this.#maps.clear();
   }
 
+  #isNeeded({ name, required }: Sensor): boolean {
+    return required || SENSOR_WORDS[name].some(([, , action]) => this.#wanted(name, action));
+  }
+
+  #turnSensors(): void {
+    for (const sensor of SENSORS) {
+      const loaded = this.#loaded.get(sensor.name);
+      if (!this.#isNeeded(sensor)) {
+        if (loaded !== undefined) detachSensor(loaded);
+      } else if (loaded === undefined) {
+        if (!this.#refused.has(sensor.name)) this.#loadSensor(sensor);
+      } else if (!loaded.attached && !this.#attachAgain(sensor.name, loaded)) {
+        this.#loadSensor(sensor);
+      }
+    }
+  }
+
+  #attachAgain(sensor: SensorName, loaded: LoadedSensor): boolean {
+    if (this.#skipReason(loaded.attachment) !== undefined) return false;
+    try {
+      this.#attachAll(sensor, loaded);
+      return true;
+    } catch (error) {
+      if (!(error instanceof NativeError)) throw error;
+      return false;
+    }
+  }
+
+  /** The best attachment that the kernel takes. Of an earlier attempt the object stays: a map that all share may be its. */
   #loadSensor(sensor: Sensor): void {
     const bytes = readFileSync(sensor.object);
     const refused: Refusal[] = [];
+    this.#loaded.delete(sensor.name);
     for (const attachment of sensor.attachments) {
-      const refusal = this.#skipReason(attachment) ?? this.#tryAttachment(sensor, attachment, bytes);
-      if (refusal === undefined) {
-        this.#statuses.push({ sensor: sensor.name, attachment: attachment.name, blind: attachment.blind, refused });
-        return;
-      }
+      const refusal = this.#skipReason(attachment) ?? this.#tryAttachment(sensor, { attachment, bytes, refused });
+      if (refusal === undefined) return;
       refused.push(refusal);
       if (sensor.required) throw notPermitted(refusal);
       if (isTracing(attachment) && refusal.code === "EPERM") this.#tracingRefused ??= refusal;
     }
-    this.#statuses.push({ sensor: sensor.name, attachment: undefined, blind: [], refused });
+    this.#refused.set(sensor.name, refused);
   }
 
   /** Refusals that are known without asking the kernel; asking costs 25 ms each, most of it reading the kernel's types. */
@@ -157,26 +208,42 @@ export class LoadedSensors {
     return undefined;
   }
 
-  #tryAttachment(sensor: Sensor, attachment: Attachment, bytes: Uint8Array): Refusal | undefined {
-    const links: BpfLink[] = [];
+  #tryAttachment(
+    { name }: Sensor,
+    attempt: Pick<LoadedSensor, "attachment" | "refused"> & { readonly bytes: Uint8Array },
+  ): Refusal | undefined {
+    const { attachment, refused, bytes } = attempt;
     let object: BpfObject | undefined;
     try {
-      object = BpfObject.open(sensor.name, bytes);
+      object = BpfObject.open(name, bytes);
       this.#configure(object, attachment);
       object.load();
       if (object.hasMap("watch_list")) fillWatchList(object.map("watch_list"));
       this.#shareMaps(object);
-      for (const program of attachment.programs) links.push(...this.#attach(object, program, sensor.name));
+      const loaded: LoadedSensor = { attachment, object, refused, links: [], attached: false };
+      this.#attachAll(name, loaded);
+      this.#loaded.set(name, loaded);
     } catch (error) {
-      for (const link of links) link.close();
       this.#dropMapsOf(object);
       object?.close();
       if (!(error instanceof NativeError)) throw error;
       return { attachment: attachment.name, code: error.code, reason: error.message };
     }
     this.#objects.push(object);
-    this.#links.push(...links);
     return undefined;
+  }
+
+  /** All programs of an attachment, or none. */
+  #attachAll(sensor: SensorName, loaded: LoadedSensor): void {
+    const links: BpfLink[] = [];
+    try {
+      for (const program of loaded.attachment.programs) links.push(...this.#attach(loaded.object, program, sensor));
+    } catch (error) {
+      for (const link of links) link.close();
+      throw error;
+    }
+    loaded.links = links;
+    loaded.attached = true;
   }
 
   #configure(object: BpfObject, attachment: Attachment): void {
@@ -233,6 +300,12 @@ export class LoadedSensors {
     this.#dispatcher ??= new CallDispatcher(readFileSync(CALLS_OBJECT), this.#wanted);
     return this.#dispatcher;
   }
+}
+
+function detachSensor(loaded: LoadedSensor): void {
+  for (const link of loaded.links) link.close();
+  loaded.links = [];
+  loaded.attached = false;
 }
 
 function isTracing(attachment: Attachment): boolean {

@@ -5,7 +5,7 @@ import { arch, hostname, release } from "node:os";
 import { assert, type Cancel, type Clock, cgroupRoot, type LossCounts, type RecordSink, type Source, SystemClock } from "#core";
 import { ClockId, clockNs } from "#ffi/libc";
 import { RingBuffer } from "#ffi/ring-buffer";
-import type { SchemaRegistry } from "#schema";
+import type { Demand, SchemaRegistry } from "#schema";
 import { ControlGroups } from "./control-groups.ts";
 import { CounterReader, type CounterTable, NO_COUNTS } from "./counters.ts";
 import { decode, recordTime } from "./decode.ts";
@@ -21,6 +21,7 @@ import { TextReader } from "./program-texts.ts";
 import type { HostFacts, RecordContext } from "./record-context.ts";
 import { RecordWriter } from "./record-writer.ts";
 import { Redactor, type SecretTest } from "./redactor.ts";
+import { SensorDemand } from "./sensor-demand.ts";
 import type { SensorName } from "./sensors.ts";
 
 /** Settings of an {@link EbpfSource}; every one has a default. */
@@ -60,6 +61,8 @@ export interface EbpfCounts {
   readonly piecesLost: number;
   /** Calls that set ids to what they were already: no events. */
   readonly unchanged: number;
+  /** Records that nobody can use, left out after the process table had seen them. */
+  readonly unwanted: number;
   /** Processes whose beginning was not seen. */
   readonly unknownProcesses: number;
   /** Processes in the table. */
@@ -98,12 +101,16 @@ export class EbpfSource implements Source {
   readonly #cgroupRoot = cgroupRoot(readText("/proc/self/mounts"));
   readonly #controlGroups = new ControlGroups(this.#cgroupRoot);
   readonly #startOffsetNs: bigint;
+  #demand = SensorDemand.everything();
+  /** The rings are being read: sensors are turned on and off behind that. */
+  #isReading = false;
+  #isDemandNew = false;
   #wallOffsetNs: bigint;
   #clockCheckedNs = 0n;
   #nowNs = 0n;
   #started = false;
   #sensors: LoadedSensors | undefined;
-  #sensorNames = new Map<string, string>();
+  readonly #sensorNames = new Map<string, string>();
   #processRing: RingBuffer | undefined;
   #activityRing: RingBuffer | undefined;
   #counters: CounterReader | undefined;
@@ -118,8 +125,10 @@ export class EbpfSource implements Source {
   #malformed = 0;
   #joined = 0;
   #unchanged = 0;
+  #unwanted = 0;
   /** Made once: no closure for an event. */
   readonly #take = (event: WholeEvent): void => this.#push(event);
+  readonly #isWanted = (sensor: SensorName, action: string): boolean => this.#demand.wantsAction(sensor, action);
   readonly #userName = (id: number): string | undefined => this.#users.nameOf(id, Number(this.#nowNs));
   readonly #groupName = (id: number): string | undefined => this.#groups.nameOf(id, Number(this.#nowNs));
 
@@ -154,10 +163,11 @@ export class EbpfSource implements Source {
       activityRingBytes,
       agentPid: this.#options.includeOwn === true ? 0 : process.pid,
       cgroupRoot: this.#cgroupRoot,
+      wanted: this.#isWanted,
     });
     this.#sink = sink;
     try {
-      this.#openRings(this.#sensors, { processRingBytes, activityRingBytes });
+      this.#openRings(this.#sensors);
     } catch (error) {
       this.#sensors.close();
       this.#sensors = undefined;
@@ -168,13 +178,34 @@ export class EbpfSource implements Source {
     this.#schedule(0);
   }
 
-  #openRings(sensors: LoadedSensors, sizes: { readonly processRingBytes: number; readonly activityRingBytes: number }): void {
+  /**
+   * Chooses which events somebody can use; without a choice all are sent. Sensors of none are detached, what still comes of them is left
+   * out and counted. The process table is kept whatever is wanted. At any time, from inside the sink too.
+   */
+  setDemand(demand: Demand): void {
+    this.#demand = new SensorDemand(demand);
+    this.#isDemandNew = true;
+    if (!this.#isReading) this.#applyDemand();
+  }
+
+  #applyDemand(): void {
+    const sensors = this.#sensors;
+    if (!this.#isDemandNew || sensors === undefined) return;
+    this.#isDemandNew = false;
+    sensors.want(this.#isWanted);
+    this.#openRings(sensors);
+  }
+
+  /** Opens what the sensors have brought; a ring comes with the first sensor that needs it. */
+  #openRings(sensors: LoadedSensors): void {
+    const { processRingBytes = RING_BYTES, activityRingBytes = RING_BYTES } = this.#options;
     this.#lastStatuses = sensors.statuses;
-    this.#sensorNames = new Map(sensors.statuses.map(({ sensor, attachment }) => [sensor, attachment ?? "off"]));
-    this.#processRing = ringOf(sensors, "process_ring", sizes.processRingBytes);
-    this.#activityRing = ringOf(sensors, "activity_ring", sizes.activityRingBytes);
+    // What a sensor has sent keeps its name when the sensor is off.
+    for (const { sensor, attachment } of sensors.statuses) if (attachment !== undefined) this.#sensorNames.set(sensor, attachment);
+    this.#processRing ??= ringOf(sensors, "process_ring", processRingBytes);
+    this.#activityRing ??= ringOf(sensors, "activity_ring", activityRingBytes);
     const counters = sensors.map("counters");
-    if (counters !== undefined) this.#counters = new CounterReader(counters);
+    if (counters !== undefined) this.#counters ??= new CounterReader(counters);
   }
 
   /** Detaches, then pushes what the rings hold, so that afterwards every produced record is read or dropped. Twice is fine. */
@@ -215,7 +246,12 @@ export class EbpfSource implements Source {
     return { "ring-full": ringFull, malformed };
   }
 
-  /** Records the sensors tried to send: evaluated + dropped, by the names `kestrel status` uses. Pieces of arguments and calls that changed nothing are not records. */
+  /** Records that were left out because no rule can match them, by where that was. */
+  filtered(): LossCounts {
+    return { "no-rule": this.#unwanted };
+  }
+
+  /** Records the sensors tried to send: evaluated + dropped + filtered, by the names `kestrel status` uses. Pieces of arguments and calls that changed nothing are not records. */
   get produced(): number {
     let produced = -this.#unchanged;
     for (const [kind, counts] of Object.entries(this.counts().kernel)) if (kind !== "args") produced += counts.produced;
@@ -233,6 +269,7 @@ export class EbpfSource implements Source {
       malformed: this.#malformed,
       joined: this.#joined,
       unchanged: this.#unchanged,
+      unwanted: this.#unwanted,
       piecesLost: kernel.args.dropped + this.#joiner.strays,
       unknownProcesses: this.#tracker.unknownProcesses,
       processes: this.#table.size,
@@ -278,6 +315,7 @@ export class EbpfSource implements Source {
     activity?.release();
     this.#joiner.expire(this.#take, this.#nowNs);
     this.#table.expire(Number(this.#nowNs));
+    this.#applyDemand();
     if (count < TURN_RECORDS_MAX && this.#joiner.size === 0) this.#promise(beforeNs);
     return count;
   }
@@ -288,6 +326,15 @@ export class EbpfSource implements Source {
   }
 
   #readRings(processes: RingBuffer | undefined, activity: RingBuffer | undefined): number {
+    this.#isReading = true;
+    try {
+      return this.#readInOrder(processes, activity);
+    } finally {
+      this.#isReading = false;
+    }
+  }
+
+  #readInOrder(processes: RingBuffer | undefined, activity: RingBuffer | undefined): number {
     let [hasProcess, hasActivity] = [processes?.next() ?? false, activity?.next() ?? false];
     let count = 0;
     for (; count < TURN_RECORDS_MAX && (hasProcess || hasActivity); count++) {
@@ -329,6 +376,10 @@ export class EbpfSource implements Source {
     }
     const texts = event.kind === "exec" ? this.#texts.read(event) : undefined;
     const entry = this.#tracker.apply(event, texts);
+    if (!this.#demand.wants(event)) {
+      this.#unwanted++;
+      return;
+    }
     const length = this.#writer.write(event, this.#contextOf(event, entry, { previous, texts }));
     this.#pushed++;
     if (this.#sink?.push(this.#writer.bytes, 0, length) === false) this.#refused++;

@@ -145,6 +145,7 @@ export class MemoryAgent implements AgentPort {
       eventsProduced: 182_340,
       eventsEvaluated: 182_340,
       eventsDropped: this.dropped,
+      eventsFiltered: { "no-rule": 11 },
       eventsPerSecond: 42.6,
       alertCount: 17,
       memoryBytes: 58_000_000,

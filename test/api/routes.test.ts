@@ -267,7 +267,13 @@ describe("the agent", () => {
     expect(await (await ask("/v1/status")).json()).toMatchObject({
       version: "0.1.0",
       startedAt: "2026-05-28T20:26:40.000Z",
-      events: { produced: 182_340, dropped: 7, droppedByCause: { "ring-full": 3, "queue-full": 4 } },
+      events: {
+        produced: 182_340,
+        dropped: 7,
+        droppedByCause: { "ring-full": 3, "queue-full": 4 },
+        filtered: 11,
+        filteredByCause: { "no-rule": 11 },
+      },
       rules: { armed: 28 },
       sensors: [
         { name: "exec", state: "on" },

@@ -15,6 +15,8 @@ export interface EventCounts {
   readonly evaluated: number;
   readonly dropped: number;
   readonly droppedByCause: Readonly<Record<string, number>>;
+  readonly filtered: number;
+  readonly filteredByCause: Readonly<Record<string, number>>;
   readonly perSecond: number;
 }
 

@@ -55,16 +55,16 @@ async function settled(agent: RunningAgent): Promise<{ readonly events: EventCou
   const untilMs = performance.now() + SETTLE_WITHIN_MS;
   for (;;) {
     const { events } = await agent.status();
-    const exact = events.produced === events.evaluated + events.dropped;
+    const exact = events.produced === events.evaluated + events.dropped + events.filtered;
     if (exact || performance.now() > untilMs) return { events, exact };
     await Bun.sleep(LOOK_EVERY_MS);
   }
 }
 
 function accountOf({ events, exact }: { readonly events: EventCounts; readonly exact: boolean }): string {
-  const causes = Object.entries(events.droppedByCause).map(([cause, count]) => `${cause} ${count}`);
+  const causes = Object.entries({ ...events.droppedByCause, ...events.filteredByCause }).map(([cause, count]) => `${cause} ${count}`);
   const sign = exact ? "=" : "IS NOT";
-  return `produced ${events.produced} ${sign} evaluated ${events.evaluated} + dropped ${events.dropped} (${causes.join(", ")})`;
+  return `produced ${events.produced} ${sign} evaluated ${events.evaluated} + dropped ${events.dropped} + filtered ${events.filtered} (${causes.join(", ")})`;
 }
 
 function leastAnonymous(samples: readonly Sample[], [from, to]: readonly [number, number]): number {

@@ -275,9 +275,9 @@ async function showStatus() {
   at("stat-alerts").textContent = count(status.alertCount);
   at("stat-drops").textContent = count(status.events.dropped);
   at("stat-drops").dataset.tone = status.events.dropped > 0 ? "bad" : "";
-  const on = status.sensors.filter((sensor) => sensor.state !== "off").length;
+  const on = status.sensors.filter(({ state: kind }) => kind === "on" || kind === "fallback").length;
   at("stat-sensors").replaceChildren(String(on), element("small", {}, ` of ${status.sensors.length}`));
-  at("stat-sensors").dataset.tone = on < status.sensors.length ? "bad" : "";
+  at("stat-sensors").dataset.tone = status.sensors.some((sensor) => sensor.state === "off") ? "bad" : "";
   at("sensors").replaceChildren(
     ...status.sensors.map(({ name, state: kind, attachment, reason }) =>
       element(
@@ -290,8 +290,10 @@ async function showStatus() {
     ),
   );
   const causes = Object.entries(status.events.droppedByCause).filter(([, lost]) => lost > 0);
-  at("losses").textContent =
-    causes.length === 0 ? "No event was lost." : `Lost: ${causes.map(([cause, lost]) => `${whole.format(lost)} ${cause}`).join(", ")}.`;
+  const lost =
+    causes.length === 0 ? "No event was lost." : `Lost: ${causes.map(([cause, times]) => `${whole.format(times)} ${cause}`).join(", ")}.`;
+  const { filtered } = status.events;
+  at("losses").textContent = filtered === 0 ? lost : `${lost} Left out because no rule can match them: ${whole.format(filtered)}.`;
 }
 
 async function keepStatus() {

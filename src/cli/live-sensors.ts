@@ -1,0 +1,51 @@
+// The sensors of a running agent as status and log tell of them, and their following of what the rules want.
+import type { SensorStatus } from "#api";
+import { type Log, messageOf } from "#core";
+import type { EbpfSource } from "#ebpf";
+import type { DemandListener, Engine } from "#engine";
+import type { AgentParts } from "./agent.ts";
+
+/** How each sensor is doing. */
+export function sensorStatus(source: EbpfSource): readonly SensorStatus[] {
+  return source.statuses().map(({ sensor, needed, attachment, refused }): SensorStatus => {
+    const refusals = refused.map((refusal) => `${refusal.attachment}: ${refusal.reason}`).join("; ");
+    if (!needed) return { name: sensor, state: "unused", attachment: "", reason: "no rule can match its events" };
+    const state = attachment === undefined ? "off" : refused.length === 0 ? "on" : "fallback";
+    return { name: sensor, state, attachment: attachment ?? "", reason: refusals };
+  });
+}
+
+/** What the agent asks of its sensors. Where none run, what it evaluates comes from a recording. */
+export function sensorParts(
+  source: EbpfSource,
+  engine: Engine,
+): Pick<AgentParts, "produced" | "sensorLosses" | "filtered" | "piecesLost" | "sensors"> {
+  return {
+    produced: () => (source.statuses().length > 0 ? source.produced : engine.counters().offered),
+    sensorLosses: () => source.losses(),
+    filtered: () => source.filtered(),
+    piecesLost: () => source.counts().piecesLost,
+    sensors: () => sensorStatus(source),
+  };
+}
+
+/** A sensor in one line of the log. */
+export function sensorLine({ name, state, attachment, reason }: SensorStatus): string {
+  return `sensor ${name.padEnd(8)} ${state.padEnd(8)} ${attachment}${reason === "" ? "" : ` (${reason})`}`.trimEnd();
+}
+
+/** Lets the sensors follow what the rules can match, and says which of them that turned on or off. */
+export function demandListener(source: EbpfSource, log: Log): DemandListener {
+  return (demand) => {
+    const before = new Map(sensorStatus(source).map((status) => [status.name, status.state]));
+    try {
+      source.setDemand(demand);
+    } catch (error) {
+      log.write("error", "sensors do not follow the rules", { reason: messageOf(error) });
+    }
+    for (const status of sensorStatus(source)) {
+      const state = before.get(status.name);
+      if (state !== undefined && state !== status.state) log.write("info", sensorLine(status));
+    }
+  };
+}

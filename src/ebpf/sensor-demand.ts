@@ -1,0 +1,41 @@
+// Which events of the sensors somebody can use: a demand by sensor and by action, as the loader and the reader of the rings ask for it.
+// Invariant: an event it does not want is matched by no armed rule.
+import { type Demand, type EventWords, everyEvent, passesTests } from "#schema";
+import { ALL_WORDS, SENSOR_WORDS, wordsOf } from "./event-words.ts";
+import type { ReportedEvent } from "./record-context.ts";
+import type { SensorName } from "./sensors.ts";
+
+/** See the head of this file. */
+export class SensorDemand {
+  /** By action, since that is nearly always one kind of events. */
+  readonly #byAction = new Map<string, Demand>();
+
+  constructor(demand: Demand) {
+    for (const wanted of demand) {
+      const [, , action] = wanted.words;
+      this.#byAction.set(action, [...(this.#byAction.get(action) ?? []), wanted]);
+    }
+  }
+
+  /** Everything that sensors can send. */
+  static everything(): SensorDemand {
+    return new SensorDemand(everyEvent(ALL_WORDS));
+  }
+
+  /** Whether a sensor's events of one action are wanted. */
+  wantsAction(sensor: SensorName, action: string): boolean {
+    return SENSOR_WORDS[sensor].some((words) => words[2] === action && this.#find(words) !== undefined);
+  }
+
+  /** Whether an event is wanted. */
+  wants(event: ReportedEvent): boolean {
+    const wanted = this.#find(wordsOf(event));
+    if (wanted === undefined) return false;
+    if (wanted.tests === undefined || (event.kind !== "file" && event.kind !== "change")) return true;
+    return passesTests(wanted.tests, { path: event.path, user: String(event.actor.euid) });
+  }
+
+  #find([category, type, action]: EventWords): Demand[number] | undefined {
+    return this.#byAction.get(action)?.find(({ words }) => words[0] === category && words[1] === type);
+  }
+}

@@ -1,0 +1,86 @@
+// kestrel run on this machine's own kernel: its sensors follow the rules while these are uploaded, changed, stopped and removed.
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { AgentProcess, markerRule, sensorsRun } from "./agent-process.ts";
+import { eventually, TempFolder } from "./program.ts";
+
+setDefaultTimeout(120_000);
+
+interface Status {
+  readonly sensors: readonly { readonly name: string; readonly state: string; readonly reason: string }[];
+  readonly events: Readonly<Record<"produced" | "evaluated" | "dropped" | "filtered", number>>;
+}
+
+const REQUIRED = ["exec", "exit", "fork"];
+
+async function statusOf(agent: AgentProcess): Promise<Status> {
+  return (await (await agent.fetch("/v1/status")).json()) as Status;
+}
+
+async function sensorsOf(agent: AgentProcess, state: "used" | "unused"): Promise<readonly string[]> {
+  const { sensors } = await statusOf(agent);
+  return sensors.flatMap((sensor) => ((sensor.state === "unused") === (state === "unused") ? [sensor.name] : [])).sort();
+}
+
+describe.skipIf(!sensorsRun())("sensors of kestrel run", () => {
+  test("follow rules that are uploaded, changed, stopped and removed", async () => {
+    using folder = new TempFolder();
+    const rules = join(folder.path, "rules");
+    mkdirSync(rules);
+    writeFileSync(join(rules, "marker.yaml"), markerRule("my.marker", `kestrel-demand-${process.pid}`));
+    await using agent = await AgentProcess.start(join(folder.path, "data"), ["--rules", rules]);
+    const put = async (id: string, body: string): Promise<number> => {
+      const init = { method: "PUT", body: `id: ${id}\n${body}`, headers: { "content-type": "application/yaml" } };
+      return (await agent.fetch(`/v1/rules/${id}`, init)).status;
+    };
+    const marker = join(folder.path, "marked");
+    const fileRule = (action: string): string => `query: file where event.action == "${action}" and file.path == "${marker}"\n`;
+
+    expect(await sensorsOf(agent, "used")).toEqual(REQUIRED);
+    expect(agent.stderr).toMatch(/sensor file +unused +\(no rule can match its events\)/);
+    expect(await put("my.file", fileRule("creation"))).toBe(201);
+    expect(await sensorsOf(agent, "used")).toEqual([...REQUIRED, "file"].sort());
+    writeFileSync(marker, "");
+    await eventually(
+      () => `the alert of the uploaded rule: ${agent.stderr}`,
+      () => agent.printed.find(({ rule }) => rule.id === "my.file"),
+    );
+    expect(await put("my.file", fileRule("rename"))).toBe(200);
+    expect(await sensorsOf(agent, "used")).toEqual([...REQUIRED, "change"].sort());
+
+    // A Lua rule may look at anything, so it wants everything until it is stopped.
+    expect(await put("my.lua", `lua: |\n  if event["file.path"] == "${marker}2" then error("no") end\n  return false\n`)).toBe(201);
+    expect(await sensorsOf(agent, "unused")).toEqual([]);
+    writeFileSync(`${marker}2`, "");
+    await eventually(
+      () => `the stopped rule: ${agent.stderr}`,
+      () => agent.printed.find(({ kind }) => kind === "quarantine"),
+    );
+    expect(await sensorsOf(agent, "used")).toEqual([...REQUIRED, "change"].sort());
+    expect((await agent.fetch("/v1/rules/my.file", { method: "DELETE" })).status).toBe(204);
+    expect(await sensorsOf(agent, "used")).toEqual(REQUIRED);
+    expect(agent.stderr.match(/sensor file +(on|fallback|unused)/g)?.length).toBeGreaterThan(2);
+
+    // The rule that is left asks for programs alone: of a fork and an end the account says that they were left out. Other programs keep
+    // making events, so it asks again until none is under way.
+    Bun.spawnSync(["/bin/true"]);
+    await eventually(
+      () => "an exact account",
+      async () => {
+        const { events: now } = await statusOf(agent);
+        return now.produced === now.evaluated + now.dropped + now.filtered && now.filtered > 0 ? now : undefined;
+      },
+    );
+    expect(await agent.stop()).toBe(0);
+  });
+
+  test("with --record all of them are on: what is recorded is for rules to come", async () => {
+    using folder = new TempFolder();
+    const rule = join(folder.path, "marker.yaml");
+    writeFileSync(rule, markerRule("my.marker", `kestrel-demand-${process.pid}`));
+    await using agent = await AgentProcess.start(join(folder.path, "data"), ["--rules", rule, "--record", join(folder.path, "all.klog")]);
+    expect(await sensorsOf(agent, "unused")).toEqual([]);
+    expect(await agent.stop()).toBe(0);
+  });
+});
