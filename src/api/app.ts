@@ -5,15 +5,16 @@ import { KestrelError, messageOf, metricBy } from "#core";
 import { alertHandlers, statusHandler } from "./alert-handlers.ts";
 import { AlertStreams, STREAM_MEDIA_TYPE } from "./alert-stream.ts";
 import { Guard } from "./auth.ts";
-import { bindContract, routesOf } from "./bind.ts";
+import { bindContract, type RequestFacts, routesOf } from "./bind.ts";
 import { contract } from "./contract.ts";
+import { isolationHandlers } from "./isolation.ts";
 import { printJson } from "./json-text.ts";
 import { isLoopbackHostHeader } from "./listen.ts";
 import { METRICS_MEDIA_TYPE, printMetrics } from "./metrics-text.ts";
 import { buildOpenApi } from "./openapi.ts";
 import { PAGE_ASSETS } from "./page-assets.ts";
 import { PLAIN_ROUTES } from "./plain-routes.ts";
-import type { AgentPort, AlertReader } from "./ports.ts";
+import type { AgentPort, AlertReader, IsolationPort } from "./ports.ts";
 import { Problem, problem, problemResponse } from "./problem.ts";
 import { ruleHandlers } from "./rule-handlers.ts";
 
@@ -21,6 +22,7 @@ import { ruleHandlers } from "./rule-handlers.ts";
 export interface ApiOptions {
   readonly agent: AgentPort;
   readonly alerts: AlertReader;
+  readonly isolation: IsolationPort;
   readonly clock: Clock;
   /** Undefined: every local user may use the API. {@link startServer} allows that on loopback only. */
   readonly token: string | undefined;
@@ -34,7 +36,7 @@ export interface ApiOptions {
 /** The API, ready to be served. */
 export interface Api {
   /** Answers a request from a socket. */
-  fetch(request: Request): Promise<Response>;
+  fetch(request: Request, facts: RequestFacts): Promise<Response>;
   /** The app by itself, which takes its own idea of a request: for tests. */
   readonly app: Hono;
   /** Ends open streams. */
@@ -83,11 +85,16 @@ export function createApi(options: ApiOptions): Api {
   bindContract(
     app,
     contract,
-    { rules: ruleHandlers(options.agent), alerts: alertHandlers(options.alerts), status: statusHandler(options.agent) },
+    {
+      rules: ruleHandlers(options.agent),
+      alerts: alertHandlers(options.alerts),
+      isolation: isolationHandlers(options.isolation),
+      status: statusHandler(options.agent),
+    },
     { validateResponses: options.validateResponses ?? false },
   );
   mountMethodErrors(app);
-  return { app, fetch: async (request) => refuseUnreadable(request) ?? app.fetch(request), close: () => streams.close() };
+  return { app, fetch: async (request, facts) => refuseUnreadable(request) ?? app.fetch(request, facts), close: () => streams.close() };
 }
 
 /**

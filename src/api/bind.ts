@@ -17,9 +17,17 @@ import type { TextBodies } from "./contract.ts";
 import { printJson } from "./json-text.ts";
 import { Problem } from "./problem.ts";
 
-/** What a handler can do beside answering: header fields of the answer. */
+/** What a handler knows beside the request, and can do beside answering. */
 interface AnswerContext {
+  /** Header fields of the answer. */
   readonly headers: Headers;
+  /** Address of the client, as the socket tells it; empty where there is none. */
+  readonly caller: string;
+}
+
+/** What the server says of a request that is not in it. */
+export interface RequestFacts {
+  readonly caller: string;
 }
 
 /** A contract's handlers, in the contract's own shape. */
@@ -88,7 +96,7 @@ async function answer(context: Context, route: AppRoute, handler: ErasedHandler,
       headers: checked("header", validateMultiSchemaObject(Object.fromEntries(context.req.raw.headers), route.headers)),
       body: "body" in route ? checked("body", validateIfSchema(await readBody(context.req.raw, route), route.body)) : undefined,
     },
-    { headers },
+    { headers, caller: (context.env as Partial<RequestFacts> | undefined)?.caller ?? "" },
   );
   if (isAppRouteNoBody(route.responses[result.status] ?? null)) return new Response(null, { status: result.status, headers });
   const text = printJson(result.body);

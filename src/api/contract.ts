@@ -1,6 +1,7 @@
 // The HTTP contract: a value that says every route, its inputs and every status it answers with. Handlers are typed from it, OpenAPI is made from it.
 import { type ContractNoBodyType, initContract } from "@ts-rest/core";
 import { z } from "zod";
+import { isolation, isolationRequest, type WireIsolation, type WireIsolationRequest } from "./isolation.ts";
 import {
   type AlertQuery,
   alert,
@@ -107,6 +108,24 @@ export type Contract = {
       readonly responses: { readonly 200: z.ZodType<WireAlert> } & Errors<404>;
     };
   };
+  readonly isolation: {
+    readonly get: Described & {
+      readonly method: "GET";
+      readonly path: "/v1/isolation";
+      readonly responses: { readonly 200: z.ZodType<WireIsolation> } & Errors;
+    };
+    readonly put: Described & {
+      readonly method: "PUT";
+      readonly path: "/v1/isolation";
+      readonly body: z.ZodType<WireIsolationRequest>;
+      readonly responses: { readonly 200: z.ZodType<WireIsolation> } & Errors<409 | 413 | 415 | 422>;
+    };
+    readonly lift: Described & {
+      readonly method: "DELETE";
+      readonly path: "/v1/isolation";
+      readonly responses: { readonly 200: z.ZodType<WireIsolation> } & Errors;
+    };
+  };
   readonly status: Described & {
     readonly method: "GET";
     readonly path: "/v1/status";
@@ -211,6 +230,36 @@ export const contract: Contract = c.router({
       strictStatusCodes: true,
       pathParams: alertIdParams,
       responses: { 200: alert, ...errors(404), ...common },
+    },
+  },
+  isolation: {
+    get: {
+      method: "GET",
+      path: "/v1/isolation",
+      summary: "Is the machine isolated",
+      description: "The network isolation in force, what it lets through, and what it dropped so far.",
+      strictStatusCodes: true,
+      responses: { 200: isolation, ...common },
+    },
+    put: {
+      method: "PUT",
+      path: "/v1/isolation",
+      summary: "Isolate the machine",
+      description:
+        "Drops every packet but those of the loopback, of the networks named, and what keeps the machine on its link; open connections are cut too. " +
+        "Replaces an isolation in force. Holds over restarts of the agent. A network that cannot be read is refused (422); so is what would cut the " +
+        "client that asks, and clients of an API that listens on loopback only (409).",
+      strictStatusCodes: true,
+      body: isolationRequest,
+      responses: { 200: isolation, ...errors(409, 413, 415, 422), ...common },
+    },
+    lift: {
+      method: "DELETE",
+      path: "/v1/isolation",
+      summary: "Lift the isolation",
+      description: "Lets everything through again, also when there was no isolation.",
+      strictStatusCodes: true,
+      responses: { 200: isolation, ...common },
     },
   },
   status: {

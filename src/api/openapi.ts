@@ -24,7 +24,7 @@ const STATUS_TEXT: Readonly<Record<number, string>> = {
   412: "Changed since it was read",
   413: "The body is too large",
   415: "The media type is not one the route takes",
-  422: "The rule does not compile",
+  422: "The rule does not compile, or a network cannot be read",
   500: "A fault of the agent",
   503: "The agent cannot answer now",
 };

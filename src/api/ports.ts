@@ -84,6 +84,42 @@ export interface AgentStatus {
   readonly sensors: readonly SensorStatus[];
 }
 
+/** What an operator asks for when isolating the machine. Networks as people write them. */
+export interface IsolationRequest {
+  readonly allow: readonly string[];
+  /** May reach this API and nothing else. */
+  readonly clients: readonly string[];
+  readonly whenAgentStops: "keep" | "lift";
+  /** Go on although the client that asks would be cut off. */
+  readonly cutCaller: boolean;
+}
+
+/** The isolation in force, and what was asked for. */
+export interface IsolationStatus {
+  /** `failed`: asked for and not in force. `unavailable`: cannot be had here. */
+  readonly state: "on" | "off" | "failed" | "unavailable";
+  readonly reason: string;
+  readonly scope: "machine" | "group";
+  readonly allow: readonly string[];
+  readonly clients: readonly string[];
+  readonly whenAgentStops: "keep" | "lift";
+  readonly sinceNs: bigint | undefined;
+  readonly askedBy: string;
+  readonly pinnedAt: string | undefined;
+  readonly liftByHand: string | undefined;
+  readonly egress: { readonly packets: number; readonly bytes: number };
+  readonly ingress: { readonly packets: number; readonly bytes: number };
+}
+
+/** The switch of the machine's isolation. `caller`: address of the client, as its socket tells it. */
+export interface IsolationPort {
+  status(): IsolationStatus;
+  /** In force when it returns. KestrelError `bad-network`, `would-cut-caller`, `no-remote-clients`, or one that says why it cannot be done. */
+  isolate(request: IsolationRequest, caller: string): void;
+  /** Lifted when it returns; fine when there is none. */
+  lift(caller: string): void;
+}
+
 /** The running agent. Methods answer from memory; only a rule change takes time. */
 export interface AgentPort {
   status(): AgentStatus;

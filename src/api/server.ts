@@ -74,7 +74,7 @@ function listen(address: ListenAddress, text: string, api: Api): BunServer {
       // Outside development Bun shares the port by default: a second agent, or another program of this user, would take some of the requests.
       reusePort: false,
       async fetch(request, server) {
-        const response = await api.fetch(request);
+        const response = await api.fetch(request, { caller: server.requestIP(request)?.address ?? "" });
         // Bun counts only what the client sends as activity (measured: a stream written to every second is cut); the stream looks after itself.
         if (response.headers.get("content-type") === STREAM_MEDIA_TYPE) server.timeout(request, 0);
         return response;

@@ -87,7 +87,7 @@ export interface WireRuleCheck {
 export interface WireAlert {
   readonly id: string;
   readonly "@timestamp": string;
-  readonly kind: "rule" | "quarantine" | "eviction";
+  readonly kind: "rule" | "quarantine" | "eviction" | "agent";
   readonly severity: WireSeverity;
   readonly rule: { readonly id: string; readonly name: string; readonly tags: readonly string[] };
   /** ECS threat fields of the rule's ATT&CK tags. */
@@ -279,8 +279,9 @@ export const alert: z.ZodType<WireAlert> = z
   .object({
     id: z.string(),
     "@timestamp": dateTime.meta({ description: "Time of the last event, to the nanosecond." }),
-    kind: z.enum(["rule", "quarantine", "eviction"]).meta({
-      description: "quarantine: a rule was stopped because it failed. eviction: a rule began to forget pending sequences.",
+    kind: z.enum(["rule", "quarantine", "eviction", "agent"]).meta({
+      description:
+        "quarantine: a rule was stopped because it failed. eviction: a rule began to forget pending sequences. agent: about the agent itself.",
     }),
     severity,
     rule: z.object({ id: z.string(), name: z.string(), tags: z.array(z.string()) }),

@@ -27,6 +27,8 @@ export interface AgentParts {
   /** Pieces of long command lines the sensors lost; their events came. */
   readonly piecesLost: () => number;
   readonly sensors: () => readonly SensorStatus[];
+  /** Figures of what works beside the engine. */
+  readonly moreMetrics: () => readonly MetricFamily[];
 }
 
 const RATE_WINDOW_MS = 2000;
@@ -205,6 +207,7 @@ export class Agent implements AgentPort {
         perRule((state) => state.suppressed),
       ),
       ...sequenceFamilies(this.#parts.engine.sequenceMetrics()),
+      ...this.#parts.moreMetrics(),
       metric("gauge", "kestrel_memory_bytes", "Resident memory", status.memoryBytes),
       { name: "kestrel_info", type: "gauge", help: "Version of this agent", samples: [{ labels: { version: VERSION }, value: 1 }] },
     ];

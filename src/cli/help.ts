@@ -35,6 +35,7 @@ API and page. Without the rights for BPF it says so and replays the built-in rec
   --no-redact          take nothing out
   --protect NAME,…     programs that no rule may kill or suspend, beside init, sshd and other programs that keep a machine running: file
                        names of system programs, or whole paths; may be repeated
+  --isolation-cgroup D control group (v2) that kestrel isolate cuts off, instead of the whole machine
   --partitions N       threads that evaluate rules, 1 to 64 (default 1)
   --backend B          wasm (default) or lua
   --schema FILE        more fields for rules: JSON, {"name": "type", …}
@@ -174,6 +175,31 @@ anything else .klog.
 Examples
   kestrel record hour.klog --seconds 3600
   kestrel record - --json --seconds 10`,
+  },
+  isolate: {
+    summary: "Cut this machine off the network, except from whom you name; and back",
+    text: `kestrel isolate on [--allow ADDRESS…] [--client ADDRESS…]
+kestrel isolate off
+kestrel isolate status
+
+Asks the running agent. While the machine is isolated, every packet is dropped but those of the loopback, of the addresses named, and of
+what keeps it on its link (neighbours, requests for an address); open connections are cut too. It holds over restarts of the agent and,
+unless told otherwise, when the agent is killed. Names cannot be looked up then, so name addresses.
+
+  --allow A,…          who may be talked to: ADDRESS or ADDRESS/BITS, with :PORT of theirs if only that (IPv6 then as [ADDRESS/BITS]:PORT);
+                       may be repeated
+  --client A,…         who may reach the agent's API, and nothing else; for an agent that listens beyond the loopback
+  --lift-with-agent    it ends with the agent, however that ends
+  --cut-caller         isolate even though this client is then cut off itself
+  --agent HOST:PORT    where the agent listens (default 127.0.0.1:8490)
+  --data DIR           the agent's data folder, where the token is (default as in run)
+  --json               the API's answer
+
+Examples
+  kestrel isolate on --allow 10.0.0.5,fd00::/8
+  kestrel isolate on --allow 10.0.0.5:443 --client 10.0.0.9
+  kestrel isolate status
+  kestrel isolate off`,
   },
   rules: {
     summary: "List the built-in rules, or those of a path",

@@ -16,6 +16,7 @@ const LOADERS: Readonly<Record<string, () => Promise<Command>>> = {
   test: async () => (await import("./test.ts")).test,
   doctor: async () => (await import("./doctor.ts")).doctor,
   record: async () => (await import("./record.ts")).record,
+  isolate: async () => (await import("./isolate.ts")).isolate,
   rules: async () => (await import("./rules.ts")).rules,
   version: async () => (await import("./version.ts")).version,
 };

@@ -1,8 +1,8 @@
 // kestrel run: the live agent. Sensors → bus → rules → terminal, store, API; ends cleanly on SIGTERM and SIGINT.
-import { type AlertReader, loadOrCreateToken, type RunningServer, startServer } from "#api";
+import { type AlertReader, type IsolationPort, loadOrCreateToken, type RunningServer, startServer } from "#api";
 import { createLog, KestrelError, type Log, type RecordSink, ReplaySource, type SavedState, type Source, SystemClock } from "#core";
 import { ALL_WORDS, EbpfSource } from "#ebpf";
-import { type ArmResult, compileInWorker, Engine } from "#engine";
+import { type ArmResult, compileInWorker, Engine, type EngineOptions } from "#engine";
 import type { LiveResponder } from "#respond";
 import { Store, StoreSink } from "#store";
 import { Agent } from "./agent.ts";
@@ -11,6 +11,7 @@ import { loadBookForAgent } from "./book-loader.ts";
 import { BUILTIN_RECORDING } from "./builtin-rules.generated.ts";
 import { type DataDirectory, defaultDataPath, openDataDirectory } from "./data-directory.ts";
 import { ENRICHMENT_FLAGS, enrichmentOptions } from "./enrichment-options.ts";
+import { isolationSwitch } from "./isolation-parts.ts";
 import { liveResponder } from "./live-responder.ts";
 import { demandListener, sensorLine, sensorParts, sensorStatus } from "./live-sensors.ts";
 import { backendOf } from "./log-input.ts";
@@ -39,6 +40,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     json: "switch",
     record: "text",
     protect: "texts",
+    "isolation-cgroup": "text",
     partitions: "text",
     backend: "text",
     schema: "text",
@@ -90,27 +92,22 @@ async function start(args: Arguments): Promise<Running> {
   const recordPath = args.text("record");
   const modes = new ResponseModes(store);
   const responder = undo.adopt(liveResponder(args.texts("protect"), { source, modes, clock, log }), (made) => made.close());
-  const engine = new Engine({
+  const sinks = [storeSink, new TerminalSink(args.has("json"))];
+  const engine = liveEngine(args, {
     registry,
     clock,
     log,
     responder,
     firstSeq: saved.firstSeq,
-    // Sensors cannot be read again: a sequence that alerted must not be pending after a restart.
-    keep: { intervalMs: KEEP_INTERVAL_MS, live: true, position: (records) => String(saved.firstSeq + records) },
-    sinks: [storeSink, new TerminalSink(args.has("json"))],
-    partitions: args.number("partitions", 1, { least: 1, most: PARTITIONS_MAX }),
+    sinks,
     backend,
-    compile: compileInWorker,
-    whenFull: "drop",
-    flushMs: FLUSH_MS,
     cacheDirectory: data.cache,
-    batchBudgetMs: BATCH_BUDGET_MS,
-    words: ALL_WORDS,
     // What is recorded is for rules that are not written yet.
     ...(recordPath === undefined ? { onDemand: demandListener(source, log) } : {}),
   });
   undo.defer(() => engine.close());
+  const isolation = isolationSwitch(args.text("isolation-cgroup"), { store, engine, clock, log });
+  undo.defer(() => isolation.close());
   const agent = new Agent({
     registry,
     clock,
@@ -119,6 +116,7 @@ async function start(args: Arguments): Promise<Running> {
     entries: book.entries,
     modes,
     ...sensorParts(source, engine),
+    moreMetrics: () => isolation.metrics(),
   });
   const { armed, problems } = await agent.arm(book.compiled);
   sayArmed(armed, problems, log);
@@ -127,7 +125,8 @@ async function start(args: Arguments): Promise<Running> {
   undo.defer(() => recording?.close());
   const watching = await startWatching(source, recording ?? engine.input, { registry, log, responder, ended: () => engine.finish() });
   undo.defer(() => watching.stop());
-  const server = serve(args, { agent, alerts: alertReader(store, storeSink), clock, log, data });
+  const server = serve(args, { agent, alerts: alertReader(store, storeSink), isolation, clock, log, data });
+  isolation.resume(server);
   undo.move();
   return {
     log,
@@ -138,11 +137,31 @@ async function start(args: Arguments): Promise<Running> {
       await watching.stop();
       await engine.close();
       responder.close();
+      isolation.close();
       recording?.close();
       await server.stop();
       store.close();
     },
   };
+}
+
+type LiveParts = Required<
+  Pick<EngineOptions, "registry" | "clock" | "log" | "responder" | "firstSeq" | "sinks" | "backend" | "cacheDirectory">
+> &
+  Pick<EngineOptions, "onDemand">;
+
+function liveEngine(args: Arguments, parts: LiveParts): Engine {
+  return new Engine({
+    ...parts,
+    // Sensors cannot be read again: a sequence that alerted must not be pending after a restart.
+    keep: { intervalMs: KEEP_INTERVAL_MS, live: true, position: (records) => String(parts.firstSeq + records) },
+    partitions: args.number("partitions", 1, { least: 1, most: PARTITIONS_MAX }),
+    compile: compileInWorker,
+    whenFull: "drop",
+    flushMs: FLUSH_MS,
+    batchBudgetMs: BATCH_BUDGET_MS,
+    words: ALL_WORDS,
+  });
 }
 
 function sayArmed(armed: number, problems: ArmResult["problems"], log: Log): void {
@@ -213,14 +232,15 @@ function serve(
   parts: {
     readonly agent: Agent;
     readonly alerts: AlertReader;
+    readonly isolation: IsolationPort;
     readonly clock: SystemClock;
     readonly log: Log;
     readonly data: DataDirectory;
   },
 ): RunningServer {
-  const { agent, alerts, clock, log, data } = parts;
+  const { agent, alerts, isolation, clock, log, data } = parts;
   const { token } = loadOrCreateToken(data.token);
-  const server = startServer({ listen: args.text("listen") ?? DEFAULT_LISTEN, agent, alerts, clock, log, token });
+  const server = startServer({ listen: args.text("listen") ?? DEFAULT_LISTEN, agent, alerts, isolation, clock, log, token });
   log.write("info", `API and page on ${server.url}  token in ${data.token}`);
   return server;
 }

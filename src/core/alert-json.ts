@@ -39,7 +39,7 @@ export function decodeAlert(value: Json): Alert | undefined {
   const timeNs = typeof value["@timestamp"] === "string" ? parseDate(value["@timestamp"]) : undefined;
   const { id, kind, severity, message, captures, ancestry, events, seq } = value;
   if (!isObject(rule) || timeNs === undefined || typeof id !== "string" || typeof message !== "string") return undefined;
-  if (kind !== "rule" && kind !== "quarantine" && kind !== "eviction") return undefined;
+  if (kind !== "rule" && kind !== "quarantine" && kind !== "eviction" && kind !== "agent") return undefined;
   const { id: ruleId, name: ruleName, tags } = rule;
   if (typeof ruleId !== "string" || typeof ruleName !== "string" || !isStrings(tags) || !isSeverity(severity)) return undefined;
   if (!isObject(captures) || !isList(ancestry) || !ancestry.every(isAncestor) || !isList(events) || !events.every(isObject))

@@ -17,8 +17,11 @@ export interface Ancestor {
 export interface Alert {
   /** 32 hex digits, a hash of the rule's id and the events: the same in live and replay. */
   readonly id: string;
-  /** `rule`: a rule matched. `quarantine`: a rule was stopped because it failed. `eviction`: a rule began to forget pending sequences. */
-  readonly kind: "rule" | "quarantine" | "eviction";
+  /**
+   * `rule`: a rule matched. `quarantine`: a rule was stopped because it failed. `eviction`: a rule began to forget pending sequences. `agent`:
+   * the agent says something about itself, see `agentAlert`.
+   */
+  readonly kind: "rule" | "quarantine" | "eviction" | "agent";
   /** Time of the last event, nanoseconds since 1970. */
   readonly timeNs: bigint;
   /** Position of the last event in its source. */

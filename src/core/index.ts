@@ -1,4 +1,5 @@
 // Door of the core room: the ports and values every other room speaks, the bus, time, metrics. Knows no rule language, sensor or socket.
+export { type AgentNotice, agentAlert } from "./agent-alert.ts";
 export type { Alert, Ancestor, Json } from "./alert.ts";
 export { decodeAlert, encodeAlert } from "./alert-json.ts";
 export { type BusCounters, type BusOptions, EventBus, type FullPolicy, type Partition } from "./bus.ts";

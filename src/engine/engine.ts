@@ -473,6 +473,12 @@ export class Engine {
     return wasKept;
   }
 
+  /** Gives the sinks an alert that comes from no record: what a live agent says about itself. At once, whatever records are on their way. */
+  raise(alert: Alert): void {
+    this.#alerts++;
+    this.#give([alert], undefined);
+  }
+
   /** Waits until everything pushed so far has been evaluated and its alerts are out. */
   drain(): Promise<void> {
     return this.#bus.drain();

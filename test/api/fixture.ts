@@ -6,6 +6,9 @@ import {
   type AlertReader,
   type Api,
   createApi,
+  type IsolationPort,
+  type IsolationRequest,
+  type IsolationStatus,
   type RuleCheck,
   type RuleDetail,
   type StoredAlert,
@@ -220,10 +223,48 @@ export class MemoryAgent implements AgentPort {
   }
 }
 
+/** A switch that isolates nothing and notes who asked. */
+export class MemoryIsolation implements IsolationPort {
+  readonly asked: string[] = [];
+  failWith: Error | undefined;
+  held: IsolationRequest | undefined;
+
+  status(): IsolationStatus {
+    const { allow = [], clients = [], whenAgentStops = "keep" } = this.held ?? {};
+    const on = this.held !== undefined;
+    return {
+      state: on ? "on" : "off",
+      reason: "",
+      scope: "machine",
+      allow,
+      clients,
+      whenAgentStops,
+      sinceNs: on ? START_NS : undefined,
+      askedBy: on ? (this.asked.at(-1)?.split(" ")[1] ?? "") : "",
+      pinnedAt: on ? "/sys/fs/bpf/kestrel/isolation-1" : undefined,
+      liftByHand: on ? "rm -r /sys/fs/bpf/kestrel/isolation-1" : undefined,
+      egress: { packets: on ? 12 : 0, bytes: on ? 900 : 0 },
+      ingress: { packets: 0, bytes: 0 },
+    };
+  }
+
+  isolate(request: IsolationRequest, caller: string): void {
+    if (this.failWith !== undefined) throw this.failWith;
+    this.asked.push(`isolate ${caller}`);
+    this.held = request;
+  }
+
+  lift(caller: string): void {
+    this.asked.push(`lift ${caller}`);
+    this.held = undefined;
+  }
+}
+
 /** The API, what is behind it, and a way to ask it. */
 export interface TestApi {
   readonly agent: MemoryAgent;
   readonly alerts: MemoryAlerts;
+  readonly isolation: MemoryIsolation;
   readonly clock: MockClock;
   readonly logged: string[];
   readonly api: Api;
@@ -234,12 +275,14 @@ export interface TestApi {
 export function makeApi(options: { readonly token?: string | undefined; readonly loopbackOnly?: boolean } = {}): TestApi {
   const agent = new MemoryAgent();
   const alerts = new MemoryAlerts();
+  const isolation = new MemoryIsolation();
   const clock = new MockClock(START_NS);
   const logged: string[] = [];
   const token = "token" in options ? options.token : TOKEN;
   const api = createApi({
     agent,
     alerts,
+    isolation,
     clock,
     token,
     loopbackOnly: options.loopbackOnly ?? true,
@@ -249,7 +292,7 @@ export function makeApi(options: { readonly token?: string | undefined; readonly
   const ask = async (path: string, init: RequestInit = {}): Promise<Response> => {
     const headers = new Headers(init.headers);
     if (!headers.has("authorization")) headers.set("authorization", `Bearer ${TOKEN}`);
-    return api.app.request(path, { ...init, headers });
+    return api.app.request(path, { ...init, headers }, { caller: "192.0.2.7" });
   };
-  return { agent, alerts, clock, logged, api, ask };
+  return { agent, alerts, isolation, clock, logged, api, ask };
 }

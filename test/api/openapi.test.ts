@@ -37,7 +37,7 @@ test("every route of the contract is there with exactly its statuses", async () 
   const { openapi, paths } = await describeApi();
   expect(openapi).toBe("3.1.0");
   const known = routes(contract);
-  expect(known.length).toBe(9);
+  expect(known.length).toBe(12);
   for (const { method, path, responses } of known) {
     const operation = paths[path.replace(/:(\w+)/g, "{$1}")]?.[method.toLowerCase()];
     expect(Object.keys(operation?.responses ?? {}).sort()).toEqual(Object.keys(responses).sort());

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { type RunningServer, startServer } from "#api";
 import { SystemClock } from "#core";
 import { Browser, findChromium } from "./browser.ts";
-import { MemoryAgent, MemoryAlerts, makeAlert, processEvent, TOKEN } from "./fixture.ts";
+import { MemoryAgent, MemoryAlerts, MemoryIsolation, makeAlert, processEvent, TOKEN } from "./fixture.ts";
 
 // Generous, since machines are noisy and no test here measures time; it only ends what hangs.
 setDefaultTimeout(60_000);
@@ -13,12 +13,13 @@ if (program === undefined) console.log("Skipped: the page in a browser, because 
 describe.skipIf(program === undefined)("the page", () => {
   const alerts = new MemoryAlerts();
   const agent = new MemoryAgent();
+  const isolation = new MemoryIsolation();
   let server: RunningServer;
   let browser: Browser;
 
   beforeAll(async () => {
     agent.hold({ id: "kestrel.exec-from-shm", name: "Program run from shared memory", description: "What it sees.\n\nWhat to do." });
-    server = startServer({ listen: "127.0.0.1:0", agent, alerts, clock: new SystemClock(), token: TOKEN });
+    server = startServer({ listen: "127.0.0.1:0", agent, alerts, isolation, clock: new SystemClock(), token: TOKEN });
     browser = await Browser.start(program!);
   });
   afterAll(async () => {
@@ -134,6 +135,35 @@ describe.skipIf(program === undefined)("the page", () => {
     expect(await browser.evaluate<string>("document.querySelector('.alert').dataset.id")).toBe(makeAlert(7).id);
   });
 
+  test("says that the machine is isolated, and no longer", async () => {
+    isolation.isolate({ allow: ["10.0.0.0/8"], clients: [], whenAgentStops: "keep", cutCaller: false }, "192.0.2.7");
+    await browser.until("!document.querySelector('#isolation').hidden");
+    expect(await text("#isolation")).toMatch(
+      /^This machine is isolated from the network\. Asked for .* by 192\.0\.2\.7\. Allowed: 10\.0\.0\.0\/8\. 12 packets out and 0 in were dropped\.$/,
+    );
+    isolation.lift("192.0.2.7");
+    await browser.until("document.querySelector('#isolation').hidden");
+  });
+
+  test("shows an alert of the agent about itself, which has no event", async () => {
+    const name = "Network isolation switched";
+    alerts.add(
+      makeAlert(900, {
+        kind: "agent",
+        ruleId: "kestrel.self.isolation",
+        ruleName: name,
+        message: "The machine was isolated",
+        events: [],
+        ancestry: [],
+      }),
+    );
+    await browser.until(`document.querySelector('.alert .name')?.textContent === "${name}"`);
+    expect(await text(".alert .command")).toBe("The machine was isolated");
+    await browser.evaluate("document.querySelector('.row').click()");
+    expect(await text(".about")).toContain("The machine was isolated");
+    await browser.evaluate("document.querySelector('.row').click()");
+  });
+
   test("keeps at most a thousand alerts", async () => {
     for (let number = 8; number <= 1010; number++) alerts.add(makeAlert(number));
     await browser.until(`document.querySelector('.alert').dataset.id === '${makeAlert(1010).id}'`);
@@ -145,7 +175,7 @@ describe.skipIf(program === undefined)("the page", () => {
     await server.stop();
     await browser.until("document.querySelector('#connection').dataset.state === 'waiting'");
     alerts.add(makeAlert(1011));
-    server = startServer({ listen: `127.0.0.1:${port}`, agent, alerts, clock: new SystemClock(), token: TOKEN });
+    server = startServer({ listen: `127.0.0.1:${port}`, agent, alerts, isolation, clock: new SystemClock(), token: TOKEN });
     await browser.until("document.querySelector('#connection').dataset.state === 'live'");
     await browser.until(`document.querySelector('.alert').dataset.id === '${makeAlert(1011).id}'`);
     // Refused connections are what the browser notes while the agent is away; a policy violation or an exception would be another.

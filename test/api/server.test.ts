@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { type RunningServer, type ServerOptions, startServer } from "#api";
 import { SystemClock } from "#core";
-import { MemoryAgent, MemoryAlerts, makeAlert, TOKEN } from "./fixture.ts";
+import { MemoryAgent, MemoryAlerts, MemoryIsolation, makeAlert, TOKEN } from "./fixture.ts";
 
 function start(options: Partial<ServerOptions> = {}): RunningServer & AsyncDisposable & { readonly alerts: MemoryAlerts } {
   const alerts = new MemoryAlerts();
@@ -10,6 +10,7 @@ function start(options: Partial<ServerOptions> = {}): RunningServer & AsyncDispo
     listen: "127.0.0.1:0",
     agent: new MemoryAgent(),
     alerts,
+    isolation: new MemoryIsolation(),
     clock: new SystemClock(),
     token: TOKEN,
     validateResponses: true,

@@ -12,7 +12,7 @@ export const FAR = { ip4: "10.77.0.2", ip6: "fd77::2", other: "10.78.0.2" };
 export class Host {
   readonly #child;
   readonly #said: { readonly id: string; readonly said: string }[] = [];
-  #wake: () => void = () => {};
+  readonly #waiting: (() => void)[] = [];
   port = 0;
 
   /** Its process is in the control group from the start: a socket belongs to the group its process was in when it was made. */
@@ -40,9 +40,7 @@ export class Host {
     for (;;) {
       const found = this.#said.findIndex((each) => each.id === id && (said === undefined || each.said === said));
       if (found >= 0) return this.#said.splice(found, 1)[0]?.said ?? "";
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
   }
 
@@ -68,7 +66,7 @@ export class Host {
       const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
       rest = lines.pop() ?? "";
       this.#said.push(...lines.map((line) => JSON.parse(line)));
-      this.#wake();
+      for (const wake of this.#waiting.splice(0)) wake();
     }
   }
 }

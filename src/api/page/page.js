@@ -296,11 +296,26 @@ async function showStatus() {
   at("losses").textContent = filtered === 0 ? lost : `${lost} Left out because no rule can match them: ${whole.format(filtered)}.`;
 }
 
+/** Says that the machine is cut off, by whom, and what that held back. */
+async function showIsolation() {
+  const { state: kind, reason, scope, allow, clients, since, askedBy, dropped } = await askJson("/v1/isolation");
+  const what = scope === "machine" ? "This machine" : "A control group of this machine";
+  const whom = [...allow, ...clients.map((client) => `${client} (API only)`)].join(", ") || "nobody";
+  const held = `${whole.format(dropped.egress.packets)} packets out and ${whole.format(dropped.ingress.packets)} in were dropped.`;
+  const asked = since === null ? "" : ` Asked for ${new Date(since).toLocaleString()} by ${askedBy || "a local client"}. Allowed: ${whom}.`;
+  const text = {
+    on: `${what} is isolated from the network.${asked} ${held} ${reason}`,
+    failed: `${what} is NOT isolated from the network, though it was asked for. ${reason}`,
+  }[kind];
+  at("isolation").hidden = text === undefined;
+  at("isolation").replaceChildren(raw((text ?? "").trim(), 1000));
+}
+
 async function keepStatus() {
   for (;;) {
     await new Promise((resolve) => setTimeout(resolve, STATUS_EVERY_MS));
     if (document.hidden || !at("gate").hidden) continue;
-    await showStatus().catch(() => undefined);
+    await Promise.allSettled([showStatus(), showIsolation()]);
   }
 }
 
@@ -413,7 +428,7 @@ async function enter() {
   at("console").hidden = false;
   at("pause").hidden = false;
   state.filled = false;
-  await Promise.allSettled([showStatus(), loadRules()]);
+  await Promise.allSettled([showStatus(), showIsolation(), loadRules()]);
   void follow();
 }
 
