@@ -25,7 +25,10 @@ export interface CompiledRules {
   /** Plan of each rule that depends on several events. */
   readonly plans: readonly (RulePlan | undefined)[];
   readonly diagnostics: readonly (readonly Diagnostic[])[];
-  /** What each rule can match of events of the words that were asked about; a Lua or Wasm rule, which may look at anything, all. */
+  /**
+   * What each rule can match of events of the words that were asked about. A Lua rule, which may look at anything, wants all that its
+   * exceptions leave; a Wasm rule all, since what it sees of one event may tell in its answer about another.
+   */
   readonly demands: readonly Demand[];
   /** Names of all categories in id order: the program refers to ids. */
   readonly categories: readonly string[];
@@ -57,7 +60,7 @@ export const compileHere: RuleCompiler = async (rules, registry, backend, words 
     const index = inSet[position]?.index as number;
     predicates[index] = query.predicate;
     plans[index] = query.plan;
-    if (rules[index]?.body.kind === "eql") demands[index] = query.demand;
+    if (rules[index]?.body.kind !== "wasm") demands[index] = query.demand;
     const isUserRule = rules[index]?.body.kind !== "eql";
     diagnostics[index] = isUserRule && query.plan !== undefined ? [...query.diagnostics, LINEAGE_REFUSED] : query.diagnostics;
   });

@@ -54,7 +54,10 @@ export function compileRuleSet(
     const outcome = { id, diagnostics, fieldIds, pipes, predicate: -1, plan: undefined };
     if (condition !== undefined) return { ...outcome, ok: true, predicate: add(condition) };
     if (planned === undefined) return { ...outcome, ok: false };
-    return { ...outcome, ok: true, plan: withPredicates(planned.plan, planned.conditions.map(add)) };
+    const plan = withPredicates(planned.plan, planned.conditions.map(add));
+    // The last condition takes events that leave out a process's ancestors; see EventWords.
+    if (plan.identity?.ancestryId !== undefined) list.pop();
+    return { ...outcome, ok: true, plan };
   });
   const demands = demandsOf(lists, words, registry);
   const queries = compiled.map((query, index) => ({ ...query, demand: demands[index] as Demand }));

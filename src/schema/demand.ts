@@ -2,7 +2,10 @@
 // Data, and the meaning of a test. Invariant: an event that a demand leaves out is matched by no predicate it was derived from.
 import { foldAscii, isAscii } from "./ascii.ts";
 
-/** What an event is called: its `event.category`, `event.type` and `event.action`, one value each. */
+/**
+ * What an event is called: its `event.category`, `event.type` and `event.action`, one value each. Whoever sends events and tells their words
+ * lists the ancestors of a process whose parent it names: nobody needs further events of it to learn of them.
+ */
 export type EventWords = readonly [category: string, type: string, action: string];
 
 /**

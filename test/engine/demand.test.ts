@@ -69,9 +69,10 @@ test("a compile worker finds the same demands", async () => {
     ruleOf("a", 'file where file.path like "/etc/*"'),
     ruleOf("b", 'process where event.type == "end"'),
     luaRule("c", "return true"),
+    luaRule("d", "return true", { exceptions: ['event.action != "exec"'] }),
   ];
   const here = await compileHere(rules, new SchemaRegistry(), "wasm", WORDS);
   const there = await compileInWorker(rules, new SchemaRegistry(), "wasm", WORDS);
-  expect(here.demands.map(shown)).toEqual([["modification folder etc", "open folder etc"], [], ["exec", "modification", "open"]]);
+  expect(here.demands.map(shown)).toEqual([["modification folder etc", "open folder etc"], [], ["exec", "modification", "open"], ["exec"]]);
   expect(there.demands).toEqual(here.demands);
 });

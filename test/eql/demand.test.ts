@@ -84,6 +84,7 @@ const RULES: readonly (readonly [string, Readonly<Record<string, string>>])[] = 
     'sequence [file where event.type == "access"] as a [network where process.name == a.file.name]',
     { open: "*", connection_attempted: "*" },
   ],
+  ['file where event.type == "access" and descendant of [process where event.action == "exec"]', { open: "*", exec: "*" }],
 ];
 
 test.each(RULES)("%s", (text, wanted) => {
