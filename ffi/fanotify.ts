@@ -55,7 +55,7 @@ export interface ExecPermissionEvent {
 }
 
 /** Most events one read takes. */
-const EVENTS_PER_READ_MAX = 64;
+export const EVENTS_PER_READ_MAX = 64;
 
 /** A group that is asked before a program runs. */
 export class ExecPermissionGroup implements Disposable {

@@ -5,6 +5,7 @@ import { type Clock, KestrelError, type LossCounts, type MetricFamily, metric, m
 import { type ArmResult, type CompiledRules, checkUserRule, type Engine } from "#engine";
 import type { Diagnostic, SchemaRegistry } from "#schema";
 import type { Store } from "#store";
+import type { LiveGate } from "./live-gate.ts";
 import type { ResponseModes } from "./response-modes.ts";
 import { type BookEntry, enabledRules, uploadedEntry } from "./rule-book.ts";
 import { sequenceFamilies } from "./sequence-families.ts";
@@ -18,6 +19,7 @@ export interface AgentParts {
   readonly store: Store;
   readonly entries: readonly BookEntry[];
   readonly modes: ResponseModes;
+  readonly gate: LiveGate;
   /** Records the sources tried to send. */
   readonly produced: () => number;
   /** Records the sensors lost before the bus, by cause. */
@@ -50,9 +52,11 @@ export class Agent implements AgentPort {
 
   /** Swaps in all rules of the book; `compiled` is their program when there is one already. */
   async arm(compiled?: CompiledRules): Promise<ArmResult> {
-    const result = await this.#parts.engine.arm(enabledRules([...this.#entries.values()]), compiled);
+    const rules = enabledRules([...this.#entries.values()]);
+    const result = await this.#parts.engine.arm(rules, compiled);
     this.#problems = new Map(result.problems.map((problem) => [problem.ruleId, problem.diagnostics]));
     this.#state = "armed";
+    await this.#parts.gate.arm(rules.filter((rule) => !this.#problems.has(rule.id)));
     return result;
   }
 

@@ -1,5 +1,6 @@
 // kestrel check: says for every rule or query whether it compiles and what is wrong, for people or as JSON lines.
 import { ANY_KERNEL, type CheckedRule, checkRules, type KernelAbilities, type Rung, type RungName } from "#engine";
+import { whyNoGate } from "#respond";
 import { EXIT, parseArguments, usageError } from "./arguments.ts";
 import { LineWriter } from "./output.ts";
 import { registryFrom } from "./schema-file.ts";
@@ -27,12 +28,12 @@ export async function check(argv: readonly string[]): Promise<number> {
 
 function kernelOf(name: string): KernelAbilities {
   if (name === "any") return ANY_KERNEL;
-  if (name === "this") return NO_PROGRAMS;
+  if (name === "this") return { ...NO_PROGRAMS, gate: whyNoGate() };
   throw usageError(`Flag "--kernel" knows "this" and "any", not "${name}"`);
 }
 
 const NOT_LOADED = "this version loads no program that acts";
-const NO_PROGRAMS: KernelAbilities = { lsm: NOT_LOADED, cgroup: NOT_LOADED, signal: NOT_LOADED };
+const NO_PROGRAMS: Omit<KernelAbilities, "gate"> = { lsm: NOT_LOADED, cgroup: NOT_LOADED, signal: NOT_LOADED };
 
 function jsonLine(rule: CheckedRule): string {
   const diagnostics = rule.findings.map(({ diagnostic: { severity, code, message, span } }) => ({
@@ -56,6 +57,7 @@ function textLines(rule: CheckedRule): string[] {
 
 const RUNG_TEXT: Readonly<Record<RungName, string>> = {
   "in-kernel": "in the kernel, before the act",
+  "at-the-gate": "at the gate, before the program runs",
   "at-once": "in the kernel, at once after the act",
   "after-alert": "after the alert",
   none: "not carried out",

@@ -36,6 +36,11 @@ API and page. Without the rights for BPF it says so and replays the built-in rec
   --protect NAME,…     programs that no rule may kill or suspend, beside init, sshd and other programs that keep a machine running: file
                        names of system programs, or whole paths; may be repeated
   --isolation-cgroup D control group (v2) that kestrel isolate cuts off, instead of the whole machine
+  --gate-fail F        what becomes of a program that a rule may deny when nobody decides in time: open lets it run (default),
+                       closed denies it
+  --gate-deadline MS   how long a program waits for that decision, 10 to 60000 (default 500)
+  --gate-mount PATH    hold only programs of the filesystem mounted at PATH, may be repeated; none holds no program. Without it those
+                       of every mount are held, once a rule needs it
   --partitions N       threads that evaluate rules, 1 to 64 (default 1)
   --backend B          wasm (default) or lua
   --schema FILE        more fields for rules: JSON, {"name": "type", …}

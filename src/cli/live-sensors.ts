@@ -4,6 +4,7 @@ import { type Log, messageOf } from "#core";
 import type { EbpfSource } from "#ebpf";
 import type { DemandListener, Engine } from "#engine";
 import type { AgentParts } from "./agent.ts";
+import type { LiveGate } from "./live-gate.ts";
 
 /** How each sensor is doing. */
 export function sensorStatus(source: EbpfSource): readonly SensorStatus[] {
@@ -19,13 +20,14 @@ export function sensorStatus(source: EbpfSource): readonly SensorStatus[] {
 export function sensorParts(
   source: EbpfSource,
   engine: Engine,
+  gate: LiveGate,
 ): Pick<AgentParts, "produced" | "sensorLosses" | "filtered" | "piecesLost" | "sensors"> {
   return {
     produced: () => (source.statuses().length > 0 ? source.produced : engine.counters().offered),
     sensorLosses: () => source.losses(),
     filtered: () => source.filtered(),
     piecesLost: () => source.counts().piecesLost,
-    sensors: () => sensorStatus(source),
+    sensors: () => [...sensorStatus(source), ...gate.statuses()],
   };
 }
 

@@ -2,6 +2,7 @@
 import { KestrelError, messageOf } from "#core";
 import { nearestName } from "#schema";
 import { EXIT } from "./arguments.ts";
+import { GATEKEEPER } from "./gatekeeper-command.ts";
 import { COMMANDS, overview } from "./help.ts";
 
 type Command = (argv: readonly string[]) => Promise<number>;
@@ -20,6 +21,10 @@ const LOADERS: Readonly<Record<string, () => Promise<Command>>> = {
   rules: async () => (await import("./rules.ts")).rules,
   version: async () => (await import("./version.ts")).version,
 };
+/** Parts of other commands that are processes of their own. */
+const HIDDEN: typeof LOADERS = {
+  [GATEKEEPER]: async () => (await import("./gatekeeper.ts")).gatekeeper,
+};
 
 async function main(argv: readonly string[]): Promise<number> {
   const [name = "", ...rest] = argv;
@@ -27,7 +32,7 @@ async function main(argv: readonly string[]): Promise<number> {
   if (name === "" || name === "help" || name === "--help" || name === "-h") {
     return help(name, rest[0]);
   }
-  const load = Object.hasOwn(LOADERS, name) ? LOADERS[name] : undefined;
+  const load = Object.hasOwn(LOADERS, name) ? LOADERS[name] : Object.hasOwn(HIDDEN, name) ? HIDDEN[name] : undefined;
   if (load === undefined) return unknownCommand(name);
   if (rest.includes("--help") || rest.includes("-h")) {
     console.log(COMMANDS[name]?.text);

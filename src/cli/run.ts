@@ -2,8 +2,7 @@
 import { type AlertReader, type IsolationPort, loadOrCreateToken, type RunningServer, startServer } from "#api";
 import { createLog, KestrelError, type Log, type RecordSink, ReplaySource, type SavedState, type Source, SystemClock } from "#core";
 import { ALL_WORDS, EbpfSource } from "#ebpf";
-import { type ArmResult, compileInWorker, Engine, type EngineOptions } from "#engine";
-import type { LiveResponder } from "#respond";
+import { type ArmResult, compileInWorker, Engine, type EngineOptions, type ExecJudgeOptions } from "#engine";
 import { Store, StoreSink } from "#store";
 import { Agent } from "./agent.ts";
 import { type Arguments, EXIT, parseArguments, usageError } from "./arguments.ts";
@@ -12,7 +11,7 @@ import { BUILTIN_RECORDING } from "./builtin-rules.generated.ts";
 import { type DataDirectory, defaultDataPath, openDataDirectory } from "./data-directory.ts";
 import { ENRICHMENT_FLAGS, enrichmentOptions } from "./enrichment-options.ts";
 import { isolationSwitch } from "./isolation-parts.ts";
-import { liveResponder } from "./live-responder.ts";
+import { type LiveResponse, liveResponse } from "./live-response.ts";
 import { demandListener, sensorLine, sensorParts, sensorStatus } from "./live-sensors.ts";
 import { backendOf } from "./log-input.ts";
 import { keepMemorySmall } from "./memory-keeper.ts";
@@ -41,6 +40,9 @@ export async function run(argv: readonly string[]): Promise<number> {
     record: "text",
     protect: "texts",
     "isolation-cgroup": "text",
+    "gate-fail": "text",
+    "gate-deadline": "text",
+    "gate-mount": "texts",
     partitions: "text",
     backend: "text",
     schema: "text",
@@ -74,34 +76,23 @@ async function start(args: Arguments): Promise<Running> {
   await using undo = new AsyncDisposableStack();
   const store = undo.adopt(openStore(data, log), (opened) => opened.close());
   const storeSink = new StoreSink(store);
-  const backend = backendOf(args);
-  const book = await loadBookForAgent(
-    {
-      paths: args.texts("rules"),
-      uploaded: store.rules().map(({ id, format, text }) => ({ id, format, text })),
-      extraFields: registry.extraFields(),
-      backend,
-      words: ALL_WORDS,
-      cacheDirectory: data.cache,
-    },
-    registry,
-  );
-  for (const finding of book.findings) log.write("warn", finding);
+  const compiling = { registry, backend: backendOf(args), compile: compileInWorker, cacheDirectory: data.cache, log };
+  const book = await readBook(args.texts("rules"), store, compiling);
   const saved = savedState(store, log);
   const source = new EbpfSource({ registry, clock, ...(await enrichmentOptions(args)) });
   const recordPath = args.text("record");
   const modes = new ResponseModes(store);
-  const responder = undo.adopt(liveResponder(args.texts("protect"), { source, modes, clock, log }), (made) => made.close());
+  const isRunning = (id: string): boolean => engine.ruleState(id)?.quarantineReason === undefined;
+  const response = liveResponse(args, { source, modes, clock, compiling: { ...compiling, isRunning } });
+  undo.defer(() => response.close());
+  const { gate } = response;
   const sinks = [storeSink, new TerminalSink(args.has("json"))];
-  const engine = liveEngine(args, {
-    registry,
+  const engine: Engine = liveEngine(args, {
+    ...compiling,
     clock,
-    log,
-    responder,
+    responder: response.responder,
     firstSeq: saved.firstSeq,
     sinks,
-    backend,
-    cacheDirectory: data.cache,
     // What is recorded is for rules that are not written yet.
     ...(recordPath === undefined ? { onDemand: demandListener(source, log) } : {}),
   });
@@ -115,16 +106,18 @@ async function start(args: Arguments): Promise<Running> {
     store,
     entries: book.entries,
     modes,
-    ...sensorParts(source, engine),
-    moreMetrics: () => isolation.metrics(),
+    gate,
+    ...sensorParts(source, engine, gate),
+    moreMetrics: () => [...isolation.metrics(), ...gate.families()],
   });
   const { armed, problems } = await agent.arm(book.compiled);
   sayArmed(armed, problems, log);
   for (const problem of engine.restore(saved.rows)) log.write("error", "kept state left out", { reason: problem });
   const recording = recordPath === undefined ? undefined : new RecordingSink(recordPath, { registry, next: engine.input, log });
   undo.defer(() => recording?.close());
-  const watching = await startWatching(source, recording ?? engine.input, { registry, log, responder, ended: () => engine.finish() });
+  const watching = await startWatching(source, recording ?? engine.input, { registry, log, response, ended: () => engine.finish() });
   undo.defer(() => watching.stop());
+  await gate.start();
   const server = serve(args, { agent, alerts: alertReader(store, storeSink), isolation, clock, log, data });
   isolation.resume(server);
   undo.move();
@@ -134,9 +127,10 @@ async function start(args: Arguments): Promise<Running> {
     async stop() {
       log.write("info", "stopping");
       agent.markDraining();
+      await gate.close();
       await watching.stop();
       await engine.close();
-      responder.close();
+      await response.close();
       isolation.close();
       recording?.close();
       await server.stop();
@@ -146,7 +140,7 @@ async function start(args: Arguments): Promise<Running> {
 }
 
 type LiveParts = Required<
-  Pick<EngineOptions, "registry" | "clock" | "log" | "responder" | "firstSeq" | "sinks" | "backend" | "cacheDirectory">
+  Pick<EngineOptions, "registry" | "clock" | "log" | "responder" | "firstSeq" | "sinks" | "backend" | "compile" | "cacheDirectory">
 > &
   Pick<EngineOptions, "onDemand">;
 
@@ -156,12 +150,27 @@ function liveEngine(args: Arguments, parts: LiveParts): Engine {
     // Sensors cannot be read again: a sequence that alerted must not be pending after a restart.
     keep: { intervalMs: KEEP_INTERVAL_MS, live: true, position: (records) => String(parts.firstSeq + records) },
     partitions: args.number("partitions", 1, { least: 1, most: PARTITIONS_MAX }),
-    compile: compileInWorker,
     whenFull: "drop",
     flushMs: FLUSH_MS,
     batchBudgetMs: BATCH_BUDGET_MS,
     words: ALL_WORDS,
   });
+}
+
+type Compiling = Omit<ExecJudgeOptions, "isRunning">;
+
+async function readBook(
+  paths: readonly string[],
+  store: Store,
+  { registry, backend, cacheDirectory, log }: Compiling,
+): ReturnType<typeof loadBookForAgent> {
+  const uploaded = store.rules().map(({ id, format, text }) => ({ id, format, text }));
+  const book = await loadBookForAgent(
+    { paths, uploaded, extraFields: registry.extraFields(), backend, words: ALL_WORDS, cacheDirectory },
+    registry,
+  );
+  for (const finding of book.findings) log.write("warn", finding);
+  return book;
 }
 
 function sayArmed(armed: number, problems: ArmResult["problems"], log: Log): void {
@@ -191,14 +200,14 @@ function savedState(store: Store, log: Log): { readonly rows: SavedState; readon
 interface WatchingParts {
   readonly registry: ReturnType<typeof registryFrom>;
   readonly log: Log;
-  readonly responder: LiveResponder;
+  readonly response: LiveResponse;
   /** Told that a recording, unlike a machine, has come to its end. */
   readonly ended: () => Promise<void>;
 }
 
 /** Starts the sensors, or where the kernel or the user's rights refuse them, says so and replays the built-in recording. */
 async function startWatching(source: EbpfSource, sink: RecordSink, parts: WatchingParts): Promise<Pick<Source, "stop">> {
-  const { registry, log, responder, ended } = parts;
+  const { registry, log, response, ended } = parts;
   try {
     await source.start(sink);
   } catch (error) {
@@ -206,7 +215,7 @@ async function startWatching(source: EbpfSource, sink: RecordSink, parts: Watchi
     log.write("warn", error.message);
     log.write("warn", "this machine is NOT being watched; replaying the built-in recording to show what alerts look like");
     // What is replayed happened elsewhere and long ago: nobody here is to be touched for it.
-    responder.close();
+    await response.close();
     const recording = await replayRecording(sink, registry, log);
     await ended();
     return recording;

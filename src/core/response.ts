@@ -23,8 +23,8 @@ export type ResponseOutcome =
   /** The system did not let us, or nothing here can carry the action out. */
   | "failed";
 
-/** How it was carried out, or would have been. */
-export type ResponseMeans = "none" | "sigkill" | "sigstop" | "freeze";
+/** How it was carried out, or would have been: `fanotify` before the program ran, the others after the alert. */
+export type ResponseMeans = "none" | "sigkill" | "sigstop" | "freeze" | "fanotify";
 
 /** The account of one response, part of its alert. */
 export interface AlertResponse {

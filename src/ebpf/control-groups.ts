@@ -66,6 +66,12 @@ export class ControlGroups {
     return this.#askProcess(this.#root, id, pid) ?? this.#walkFor(this.#root, id, nowNs);
   }
 
+  /** The group a process is in now; nothing is remembered. */
+  groupOfProcess(pid: number): ControlGroup | undefined {
+    const path = this.#root === undefined ? undefined : this.#pathOfProcess(pid);
+    return path === undefined || path.split("/").includes("..") ? undefined : { path, container: containerOf(path) };
+  }
+
   #askProcess(root: string, id: bigint, pid: number): ControlGroup | undefined {
     if (this.#asked >= ASKED_MAX) return undefined;
     this.#asked++;

@@ -9,6 +9,7 @@ import { Flag } from "./wire.ts";
 export type Category = "process" | "file" | "network";
 
 const CATEGORY_OF: Readonly<Record<ReportedEvent["kind"], Category>> = {
+  attempt: "process",
   exec: "process",
   fork: "process",
   exit: "process",
@@ -51,6 +52,7 @@ const FILE_TYPES: Readonly<Record<FileAction, string>> = { creation: "creation",
 
 /** Type and action of the kinds that have one each. */
 const ONE_WORD: Readonly<Record<Exclude<ReportedEvent["kind"], "act" | "change" | "file">, readonly [type: string, action: string]>> = {
+  attempt: ["start", "exec"],
   exec: ["start", "exec"],
   fork: ["start", "fork"],
   exit: ["end", "end"],

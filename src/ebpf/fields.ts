@@ -8,6 +8,7 @@ export const FIELD_NAMES = {
   eventKind: "event.kind",
   eventAction: "event.action",
   eventModule: "event.module",
+  eventOutcome: "event.outcome",
   hostId: "host.id",
   hostName: "host.name",
   hostHostname: "host.hostname",

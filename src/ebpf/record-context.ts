@@ -1,6 +1,6 @@
 // What a record is made of beside the kernel event. Data only.
 import type { ControlGroup } from "./control-groups.ts";
-import type { ActEvent, ChangeEvent, ExecEvent, ExitEvent, FileEvent, FlowEvent, ForkEvent } from "./kernel-event.ts";
+import type { ActEvent, Actor, ChangeEvent, ExecEvent, ExitEvent, FileEvent, FlowEvent, ForkEvent } from "./kernel-event.ts";
 import type { Credentials, ProcessEntry, ProcessInfo } from "./process-table.ts";
 import type { ProgramTexts } from "./program-texts.ts";
 
@@ -39,5 +39,11 @@ export interface RecordContext {
   groupName(gid: number): string | undefined;
 }
 
+/** A program that is about to run: the process is still the one that asks, `RecordContext.entry` already names the program. */
+export interface AttemptEvent {
+  readonly kind: "attempt";
+  readonly actor: Actor;
+}
+
 /** Events that become records of their own. */
-export type ReportedEvent = ExecEvent | ForkEvent | ExitEvent | FileEvent | ChangeEvent | ActEvent | FlowEvent;
+export type ReportedEvent = AttemptEvent | ExecEvent | ForkEvent | ExitEvent | FileEvent | ChangeEvent | ActEvent | FlowEvent;

@@ -49,6 +49,8 @@ export class RecordWriter {
     this.#builder.keywords(id.eventType, [type]);
     this.#builder.keyword(id.eventKind, "event");
     this.#builder.keyword(id.eventAction, action);
+    // Nobody but the gate makes records of attempts, and puts only denied ones among the events.
+    if (event.kind === "attempt") this.#builder.keyword(id.eventOutcome, "failure");
     this.#builder.keyword(id.eventModule, "kestrel");
     this.#writeHost();
     this.#writeUser(event, context);
@@ -124,9 +126,11 @@ export class RecordWriter {
     const whole = context.texts;
     this.#fields.text(id.processName, info.name);
     this.#fields.text(id.processExecutable, info.executable);
-    this.#fields.text(id.processCommandLine, whole?.args.join(" ") ?? info.commandLine);
-    this.#builder.keywords(id.processArgs, whole?.args ?? info.args);
-    this.#builder.i64Number(id.processArgsCount, whole?.argsCount ?? info.argsCount);
+    if (event.kind !== "attempt") {
+      this.#fields.text(id.processCommandLine, whole?.args.join(" ") ?? info.commandLine);
+      this.#builder.keywords(id.processArgs, whole?.args ?? info.args);
+      this.#builder.i64Number(id.processArgsCount, whole?.argsCount ?? info.argsCount);
+    }
     this.#builder.i64Number(id.processPid, actor.pid);
     this.#builder.keyword(id.processEntityId, info.entityId);
     this.#fields.text(id.processCwd, info.workingDirectory);
@@ -161,7 +165,7 @@ export class RecordWriter {
     const { info, ancestors } = context.entry;
     const id = this.#id;
     this.#builder.i64Number(id.processPgid, actor.pgid);
-    this.#builder.i64Number(id.processVpid, actor.vpid);
+    if (event.kind !== "attempt") this.#builder.i64Number(id.processVpid, actor.vpid);
     if (event.kind === "exit") this.#writeExit(event, context);
     if (context.texts !== undefined) this.#builder.keywords(id.envVars, context.texts.variables);
     this.#builder.i64Number(id.processSessionId, actor.sid);
@@ -169,7 +173,7 @@ export class RecordWriter {
     this.#builder.i64Number(id.processPpid, actor.ppid);
     this.#builder.i64Number(id.processTgid, actor.pid);
     this.#builder.i64Number(id.threadId, actor.tid);
-    this.#fields.text(id.threadName, actor.comm);
+    if (event.kind !== "attempt") this.#fields.text(id.threadName, actor.comm);
     this.#builder.keywords(
       id.extAncestry,
       ancestors.map((ancestor) => ancestor.entityId),
@@ -182,7 +186,7 @@ export class RecordWriter {
     this.#builder.bool(id.memfd, info.memfd);
     this.#fields.text(id.script, info.script);
     this.#fields.text(id.cgroupPath, context.group?.path);
-    this.#builder.u64(id.cgroupId, actor.cgroupId);
+    if (event.kind !== "attempt") this.#builder.u64(id.cgroupId, actor.cgroupId);
     if (info.memfd) this.#fields.text(id.memfdName, info.name);
     if (event.kind !== "exec") return;
     this.#builder.bool(id.secureExec, (actor.flags & Flag.Privileged) !== 0);

@@ -2,7 +2,18 @@
 // thread: a few milliseconds apart while there is work, longer when idle. Invariant: every record taken from a ring is pushed or counted.
 import { readFileSync } from "node:fs";
 import { arch, hostname, release } from "node:os";
-import { assert, type Cancel, type Clock, cgroupRoot, type LossCounts, type RecordSink, type Source, SystemClock } from "#core";
+import {
+  assert,
+  type Cancel,
+  type Clock,
+  cgroupRoot,
+  type ExecAttempt,
+  type ExecWitness,
+  type LossCounts,
+  type RecordSink,
+  type Source,
+  SystemClock,
+} from "#core";
 import { ClockId, clockNs } from "#ffi/libc";
 import { RingBuffer } from "#ffi/ring-buffer";
 import type { Demand, SchemaRegistry } from "#schema";
@@ -11,6 +22,7 @@ import { CounterReader, type CounterTable, NO_COUNTS } from "./counters.ts";
 import { decode, recordTime } from "./decode.ts";
 import { DEFAULT_VARIABLES } from "./environment.ts";
 import { ExecJoiner, type WholeEvent } from "./exec-joiner.ts";
+import { witness } from "./exec-witness.ts";
 import type { ActEvent } from "./kernel-event.ts";
 import { LoadedSensors, type SensorStatus } from "./loader.ts";
 import { IdNames } from "./names.ts";
@@ -83,7 +95,7 @@ const CLOCK_CHECK_NS = 1_000_000_000n;
 const SETTLE_LOOKS_MAX = 1000;
 
 /** Processes, files and connections of this machine, from eBPF. One at a time in a process. */
-export class EbpfSource implements Source {
+export class EbpfSource implements Source, ExecWitness {
   readonly name = "ebpf";
   readonly #options: EbpfOptions;
   readonly #clock: Clock;
@@ -126,6 +138,8 @@ export class EbpfSource implements Source {
   #joined = 0;
   #unchanged = 0;
   #unwanted = 0;
+  /** Records of denied attempts, which no sensor sent. */
+  #attempts = 0;
   /** Made once: no closure for an event. */
   readonly #take = (event: WholeEvent): void => this.#push(event);
   readonly #isWanted = (sensor: SensorName, action: string): boolean => this.#demand.wantsAction(sensor, action);
@@ -253,7 +267,7 @@ export class EbpfSource implements Source {
 
   /** Records the sensors tried to send: evaluated + dropped + filtered, by the names `kestrel status` uses. Pieces of arguments and calls that changed nothing are not records. */
   get produced(): number {
-    let produced = -this.#unchanged;
+    let produced = this.#attempts - this.#unchanged;
     for (const [kind, counts] of Object.entries(this.counts().kernel)) if (kind !== "args") produced += counts.produced;
     return produced;
   }
@@ -279,6 +293,43 @@ export class EbpfSource implements Source {
   /** Living descendants of a process as the sensors saw them come, with those whose parent has gone. */
   descendants(entityId: string): readonly { readonly pid: number; readonly entityId: string }[] {
     return this.#table.descendants(entityId);
+  }
+
+  /** {@inheritDoc ExecWitness.describe} The record is valid until the next event. */
+  describe(attempt: ExecAttempt): { readonly record: Uint8Array; readonly entityId: string } | undefined {
+    if (this.#sensors === undefined) return undefined;
+    // The kernel told of the process's birth before it could ask to run anything.
+    this.#drain();
+    const found = witness(attempt, this.#table, this.#lookup);
+    if (found === undefined) return undefined;
+    const { actor, entry, known } = found;
+    const leader = (pid: number): ProcessInfo | undefined => (pid === actor.pid ? entry.info : this.#table.current(pid)?.info);
+    const length = this.#writer.write(
+      { kind: "attempt", actor },
+      {
+        entry,
+        parent: known.ancestors[0],
+        sessionLeader: leader(actor.sid),
+        groupLeader: leader(actor.pgid),
+        sensor: "fanotify",
+        texts: undefined,
+        previous: undefined,
+        target: undefined,
+        wallOffsetNs: this.#wallOffsetNs,
+        startOffsetNs: this.#startOffsetNs,
+        group: this.#controlGroups.groupOfProcess(actor.pid),
+        userName: this.#userName,
+        groupName: this.#groupName,
+      },
+    );
+    return { record: this.#writer.bytes.subarray(0, length), entityId: known.info.entityId };
+  }
+
+  /** {@inheritDoc ExecWitness.report} */
+  report(record: Uint8Array): void {
+    this.#attempts++;
+    this.#pushed++;
+    if (this.#sink?.push(record, 0, record.byteLength) === false) this.#refused++;
   }
 
   /** How each sensor is attached; empty before `start`. */

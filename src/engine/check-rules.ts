@@ -3,6 +3,7 @@ import type { Rule } from "#rules";
 import type { Diagnostic, SchemaRegistry } from "#schema";
 import { querySource } from "./compile.ts";
 import { createUserRule } from "./evaluators.ts";
+import { gateRule } from "./gate-rules.ts";
 import { type KernelAbilities, type Rung, rungOf } from "./ladder.ts";
 
 /** One finding about a rule with the place in its file drawn as text. */
@@ -56,7 +57,9 @@ export async function checkRules(paths: readonly string[], options: CheckOptions
 async function climb(rule: Rule, { registry, kernel }: CheckOptions): Promise<Rung | undefined> {
   if (rule.action === "alert") return undefined;
   const { kernelConditionOf } = await import("#eql");
-  return rungOf({ rule, condition: rule.body.kind === "eql" ? kernelConditionOf(querySource(rule), registry) : undefined, kernel });
+  const condition = rule.body.kind === "eql" ? kernelConditionOf(querySource(rule), registry) : undefined;
+  const whyNotAtGate = rule.action === "deny" ? (await gateRule(rule, registry)).reason : undefined;
+  return rungOf({ rule, condition, whyNotAtGate, kernel });
 }
 
 /** What is wrong with a Lua or Wasm body: it is loaded once and thrown away. An EQL rule was checked with its text. */

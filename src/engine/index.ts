@@ -4,6 +4,7 @@ export { type CompilableRule, type CompiledRules, compileHere, compileInWorker, 
 export type { DemandListener } from "./demanding.ts";
 export { type ArmResult, Engine, type EngineOptions, type RuleProblem } from "./engine.ts";
 export { createRuleSetEvaluatorFor } from "./evaluators.ts";
+export { createExecJudge, type ExecJudgeOptions, type RuleJudge } from "./exec-judge.ts";
 export { ANY_KERNEL, type KernelAbilities, type Rung, type RungName } from "./ladder.ts";
 export { createPlanEvaluator } from "./plan-evaluator.ts";
 export type { RuleState } from "./rule-state.ts";

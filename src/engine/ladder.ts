@@ -4,7 +4,7 @@ import type { Rule } from "#rules";
 import type { KernelCondition, PolicyAct, PolicyClause, RulePolicy } from "#schema";
 
 /** How early the action comes, the earliest first. */
-const RUNG_NAMES = ["in-kernel", "at-once", "after-alert", "none"] as const;
+const RUNG_NAMES = ["in-kernel", "at-the-gate", "at-once", "after-alert", "none"] as const;
 
 /** A place on the ladder. */
 export type RungName = (typeof RUNG_NAMES)[number];
@@ -15,6 +15,8 @@ export interface KernelAbilities {
   readonly lsm: Ability;
   /** Deny connections: BPF programs at the root of the control groups. */
   readonly cgroup: Ability;
+  /** Hold programs until the agent has spoken: permission events. */
+  readonly gate: Ability;
   /** Kill from the programs that see acts. */
   readonly signal: Ability;
 }
@@ -23,13 +25,15 @@ export interface KernelAbilities {
 export type Ability = string | undefined;
 
 /** A kernel that can everything. */
-export const ANY_KERNEL: KernelAbilities = { lsm: undefined, cgroup: undefined, signal: undefined };
+export const ANY_KERNEL: KernelAbilities = { lsm: undefined, cgroup: undefined, gate: undefined, signal: undefined };
 
 /** A rule as the rungs see it. */
 export interface Climber {
   readonly rule: Pick<Rule, "action" | "mode" | "scope" | "body">;
   /** What the kernel can decide of its condition; undefined for a rule that is not one event query. */
   readonly condition: KernelCondition | undefined;
+  /** Why the gate cannot decide it before a program runs; undefined: it can. */
+  readonly whyNotAtGate: string | undefined;
   readonly kernel: KernelAbilities;
 }
 
@@ -53,6 +57,7 @@ export interface Rung {
 /** The ladder from the top. */
 const LADDER: readonly { readonly name: RungName; readonly climb: (climber: Climber) => RungAnswer }[] = [
   { name: "in-kernel", climb: inKernel },
+  { name: "at-the-gate", climb: atTheGate },
   { name: "at-once", climb: atOnce },
   { name: "after-alert", climb: afterAlert },
 ];
@@ -112,6 +117,18 @@ function denialOf(act: PolicyAct, kernel: KernelAbilities): { readonly means?: s
   if (kernel.lsm === undefined) return { means: "an LSM program", reason: "" };
   if (act !== "connect") return { reason: kernel.lsm };
   return kernel.cgroup === undefined ? { means: "a control group program", reason: "" } : { reason: `${kernel.lsm}; ${kernel.cgroup}` };
+}
+
+/** Before a program runs: it waits for what the rules say. */
+function atTheGate({ rule, condition, whyNotAtGate, kernel }: Climber): RungAnswer {
+  if (rule.action !== "deny") return { reasons: [] };
+  const reason = whyNotAtGate ?? kernel.gate;
+  if (reason !== undefined) return { reasons: [`at the gate: ${reason}`] };
+  const seesOthers = condition === undefined || condition.matchesOthers || [...condition.acts.keys()].some((act) => act !== "exec");
+  return {
+    means: "programs wait for the agent's verdict (fanotify)",
+    leaves: ["programs run from memory are only alerted on", ...(seesOthers ? ["events of other kinds are only alerted on"] : [])],
+  };
 }
 
 /** As the act happens: the sensor's program kills who did it. */

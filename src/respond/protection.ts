@@ -44,6 +44,11 @@ export interface FileFacts {
   readonly isShared: boolean;
 }
 
+/** A file somebody wants to run. */
+export interface RunnableFile extends FileFacts {
+  readonly path: string;
+}
+
 const ANCESTORS_MAX = 1000;
 const DELETED = " (deleted)";
 const SYSTEM_FOLDERS: readonly string[] = ["/usr/", "/bin/", "/sbin/", "/lib/"];
@@ -74,6 +79,16 @@ export class Protection {
     return program === undefined ? undefined : `${program} is on the list of protected programs`;
   }
 
+  /** Why nobody may be kept from running a file; `undefined` when they may. */
+  reasonToRun({ path, device, inode, uid, isShared }: RunnableFile): string | undefined {
+    const own = this.#fileFacts(`/proc/${this.#ownPid}/exe`);
+    if (own !== undefined && own.device === device && own.inode === inode) return "Kestrel does not touch itself";
+    if (!this.#isListed(path) || uid !== 0 || isShared) return undefined;
+    const here = this.#fileFacts(path);
+    const isSystemFile = here !== undefined && here.device === device && here.inode === inode;
+    return isSystemFile ? `${path} is on the list of protected programs` : undefined;
+  }
+
   // Looked up each time: whoever started the agent may end, and its number pass to somebody else.
   #isOwnAncestor(pid: number): boolean {
     let current = this.#ownPid;
@@ -88,10 +103,12 @@ export class Protection {
     const shown = this.#processes.executable(pid);
     const isDeleted = shown.endsWith(DELETED);
     const path = isDeleted ? shown.slice(0, -DELETED.length) : shown;
-    const listed =
-      this.#paths.has(path) ||
-      (this.#names.has(path.slice(path.lastIndexOf("/") + 1)) && SYSTEM_FOLDERS.some((folder) => path.startsWith(folder)));
-    return listed && this.#isSystemFile(pid, path, isDeleted) ? path : undefined;
+    return this.#isListed(path) && this.#isSystemFile(pid, path, isDeleted) ? path : undefined;
+  }
+
+  #isListed(path: string): boolean {
+    const name = path.slice(path.lastIndexOf("/") + 1);
+    return this.#paths.has(path) || (this.#names.has(name) && SYSTEM_FOLDERS.some((folder) => path.startsWith(folder)));
   }
 
   // The path is the process's own view. Only a file that root alone can have put there counts, and it must be the one this machine has under

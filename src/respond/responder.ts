@@ -11,6 +11,7 @@ import {
   type ResponseRequest,
 } from "#core";
 import { freezeOwnCgroup } from "./cgroup-freezer.ts";
+import type { GateAccount } from "./gate-ledger.ts";
 import { descendantsOf, HeldTree, Signal } from "./held-tree.ts";
 import type { HostProcess, Processes } from "./processes.ts";
 import type { Protection } from "./protection.ts";
@@ -21,6 +22,12 @@ export interface Lineage {
   descendants(entityId: string): readonly { readonly pid: number; readonly entityId: string }[];
 }
 
+/** What stopped acts before they happened, or would have. */
+export interface Gate {
+  /** What was done about the oldest attempt of a process that this rule wanted denied; each is told once. */
+  take(ruleId: string, entityId: string): GateAccount | undefined;
+}
+
 /** What a {@link LiveResponder} is made of. */
 export interface LiveResponderOptions {
   readonly processes: Processes;
@@ -28,6 +35,8 @@ export interface LiveResponderOptions {
   readonly lineage: Lineage;
   readonly clock: Clock;
   readonly log: Log;
+  /** Undefined: nothing here stops an act before it happens. */
+  readonly gate: Gate | undefined;
   readonly ownPid: number;
   /** Where cgroup v2 is mounted. */
   readonly cgroupRoot: string | undefined;
@@ -40,7 +49,9 @@ const LOOK_AGAIN_MS: readonly number[] = [50, 250, 1000];
 /** Most trees that are looked at again at one time. */
 const HUNTS_MAX = 256;
 
-type Account = Pick<AlertResponse, "outcome" | "means" | "processCount" | "reason">;
+const NOT_STOPPED = "Nothing can deny what has happened; kestrel check says why nothing stopped it before";
+
+type Account = Pick<AlertResponse, "outcome" | "means" | "processCount" | "reason"> & Partial<Pick<AlertResponse, "mode" | "latencyNs">>;
 
 /** See the head of this file. */
 export class LiveResponder implements Responder {
@@ -67,7 +78,7 @@ export class LiveResponder implements Responder {
     }
     const passedNs = this.#options.clock.nowNs() - timeNs;
     // A clock that was set back in between must not make a negative time.
-    return { action, mode, scope, ...account, targetPid: pid, latencyNs: passedNs < 0n ? 0n : passedNs };
+    return { action, mode, scope, latencyNs: passedNs < 0n ? 0n : passedNs, ...account, targetPid: pid };
   }
 
   /** Acts no more; what waits to be looked at again is let go. Twice is fine. */
@@ -79,7 +90,7 @@ export class LiveResponder implements Responder {
 
   #account(request: ResponseRequest): Account {
     const { action, scope, mode, pid, entityId } = request;
-    if (action === "deny") return nothing("failed", "Nothing can deny what has happened; kestrel check says why nothing stopped it before");
+    if (action === "deny") return this.#denied(request);
     if (pid === 0 || entityId === "") return nothing("failed", "The event names no process");
     const root = this.#find(pid, entityId);
     const refusal = root === undefined ? undefined : this.#options.protection.reason(root);
@@ -91,6 +102,17 @@ export class LiveResponder implements Responder {
     if (account.outcome === "done" && root === undefined && account.reason === "")
       return { ...account, reason: `Process ${pid} has ended; its descendants were reached` };
     return account;
+  }
+
+  #denied({ ruleId, entityId }: ResponseRequest): Account {
+    const told = this.#options.gate?.take(ruleId, entityId);
+    if (told === undefined) return nothing("failed", NOT_STOPPED);
+    const { mode, outcome, reason, waitedNs } = told;
+    const isMeant = outcome === "done" || outcome === "would";
+    return {
+      ...{ mode, outcome, reason, means: isMeant ? "fanotify" : "none", processCount: isMeant ? 1 : 0 },
+      ...(waitedNs === undefined ? {} : { latencyNs: BigInt(Math.round(waitedNs)) }),
+    };
   }
 
   /** The process an event was about, if it still runs. */

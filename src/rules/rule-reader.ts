@@ -173,12 +173,7 @@ export function wasmModule(bytes: Uint8Array, place: Place, findings: Findings):
 }
 
 function warnAboutAction(action: RuleAction, values: RuleValues, findings: Findings): void {
-  const node = values.get("action");
   const scope = values.get("scope");
-  if (action === "deny" && node !== undefined) {
-    const message = 'Action "deny" is not carried out: nothing in this version stops an act before it happens; "kill" ends who did it';
-    findings.warning("action-not-armed", message, node);
-  }
   if (scope?.kind === "text" && scope.value === "tree" && action !== "kill" && action !== "suspend")
     findings.warning("scope-without-action", 'Scope "tree" is for the actions "kill" and "suspend"', scope);
   const throttle = values.get("throttle");

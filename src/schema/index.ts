@@ -1,5 +1,6 @@
 // Door of the schema room: fields, categories, record layout, program types. Imports no other room.
 export { foldAscii, isAscii } from "./ascii.ts";
+export { ATTEMPT_CALLER_FIELDS, ATTEMPT_FILE_FIELDS } from "./attempt-fields.ts";
 export { CATEGORY_NONE, CATEGORY_OTHER, CATEGORY_SEVERAL, CategoryTable } from "./category.ts";
 export {
   type Demand,

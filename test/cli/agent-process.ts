@@ -49,7 +49,9 @@ export class AgentProcess implements AsyncDisposable {
 
   private constructor(data: string, args: readonly string[], through: readonly string[]) {
     this.#data = data;
-    this.child = Bun.spawn([...through, ...PROGRAM, "run", "--data", data, "--listen", "127.0.0.1:0", "--json", ...args], {
+    // A test's agent holds no program of the machine, unless the test names a mount of its own.
+    const gate = args.includes("--gate-mount") ? [] : ["--gate-mount", "none"];
+    this.child = Bun.spawn([...through, ...PROGRAM, "run", "--data", data, "--listen", "127.0.0.1:0", "--json", ...gate, ...args], {
       stdin: "ignore",
       stdout: "pipe",
       stderr: "pipe",

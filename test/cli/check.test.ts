@@ -42,7 +42,7 @@ beforeAll(async () => {
       '{"query":"process where true"}',
     ].join("\n"),
   );
-  await folder.write("warned.yaml", "id: w\naction: deny\nquery: process where true\n");
+  await folder.write("warned.yaml", "id: w\nscope: tree\nquery: process where true\n");
 });
 
 describe("check --json", () => {
@@ -127,10 +127,12 @@ describe("check --json", () => {
     await folder.write("acts.yaml", "id: k\naction: kill\nscope: tree\nmode: enforce\nquery: process where true\n");
     const [rule] = jsonLines<object>(await runKestrel(["check", at("acts.yaml"), "--json"]));
     expect(rule).toMatchObject({ ok: true, response: { action: "kill", scope: "tree", mode: "enforce", rung: "after-alert" } });
-    const { stdout, code } = await runKestrel(["check", at("acts.yaml"), at("warned.yaml")]);
+    await folder.write("denied.yaml", 'id: d\naction: deny\nquery: process where process.args == "-e"\n');
+    const { stdout, code } = await runKestrel(["check", at("acts.yaml"), at("denied.yaml")]);
     expect(code).toBe(0);
     expect(stdout).toContain("acts.yaml:1: k: kill tree, enforce: after the alert, SIGKILL through a pidfd; not earlier: ");
-    expect(stdout).toContain("warned.yaml:1: w: deny, monitor: not carried out, nothing: only the alert is raised; not earlier: ");
+    expect(stdout).toContain("denied.yaml:1: d: deny, monitor: not carried out, nothing: only the alert is raised; not earlier: ");
+    expect(stdout).toContain("at the gate: process.args is not known before the program runs");
   });
 
   test("a path that is not there is a finding that says so", async () => {

@@ -2,17 +2,20 @@
 import { expect, test } from "bun:test";
 import { kernelConditionOf } from "#eql";
 import { SchemaRegistry } from "#schema";
+import { gateRule } from "../../src/engine/gate-rules.ts";
 import { ANY_KERNEL, type KernelAbilities, type Rung, rungOf } from "../../src/engine/ladder.ts";
 import { luaRule, ruleOf } from "./fixture.ts";
 
 const registry = new SchemaRegistry();
 const NO_LSM: KernelAbilities = { ...ANY_KERNEL, lsm: "no LSM" };
-const NOTHING: KernelAbilities = { lsm: "no LSM", cgroup: "no cgroup", signal: "no signal" };
+const NO_GATE: KernelAbilities = { ...NO_LSM, gate: "no fanotify" };
+const NOTHING: KernelAbilities = { lsm: "no LSM", cgroup: "no cgroup", gate: "no fanotify", signal: "no signal" };
 
-function climb(rule: ReturnType<typeof ruleOf>, kernel: KernelAbilities): Rung | undefined {
+async function climb(rule: ReturnType<typeof ruleOf>, kernel: KernelAbilities): Promise<Rung | undefined> {
   const { body, exceptions, id } = rule;
   const source = body.kind === "eql" && { id, text: body.query, dialect: body.dialect, exceptions, lenientFields: false };
-  return rungOf({ rule, condition: source === false ? undefined : kernelConditionOf(source, registry), kernel });
+  const whyNotAtGate = (await gateRule(rule, registry)).reason;
+  return rungOf({ rule, condition: source === false ? undefined : kernelConditionOf(source, registry), whyNotAtGate, kernel });
 }
 
 const SHM = 'process where event.type == "start" and event.action == "exec" and process.executable : "/dev/shm/*"';
@@ -29,7 +32,22 @@ const CASES: readonly {
   readonly says?: readonly RegExp[];
 }[] = [
   { name: "a program", query: SHM, action: "deny", rung: "in-kernel", says: [/^programs by an LSM program$/] },
-  { name: "a program without LSM", query: SHM, action: "deny", kernel: NO_LSM, rung: "at-once", says: [/first instruction/, /no LSM/] },
+  {
+    name: "a program without LSM",
+    query: SHM,
+    action: "deny",
+    kernel: NO_LSM,
+    rung: "at-the-gate",
+    says: [/wait for the agent's verdict/, /no LSM/, /from memory/],
+  },
+  {
+    name: "a program without a gate",
+    query: SHM,
+    action: "deny",
+    kernel: NO_GATE,
+    rung: "at-once",
+    says: [/first instruction/, /no fanotify/],
+  },
   { name: "a program, killed", query: SHM, action: "kill", rung: "at-once" },
   { name: "a tree", query: SHM, action: "kill", scope: "tree", rung: "after-alert", says: [/tree/] },
   { name: "suspend", query: SHM, action: "suspend", rung: "after-alert" },
@@ -41,14 +59,17 @@ const CASES: readonly {
     query: 'process where event.action == "exec" and process.args : "-e" and process.name == "nc"',
     action: "deny",
     rung: "none",
-    says: [/`process.args : "-e"`: process.args is not known in the kernel/],
+    says: [
+      /`process.args : "-e"`: process.args is not known in the kernel/,
+      /^at the gate: process.args is not known before the program runs$/,
+    ],
   },
   {
     name: "an exception about the parent",
     query: SHM,
     action: "deny",
     exceptions: ['process.parent.name == "ci"'],
-    rung: "none",
+    rung: "at-the-gate",
     says: [/`process.parent.name == "ci"`: process.parent.name is not known/],
   },
   {
@@ -73,18 +94,18 @@ const CASES: readonly {
 ];
 
 for (const { name, query, action, scope = "process", exceptions = [], kernel = ANY_KERNEL, rung, says = [] } of CASES) {
-  test(`${name}: ${action}`, () => {
-    const reached = climb({ ...ruleOf("r", query, { action, scope, mode: "enforce" }), exceptions }, kernel);
+  test(`${name}: ${action}`, async () => {
+    const reached = await climb({ ...ruleOf("r", query, { action, scope, mode: "enforce" }), exceptions }, kernel);
     const words = [reached?.means ?? "", ...(reached?.leaves ?? []), ...(reached?.whyNotHigher ?? [])];
     expect({ rung: reached?.rung, words }).toMatchObject({ rung });
     for (const said of says) expect(words.some((text) => said.test(text)) ? "" : `${said} in ${words.join(" | ")}`).toBe("");
   });
 }
 
-test("a Lua rule runs in the agent, and one that only alerts is on no rung", () => {
-  expect(climb(luaRule("l", "return true", { action: "kill" }), ANY_KERNEL)).toMatchObject({
+test("a Lua rule runs in the agent, and one that only alerts is on no rung", async () => {
+  expect(await climb(luaRule("l", "return true", { action: "kill" }), ANY_KERNEL)).toMatchObject({
     rung: "after-alert",
     whyNotHigher: ["a Lua rule runs in the agent"],
   });
-  expect(climb(ruleOf("q", SHM), ANY_KERNEL)).toBeUndefined();
+  expect(await climb(ruleOf("q", SHM), ANY_KERNEL)).toBeUndefined();
 });

@@ -95,6 +95,7 @@ export function responderOver(
       ...(processes instanceof FakeProcesses && { fileFacts: () => ({ device: 1n, inode: 1n, uid: 0, isShared: false }) }),
     }),
     lineage: NO_LINEAGE,
+    gate: undefined,
     clock,
     log: createLog("debug", (line) => logged.push(line)),
     ownPid,

@@ -28,13 +28,6 @@ const ROWS: readonly Row[] = [
   ["enabled as a word", "yaml", `id: a\nenabled: ‹yes›\n${Q}`, "bad-value", /true or false/],
   ["tags not a list", "yaml", `id: a\ntags: ‹attack›\n${Q}`, "bad-value", /list of texts/],
   ["a number among tags", "yaml", `id: a\ntags: [x, ‹3›]\n${Q}`, "bad-value", /list of texts, here is a number/],
-  [
-    "action that is not armed",
-    "yaml",
-    `id: a\naction: ‹deny›\n${Q}`,
-    "action-not-armed",
-    /is not carried out: nothing in this version stops an act/,
-  ],
   ["scope without an action", "yaml", `id: a\nscope: ‹tree›\n${Q}`, "scope-without-action", /for the actions "kill" and "suspend"/],
   ["unknown scope", "yaml", `id: a\naction: kill\nscope: ‹tre›\n${Q}`, "bad-value", /did you mean "tree"/],
   [

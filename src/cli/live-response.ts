@@ -1,0 +1,60 @@
+// The responder of a running agent with its gate: this machine's processes, what the sensors know of descent, the protect list, the modes people set.
+import { readFileSync } from "node:fs";
+import { type Clock, cgroupRoot } from "#core";
+import type { EbpfSource } from "#ebpf";
+import { createExecJudge, type ExecJudgeOptions } from "#engine";
+import { DEFAULT_PROTECTED, LinuxProcesses, LiveResponder, Protection } from "#respond";
+import { type Arguments, usageError } from "./arguments.ts";
+import { gateSettings, LiveGate, type LiveGateParts } from "./live-gate.ts";
+import type { ResponseModes } from "./response-modes.ts";
+
+/** What responding needs of the rest. */
+export interface ResponseParts {
+  readonly source: EbpfSource;
+  readonly modes: ResponseModes;
+  readonly clock: Clock;
+  readonly compiling: ExecJudgeOptions;
+}
+
+/** All that acts. */
+export interface LiveResponse {
+  readonly responder: LiveResponder;
+  readonly gate: LiveGate;
+  /** Acts no more. Twice is fine. */
+  close(): Promise<void>;
+}
+
+/** A responder and a gate that leave the programs of `--protect` alone too: lists of file names and paths, as people type them. */
+export function liveResponse(args: Arguments, parts: ResponseParts): LiveResponse {
+  const { source, modes, clock, compiling } = parts;
+  const { log } = compiling;
+  const processes = new LinuxProcesses();
+  const protect = args.texts("protect");
+  const names = [...DEFAULT_PROTECTED, ...protect.flatMap((text) => text.split(",")).filter((name) => name !== "")];
+  for (const name of names) {
+    if (name.includes("/") && !name.startsWith("/")) throw usageError(`Flag "--protect" needs file names or whole paths, not "${name}"`);
+  }
+  const modeOf: LiveGateParts["modeOf"] = (ruleId, own) => modes.given(ruleId) ?? own;
+  const protection = new Protection({ processes, names, ownPid: process.pid });
+  const judge: LiveGateParts["judge"] = (rules) => createExecJudge(rules, compiling);
+  const gate = new LiveGate(gateSettings(args), { witness: source, judge, protection, protectedNames: names, clock, log, modeOf });
+  const responder = new LiveResponder({
+    processes,
+    protection,
+    lineage: source,
+    clock,
+    log,
+    gate,
+    ownPid: process.pid,
+    cgroupRoot: cgroupRoot(readFileSync("/proc/self/mounts", "utf8")),
+    modeOf,
+  });
+  return {
+    responder,
+    gate,
+    async close() {
+      responder.close();
+      await gate.close();
+    },
+  };
+}

@@ -1,0 +1,353 @@
+// The gatekeeper: a process of its own that is asked by the kernel before a program runs and asks the agent in turn. Invariants: nobody waits longer
+// than the deadline; when the agent does not answer, is stopped or dies, the operator's choice decides (open or closed) and the agent is not waited
+// for again until it speaks; the agent, its children and process 1 are never held. It decides nothing else, starts no program, and sits in
+// poll(2) instead of an event loop.
+import { type BigIntStats, fstatSync, openSync, readFileSync, readlinkSync, readSync } from "node:fs";
+import { messageOf } from "#core";
+import { isNosuidMount, Poll, PollSet } from "#ffi/descriptors";
+import { EVENTS_PER_READ_MAX, ExecPermissionGroup } from "#ffi/fanotify";
+import { NativeError } from "#ffi/handle";
+import { ClockId, clockNs, closeFd } from "#ffi/libc";
+import { ClearFiles, fileKey, isSettled } from "./clear-files.ts";
+import { ExecSteps } from "./exec-steps.ts";
+import { gateMounts } from "./gate-mounts.ts";
+import { type KeeperConfig, type KeeperCounts, type MarksMessage, type ProgramFile, runnable, type ToKeeper } from "./gate-wire.ts";
+import type { KeeperChannel } from "./keeper-channel.ts";
+import { LinuxProcesses } from "./processes.ts";
+import { type NextFile, nextFileOf } from "./program-file.ts";
+import { Protection } from "./protection.ts";
+import { readThreadStatus, type ThreadStatus } from "./thread-status.ts";
+
+/** Most programs that wait for the agent at one time: each holds a descriptor. The others wait in the kernel. */
+export const WAITING_MAX = 512;
+/** Mounts named in one message; the rest only counts. */
+const MOUNTS_TOLD_MAX = 256;
+const S_ISUID = 0o4000;
+const S_ISGID = 0o2000;
+const S_IXGRP = 0o010;
+const MOUNTINFO = "/proc/self/mountinfo";
+
+/** Why no program can be held here; undefined: it can. */
+export function whyNoGate(): string | undefined {
+  try {
+    ExecPermissionGroup.open().close();
+    return undefined;
+  } catch (error) {
+    return `the kernel lets no program be held: ${messageOf(error)}`;
+  }
+}
+
+/** Places of what is waited for. */
+const enum Place {
+  Group = 0,
+  Input = 1,
+  Output = 2,
+  Mounts = 3,
+  Count = 4,
+}
+
+/** A program that waits for the agent's word. */
+interface Waiting {
+  readonly fd: number;
+  readonly startNs: bigint;
+  readonly deadlineMs: number;
+  readonly file: ProgramFile;
+  readonly key: string;
+  readonly next: NextFile | undefined;
+  readonly canKeep: boolean;
+}
+
+type Counters = { -readonly [Name in Exclude<keyof KeeperCounts, "known">]: number };
+
+/** See the head of this file. */
+export class Gatekeeper {
+  readonly #config: KeeperConfig;
+  readonly #channel: KeeperChannel;
+  readonly #group: ExecPermissionGroup;
+  readonly #protection: Protection;
+  readonly #clear = new ClearFiles();
+  readonly #steps = new ExecSteps();
+  /** In the order of their deadlines. */
+  readonly #waiting = new Map<number, Waiting>();
+  /** What was answered without the agent, oldest first: its verdict may still come. */
+  readonly #answered = new Map<number, { readonly allowed: boolean; readonly waitedNs: number }>();
+  readonly #marked = new Map<string, string>();
+  readonly #poll = new PollSet(Place.Count);
+  readonly #mountinfo: number;
+  readonly #counts: Counters = {
+    events: 0,
+    cached: 0,
+    exempt: 0,
+    asked: 0,
+    allowed: 0,
+    denied: 0,
+    late: 0,
+    unasked: 0,
+    waitedNs: 0,
+    waitedMaxNs: 0,
+  };
+  #nextId = 0;
+  /** The agent missed a deadline and has not been heard since. */
+  #isAway = false;
+  #ended = false;
+
+  private constructor(config: KeeperConfig, channel: KeeperChannel, group: ExecPermissionGroup) {
+    this.#config = config;
+    this.#channel = channel;
+    this.#group = group;
+    this.#protection = new Protection({ processes: new LinuxProcesses(), names: config.protectedNames, ownPid: config.agentPid });
+    this.#mountinfo = openSync(MOUNTINFO, "r");
+  }
+
+  /** Stands at the gate until the agent ends. Where the kernel refuses, tells the agent why. */
+  static run(config: KeeperConfig, channel: KeeperChannel): void {
+    let group: ExecPermissionGroup;
+    try {
+      group = ExecPermissionGroup.open();
+    } catch (error) {
+      const code = error instanceof NativeError ? error.code : "failed";
+      channel.send({ kind: "failed", code, reason: messageOf(error) });
+      return;
+    }
+    const keeper = new Gatekeeper(config, channel, group);
+    try {
+      keeper.#updateMarks();
+      while (!keeper.#ended) keeper.#turn();
+    } finally {
+      // Whatever is not answered the kernel allows now.
+      group.close();
+    }
+  }
+
+  #turn(): void {
+    const isFull = this.#waiting.size >= WAITING_MAX;
+    this.#poll.set(Place.Group, isFull ? -1 : this.#group.fd, Poll.In);
+    this.#channel.watch(this.#poll, Place.Input, Place.Output);
+    this.#poll.set(Place.Mounts, this.#mountinfo, Poll.Priority);
+    this.#poll.wait(this.#timeoutMs());
+    if (this.#poll.found(Place.Output) !== 0) this.#channel.flush();
+    // First what the agent says: it may be just in time.
+    if (this.#poll.found(Place.Input) !== 0) for (const message of this.#channel.receive()) this.#take(message);
+    this.#passDeadlines(performance.now());
+    if (this.#channel.ended) this.#leave(false);
+    else {
+      if (this.#poll.found(Place.Group) !== 0) this.#readEvents();
+      if (this.#poll.found(Place.Mounts) !== 0) this.#updateMarks();
+    }
+  }
+
+  #timeoutMs(): number {
+    const first = this.#waiting.values().next();
+    return first.done === true ? -1 : Math.max(0, Math.ceil(first.value.deadlineMs - performance.now()));
+  }
+
+  #take(message: ToKeeper): void {
+    this.#isAway = false;
+    switch (message.kind) {
+      case "verdict":
+        this.#verdict(message.id, message.allow, message.keep);
+        break;
+      case "forget":
+        this.#clear.clear();
+        break;
+      case "ping":
+        this.#channel.send({ kind: "pong", counts: { ...this.#counts, known: this.#clear.size } });
+        break;
+      case "end":
+        this.#leave(true);
+        break;
+      case "config":
+        break;
+    }
+  }
+
+  #verdict(id: number, allow: boolean, keep: boolean): void {
+    const waiting = this.#waiting.get(id);
+    if (waiting === undefined) {
+      const answered = this.#answered.get(id);
+      this.#answered.delete(id);
+      if (answered !== undefined) this.#channel.send({ kind: "done", id, inTime: false, ...answered });
+      return;
+    }
+    this.#waiting.delete(id);
+    if (keep && waiting.canKeep) this.#clear.add(waiting.key, waiting.next);
+    const waitedNs = this.#answer(waiting, allow);
+    if (!allow) this.#channel.send({ kind: "done", id, allowed: false, inTime: true, waitedNs });
+  }
+
+  /** Gives the kernel its answer and lets go of the file. Nanoseconds from the question to the answer. */
+  #answer({ fd, startNs }: Pick<Waiting, "fd" | "startNs">, allow: boolean): number {
+    this.#group.respond(fd, allow);
+    closeFd(fd);
+    const waitedNs = Number(clockNs(ClockId.Monotonic) - startNs);
+    this.#counts[allow ? "allowed" : "denied"]++;
+    this.#counts.waitedNs += waitedNs;
+    this.#counts.waitedMaxNs = Math.max(this.#counts.waitedMaxNs, waitedNs);
+    return waitedNs;
+  }
+
+  #passDeadlines(nowMs: number): void {
+    for (const [id, waiting] of this.#waiting) {
+      if (waiting.deadlineMs > nowMs) return;
+      this.#isAway = true;
+      this.#counts.late++;
+      this.#decideAlone(id, waiting);
+    }
+  }
+
+  #decideAlone(id: number, waiting: Waiting): void {
+    this.#waiting.delete(id);
+    const allowed = this.#allowsAlone(waiting.file);
+    const waitedNs = this.#answer(waiting, allowed);
+    if (this.#answered.size >= WAITING_MAX) this.#answered.delete(this.#answered.keys().next().value as number);
+    this.#answered.set(id, { allowed, waitedNs });
+  }
+
+  #allowsAlone(file: ProgramFile): boolean {
+    return this.#config.fail === "open" || this.#protection.reasonToRun(runnable(file)) !== undefined;
+  }
+
+  /** Answers whoever waits, and ends. */
+  #leave(inOrder: boolean): void {
+    this.#ended = true;
+    for (const [id, waiting] of this.#waiting) {
+      if (inOrder) this.#answer(waiting, true);
+      else this.#decideAlone(id, waiting);
+    }
+    this.#waiting.clear();
+  }
+
+  #readEvents(): void {
+    const room = Math.min(EVENTS_PER_READ_MAX, WAITING_MAX - this.#waiting.size);
+    for (const { fd, tid } of this.#group.read(room)) if (fd >= 0) this.#event(fd, tid);
+  }
+
+  #event(fd: number, tid: number): void {
+    this.#counts.events++;
+    let isAnswered = false;
+    try {
+      isAnswered = this.#letThrough(fd, tid);
+    } catch {
+      // The thread was killed while it waited, or its file cannot be looked at: nobody can judge it.
+      this.#counts.unasked++;
+      this.#group.respond(fd, this.#config.fail === "open");
+      isAnswered = true;
+    } finally {
+      if (isAnswered) closeFd(fd);
+    }
+  }
+
+  /** False: the agent was asked, and the answer is still to come. */
+  #letThrough(fd: number, tid: number): boolean {
+    const stats = fstatSync(fd, { bigint: true });
+    const shown = readlinkSync(`/proc/self/fd/${fd}`);
+    const path = stats.nlink === 0n && shown.endsWith(DELETED) ? shown.slice(0, -DELETED.length) : shown;
+    const expects = this.#steps.expects(tid);
+    const role = expects === undefined ? undefined : this.#steps.roleOf(tid, stats);
+    const script = role?.kind === "program" ? role.script : "";
+    const key = fileKey(path, stats, script);
+    if (this.#clear.has(key)) return this.#pass(fd, tid, "cached", { path, script, next: this.#clear.nextOf(key) });
+    if (role?.kind === "loader") return this.#pass(fd, tid, "exempt", { path, script, next: undefined });
+    const next = nextFileOf((offset, length) => readPart(fd, offset, length));
+    const step = { path, script, next };
+    if (next?.kind === "interpreter") return this.#pass(fd, tid, "exempt", step);
+    const status = readThreadStatus(tid);
+    if (status === undefined) throw new NativeError("gone", "proc", `Thread ${tid} cannot be seen`);
+    const { agentPid } = this.#config;
+    if (status.pid === agentPid || status.ppid === agentPid || status.pid === 1) return this.#pass(fd, tid, "exempt", step);
+    this.#steps.note(tid, step);
+    return this.#ask({ fd, tid, stats, status, key, ...step });
+  }
+
+  #pass(fd: number, tid: number, count: "cached" | "exempt", step: Parameters<ExecSteps["note"]>[1]): true {
+    this.#group.respond(fd, true);
+    this.#counts[count]++;
+    this.#steps.note(tid, step);
+    return true;
+  }
+
+  #ask(attempt: Attempt): boolean {
+    const { fd, tid, stats, status, path, script, key, next } = attempt;
+    const id = this.#nextId++;
+    const file: ProgramFile = {
+      path,
+      device: String(stats.dev),
+      inode: String(stats.ino),
+      uid: Number(stats.uid),
+      mode: Number(stats.mode),
+      linkCount: Number(stats.nlink),
+    };
+    const startNs = clockNs(ClockId.Monotonic);
+    const bootNs = String(clockNs(ClockId.Boottime));
+    const { pid, uid, gid } = status;
+    const asked =
+      !this.#isAway &&
+      this.#channel.send({ kind: "ask", id, bootNs, pid, tid, file, script, uid, gid, ...idsAfter(fd, file, stats, status) });
+    if (!asked) {
+      this.#counts.unasked++;
+      this.#group.respond(fd, this.#allowsAlone(file));
+      return true;
+    }
+    this.#counts.asked++;
+    const canKeep = isSettled(stats, BigInt(Date.now()) * 1_000_000n);
+    this.#waiting.set(id, { fd, startNs, deadlineMs: performance.now() + this.#config.deadlineMs, file, key, next, canKeep });
+    return false;
+  }
+
+  /** Stands on mounts that have come, and forgets those that have gone. */
+  #updateMarks(): void {
+    const mounts = gateMounts(readFileSync(MOUNTINFO, "utf8"), this.#config.mounts);
+    const now = new Set(mounts.map(({ filesystem }) => filesystem));
+    for (const filesystem of this.#marked.keys()) if (!now.has(filesystem)) this.#marked.delete(filesystem);
+    const refused: MarksMessage["refused"][number][] = [];
+    for (const { path, filesystem } of mounts) {
+      if (this.#marked.has(filesystem)) continue;
+      try {
+        this.#group.mark(path, "filesystem");
+        this.#marked.set(filesystem, path);
+      } catch (error) {
+        refused.push({ path, reason: messageOf(error) });
+      }
+    }
+    for (const path of this.#config.mounts ?? []) {
+      if (!mounts.some((mount) => mount.path === path)) refused.push({ path, reason: "nothing is mounted there" });
+    }
+    this.#channel.send({
+      kind: "marks",
+      marked: [...this.#marked.values()].slice(0, MOUNTS_TOLD_MAX),
+      refused: refused.slice(0, MOUNTS_TOLD_MAX),
+    });
+  }
+}
+
+const DELETED = " (deleted)";
+
+interface Attempt {
+  readonly fd: number;
+  readonly tid: number;
+  readonly stats: BigIntStats;
+  readonly status: ThreadStatus;
+  readonly path: string;
+  readonly script: string;
+  readonly key: string;
+  readonly next: NextFile | undefined;
+}
+
+/** Effective ids the program will have. */
+function idsAfter(
+  fd: number,
+  { mode }: ProgramFile,
+  { uid, gid }: BigIntStats,
+  status: ThreadStatus,
+): { readonly euid: number; readonly egid: number } {
+  const setsUser = (mode & S_ISUID) !== 0;
+  const setsGroup = (mode & (S_ISGID | S_IXGRP)) === (S_ISGID | S_IXGRP);
+  const { euid, egid, noNewPrivileges } = status;
+  if ((!setsUser && !setsGroup) || noNewPrivileges || isNosuidMount(fd)) return { euid, egid };
+  return { euid: setsUser ? Number(uid) : euid, egid: setsGroup ? Number(gid) : egid };
+}
+
+function readPart(fd: number, offsetBytes: number, byteLength: number): Uint8Array {
+  const bytes = new Uint8Array(byteLength);
+  return bytes.subarray(0, readSync(fd, bytes, 0, byteLength, offsetBytes));
+}

@@ -1,0 +1,84 @@
+// The gatekeeper's process as the agent holds it: started, spoken to, asked now and then whether it still answers, ended. Invariant: one that does not
+// answer is killed, which makes the kernel allow whatever waits for it. Knows no rules.
+import type { Cancel, Clock } from "#core";
+import { type FromKeeper, type KeeperConfig, LineReader, lineOf, type ToKeeper } from "./gate-wire.ts";
+
+/** Settings of a {@link KeeperProcess}. */
+export interface KeeperProcessOptions {
+  /** Command that starts a gatekeeper. */
+  readonly command: readonly string[];
+  readonly config: KeeperConfig;
+  readonly clock: Clock;
+  readonly onMessage: (message: FromKeeper) => void;
+  /** It has ended, whatever the reason; told once. */
+  readonly onEnd: (reason: string) => void;
+}
+
+const PING_MS = 1000;
+/** Pings without an answer after which it is killed. */
+const SILENT_PINGS_MAX = 3;
+
+/** See the head of this file. */
+export class KeeperProcess {
+  readonly #options: KeeperProcessOptions;
+  readonly #child: Bun.Subprocess<"pipe", "pipe", "inherit">;
+  readonly #read: Promise<void>;
+  #cancelPing: Cancel | undefined;
+  #silentPings = 0;
+  #ended = false;
+
+  /** Starts one. Do not call it while another gatekeeper's marks stand: this thread would wait for its own verdict. */
+  constructor(options: KeeperProcessOptions) {
+    this.#options = options;
+    this.#child = Bun.spawn([...options.command], { stdin: "pipe", stdout: "pipe", stderr: "inherit" });
+    this.#read = this.#readAll();
+    this.send({ kind: "config", config: options.config });
+    this.#schedulePing();
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** Sends a message; one that is sent to a process that has ended is lost. */
+  send(message: ToKeeper): void {
+    if (this.#ended) return;
+    this.#child.stdin.write(lineOf(message));
+    this.#child.stdin.flush();
+  }
+
+  /** Ends it in order; whoever waits is allowed. */
+  async close(): Promise<void> {
+    this.#cancelPing?.();
+    this.send({ kind: "end" });
+    const cancel = this.#options.clock.after(PING_MS * SILENT_PINGS_MAX, () => this.#child.kill("SIGKILL"));
+    await this.#child.exited;
+    cancel();
+    await this.#read;
+  }
+
+  #schedulePing(): void {
+    this.#cancelPing = this.#options.clock.after(PING_MS, () => {
+      if (this.#silentPings++ >= SILENT_PINGS_MAX) {
+        this.#child.kill("SIGKILL");
+        return;
+      }
+      this.send({ kind: "ping" });
+      this.#schedulePing();
+    });
+  }
+
+  async #readAll(): Promise<void> {
+    const reader = new LineReader<FromKeeper>();
+    const decoder = new TextDecoder();
+    for await (const piece of this.#child.stdout) {
+      this.#silentPings = 0;
+      for (const message of reader.take(decoder.decode(piece, { stream: true }))) this.#options.onMessage(message);
+    }
+    await this.#child.exited;
+    this.#ended = true;
+    this.#cancelPing?.();
+    const { signalCode, exitCode } = this.#child;
+    this.#options.onEnd(signalCode === null ? `it ended with ${exitCode}` : `it was ended by ${signalCode}`);
+  }
+}

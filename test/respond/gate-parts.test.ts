@@ -1,0 +1,168 @@
+// The parts of the exec gate that need no kernel to be held: what a file's head says, which mounts count, lines, accounts, who is spared.
+import { describe, expect, test } from "bun:test";
+import { readFileSync, statSync } from "node:fs";
+import { Protection } from "#respond";
+import { CLEAR_FILES_MAX, ClearFiles, fileKey, isSettled } from "../../src/respond/clear-files.ts";
+import { ExecSteps } from "../../src/respond/exec-steps.ts";
+import { ACCOUNTS_MAX, GateLedger } from "../../src/respond/gate-ledger.ts";
+import { gateMounts } from "../../src/respond/gate-mounts.ts";
+import { LINE_LENGTH_MAX, LineReader } from "../../src/respond/gate-wire.ts";
+import { nextFileOf } from "../../src/respond/program-file.ts";
+import { parseThreadStatus, readThreadStatus } from "../../src/respond/thread-status.ts";
+import { FakeProcesses } from "./fixture.ts";
+
+function next(bytes: Uint8Array): ReturnType<typeof nextFileOf> {
+  return nextFileOf((offset, length) => bytes.subarray(Math.min(offset, bytes.length), Math.min(offset + length, bytes.length)));
+}
+
+describe("the file the kernel opens next", () => {
+  const rows: readonly (readonly [head: string, path: string | undefined])[] = [
+    ["#!/bin/sh\n", "/bin/sh"],
+    ["#! \t/usr/bin/env -S x\n", "/usr/bin/env"],
+    ["#!relative arg", "relative"],
+    ["#!/bin/sh\0rest", "/bin/sh"],
+    ["#!", undefined],
+    ["#! \n/bin/sh\n", undefined],
+    ["", undefined],
+    ["#", undefined],
+    ["\x7fELF", undefined],
+    [" #!/bin/sh\n", undefined],
+  ];
+  for (const [head, path] of rows) {
+    test(JSON.stringify(head), () => {
+      expect(next(Buffer.from(head))).toEqual(path === undefined ? undefined : { kind: "interpreter", path });
+    });
+  }
+
+  test("the loader of a real program, which itself has none", () => {
+    const loader = next(readFileSync("/bin/true"));
+    expect(loader?.kind).toBe("loader");
+    expect(loader?.path).toMatch(/^\/.*ld/);
+    expect(next(readFileSync(loader?.path ?? ""))).toBeUndefined();
+  });
+
+  test("whatever is wrong with the file, it says nothing and does not fail", () => {
+    const whole = readFileSync("/bin/true").subarray(0, 4096);
+    for (let at = 0; at < 1024; at++) {
+      for (const byte of [0, 0xff]) {
+        const broken = Uint8Array.from(whole);
+        broken[at] = byte;
+        expect(["undefined", "object"]).toContain(typeof next(broken));
+        expect(["undefined", "object"]).toContain(typeof next(broken.subarray(0, at)));
+      }
+    }
+  });
+});
+
+const MOUNTINFO = [
+  "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw",
+  "23 22 0:5 / /proc rw,nosuid - proc proc rw",
+  "24 22 0:6 / /tmp rw,noexec - tmpfs tmp rw",
+  "25 22 0:6 / /mnt/same\\040again rw master:2 - tmpfs tmp rw",
+  "26 22 8:1 /home /srv/home rw - ext4 /dev/sda1 rw",
+  "27 22 0:7 / /merged rw - overlay overlay rw",
+  "broken",
+].join("\n");
+
+test("every filesystem that programs can be run from, once", () => {
+  expect(gateMounts(MOUNTINFO, undefined)).toEqual([
+    { path: "/", filesystem: "8:1" },
+    { path: "/mnt/same again", filesystem: "0:6" },
+    { path: "/merged", filesystem: "0:7" },
+  ]);
+  expect(gateMounts(MOUNTINFO, ["/tmp", "/merged", "/nowhere"]).map(({ path }) => path)).toEqual(["/tmp", "/merged"]);
+  expect(gateMounts(MOUNTINFO, [])).toEqual([]);
+  expect(gateMounts(readFileSync("/proc/self/mountinfo", "utf8"), undefined).length).toBeGreaterThan(0);
+});
+
+test("lines come in pieces; what is no message is passed over", () => {
+  const reader = new LineReader<{ readonly kind: string }>();
+  expect(reader.take('{"kind":"a"}\n{"ki')).toEqual([{ kind: "a" }]);
+  expect(reader.take('nd":"b"}\nnonsense\n[]\n{"kind":1}\nnull\n{"kind":"c"}\n')).toEqual([{ kind: "b" }, { kind: "c" }]);
+  reader.take("x".repeat(LINE_LENGTH_MAX + 1));
+  expect(reader.take('{"kind":"d"}\n')).toEqual([{ kind: "d" }]);
+});
+
+test("accounts are given out once, oldest first, and are bounded", () => {
+  const ledger = new GateLedger();
+  const account = (reason: string) => ({ mode: "enforce", outcome: "done", reason, waitedNs: 1 }) as const;
+  ledger.add("r", "e", account("first"));
+  ledger.add("r", "e", account("second"));
+  expect([ledger.take("r", "other"), ledger.take("q", "e")]).toEqual([undefined, undefined]);
+  expect([ledger.take("r", "e")?.reason, ledger.take("r", "e")?.reason, ledger.take("r", "e")]).toEqual(["first", "second", undefined]);
+  for (let index = 0; index <= ACCOUNTS_MAX; index++) ledger.add("r", String(index), account(""));
+  expect([ledger.take("r", "0"), ledger.take("r", "1")?.outcome]).toEqual([undefined, "done"]);
+});
+
+test("a clear file is one file under one name in one role, and they are bounded", () => {
+  const stats = statSync("/bin/true", { bigint: true });
+  const keys = [
+    fileKey("/a", stats, ""),
+    fileKey("/b", stats, ""),
+    fileKey("/a", stats, "/s"),
+    fileKey("/a", { ...stats, ctimeNs: 1n }, ""),
+  ];
+  expect(new Set(keys).size).toBe(4);
+  const files = new ClearFiles();
+  for (let index = 0; index <= CLEAR_FILES_MAX; index++) files.add(String(index), undefined);
+  expect([files.size, files.has(String(CLEAR_FILES_MAX)), files.has("0")]).toEqual([1, true, false]);
+  expect([isSettled(stats, stats.ctimeNs + 50_000_000n), isSettled(stats, stats.ctimeNs + 10n ** 12n)]).toEqual([false, true]);
+});
+
+test("a file is a loader only when it is the one the program names", () => {
+  const steps = new ExecSteps();
+  const loader = { kind: "loader", path: "/bin/true" } as const;
+  const [same, other] = ["/bin/true", "/bin/sh"].map((path) => statSync(path, { bigint: true })) as [ReturnType<typeof statSync>, never];
+  const tid = process.pid;
+  expect(steps.roleOf(tid, same as never)).toEqual({ kind: "program", script: "" });
+  steps.note(tid, { path: "/p", next: loader, script: "" });
+  expect([steps.roleOf(tid, same as never).kind, steps.roleOf(tid, other).kind, steps.roleOf(1, same as never).kind]).toEqual([
+    "loader",
+    "program",
+    "program",
+  ]);
+  steps.note(tid, { path: "/s", next: { kind: "interpreter", path: "/bin/true" }, script: "" });
+  expect([steps.roleOf(tid, same as never), steps.roleOf(tid, other)]).toEqual([
+    { kind: "program", script: "/s" },
+    { kind: "program", script: "" },
+  ]);
+  steps.note(tid, { path: "/bin/true", next: undefined, script: "/s" });
+  expect(steps.expects(tid)).toBeUndefined();
+});
+
+test("a thread's process, ids and what it may gain", () => {
+  expect(readThreadStatus(process.pid)).toMatchObject({ pid: process.pid, ppid: process.ppid, uid: process.getuid?.() ?? -1 });
+  expect(readThreadStatus(0x7fff_ffff)).toBeUndefined();
+  const text = "Name:\tUid:\t9\nTgid:\t5\nPPid:\t4\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nNoNewPrivs:\t1\n";
+  expect(parseThreadStatus(text)).toEqual({ pid: 5, ppid: 4, uid: 1, euid: 2, gid: 5, egid: 6, noNewPrivileges: true });
+  expect(parseThreadStatus("Name:\tx\n")).toBeUndefined();
+});
+
+describe("whose programs are never denied", () => {
+  const facts = { device: 1n, inode: 2n, uid: 0, isShared: false };
+  const files: Readonly<Record<string, typeof facts>> = {
+    "/proc/500/exe": { ...facts, inode: 9n },
+    "/usr/sbin/sshd": facts,
+    "/opt/tool": facts,
+  };
+  const fileFacts = (path: string) => files[path];
+  const protection = new Protection({ processes: new FakeProcesses([]), names: ["sshd", "/opt/tool"], ownPid: 500, fileFacts });
+  const rows: readonly (readonly [name: string, path: string, change: Partial<typeof facts>, reason: RegExp | undefined])[] = [
+    ["a system program by name", "/usr/sbin/sshd", {}, /protected programs/],
+    ["one by its path", "/opt/tool", {}, /protected programs/],
+    ["the agent itself", "/anywhere", { inode: 9n }, /itself/],
+    ["another file under that path", "/usr/sbin/sshd", { inode: 3n }, undefined],
+    ["one on another device", "/usr/sbin/sshd", { device: 3n }, undefined],
+    ["one of a user", "/usr/sbin/sshd", { uid: 7 }, undefined],
+    ["one that others may write to", "/usr/sbin/sshd", { isShared: true }, undefined],
+    ["the name elsewhere", "/tmp/sshd", {}, undefined],
+    ["any other", "/usr/bin/x", {}, undefined],
+  ];
+  for (const [name, path, change, reason] of rows) {
+    test(name, () => {
+      const found = protection.reasonToRun({ path, ...facts, ...change });
+      if (reason === undefined) expect(found).toBeUndefined();
+      else expect(found).toMatch(reason);
+    });
+  }
+});
