@@ -85,7 +85,7 @@ export const ACTS: readonly Act[] = [
   ]),
   act("exit", "exit-killed", [
     "sleep 77 & kill -KILL $!; wait; true",
-    `process where event.action == "end" and process.exit_code == 137 and process.exit_signal == 9`,
+    `process where event.action == "end" and process.exit_code == 137 and process.exit_signal == 9 and process.command_line == "sleep 77"`,
   ]),
   act("file", "file-create", ["echo >made", `${MADE} "${HERE}/made"`]),
   act("file", "file-write", [
