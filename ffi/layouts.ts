@@ -64,6 +64,31 @@ export const enum PollFd {
   Bytes = 8,
 }
 
+/** `struct statx`. */
+export const enum Statx {
+  LinkCount = 16,
+  Uid = 20,
+  Gid = 24,
+  Mode = 28,
+  Inode = 32,
+  Size = 40,
+  CtimeSeconds = 96,
+  CtimeNanoseconds = 104,
+  MtimeSeconds = 112,
+  MtimeNanoseconds = 120,
+  DeviceMajor = 136,
+  DeviceMinor = 140,
+  Bytes = 256,
+}
+
+/** `struct open_how`. */
+export const enum OpenHow {
+  Flags = 0,
+  Mode = 8,
+  Resolve = 16,
+  Bytes = 24,
+}
+
 /** `struct statvfs` of glibc on 64-bit machines. */
 export const enum StatVfs {
   Flag = 72,

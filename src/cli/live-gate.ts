@@ -1,7 +1,7 @@
 // The exec gate of a running agent: stands as soon as the sensors run and a rule needs it, follows the rules, goes with the last of them. Nothing is
 // marked and no process started while no rule needs it.
 import type { SensorStatus } from "#api";
-import { type Clock, type ExecWitness, type Log, type MetricFamily, metric, metricBy } from "#core";
+import { type Clock, type ExecWitness, type Log, type MetricFamily, messageOf, metric, metricBy } from "#core";
 import type { RuleJudge } from "#engine";
 import { ExecGate, type ExecGateOptions, type Gate, type GateAccount, type GateFail, type Protection } from "#respond";
 import type { Rule } from "#rules";
@@ -94,7 +94,12 @@ export class LiveGate implements Gate {
   async #apply(): Promise<void> {
     if (!this.#isStarted || this.#isClosed || this.#isNowhere) return;
     const before = this.#judge;
-    this.#judge = await this.#parts.judge(this.#rules);
+    this.#judge = undefined;
+    try {
+      this.#judge = await this.#parts.judge(this.#rules);
+    } catch (error) {
+      this.#parts.log.write("error", "the rules that deny could not be compiled; no program is held", { reason: messageOf(error) });
+    }
     await this.#gate.use(this.#judge);
     before?.close();
     const { state, mounts } = this.#gate.status;

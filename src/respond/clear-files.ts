@@ -1,6 +1,6 @@
 // Files that no rule can want denied, whoever runs them, as long as they stay what they are. Invariants: bounded; a file is known by its path as well as
 // by its inode, since rules read the path and a rename or a bind mount changes that alone; any change of the inode makes it another file.
-import type { BigIntStats } from "node:fs";
+import type { FileStatus } from "#ffi/descriptors";
 import type { NextFile } from "./program-file.ts";
 
 /** Most files remembered; then all are forgotten, which costs one question each. */
@@ -9,12 +9,12 @@ export const CLEAR_FILES_MAX = 16_384;
 const SETTLED_NS = 100_000_000n;
 
 /** One file as it is, in one role. */
-export function fileKey(path: string, { dev, ino, ctimeNs, size }: BigIntStats, script: string): string {
-  return `${dev}:${ino}:${ctimeNs}:${size}\0${path}\0${script}`;
+export function fileKey(path: string, { device, inode, ctimeNs, sizeBytes }: FileStatus, script: string): string {
+  return `${device}:${inode}:${ctimeNs}:${sizeBytes}\0${path}\0${script}`;
 }
 
 /** Whether a file has been as it is for long enough that a change from now on shows. */
-export function isSettled({ ctimeNs, mtimeNs }: BigIntStats, nowNs: bigint): boolean {
+export function isSettled({ ctimeNs, mtimeNs }: FileStatus, nowNs: bigint): boolean {
   return nowNs - ctimeNs > SETTLED_NS && nowNs - mtimeNs > SETTLED_NS;
 }
 

@@ -126,14 +126,20 @@ export class ExecGate {
     const { command, config, clock } = this.#options;
     return new Promise((resolve) => {
       this.#opened = resolve;
-      const keeper: KeeperProcess = new KeeperProcess({
-        command,
-        config,
-        clock,
-        onMessage: (message) => this.#message(keeper, message),
-        onEnd: (reason) => this.#end(keeper, reason),
-      });
-      this.#keeper = keeper;
+      try {
+        const keeper: KeeperProcess = new KeeperProcess({
+          command,
+          config,
+          clock,
+          onMessage: (message) => this.#message(keeper, message),
+          onEnd: (reason) => this.#end(keeper, reason),
+        });
+        this.#keeper = keeper;
+      } catch (error) {
+        const reason = `The gatekeeper could not be started: ${messageOf(error)}`;
+        this.#options.log.write("error", "no program is held", { reason });
+        this.#settle({ state: "failed", reason, mounts: [] });
+      }
     });
   }
 

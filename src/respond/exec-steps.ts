@@ -1,11 +1,18 @@
 // Tells the files of one exec apart. The kernel asks about each it opens: a script, its interpreter, that program's loader. They come from one thread one
 // after another; what comes next is known from the file before. Invariant: a file is taken for an interpreter or a loader only when it is the very
 // file the one before names; in every other case it counts as a program of its own.
-import { type BigIntStats, statSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
+import { cachedStatusAt, type FileStatus } from "#ffi/descriptors";
 import type { NextFile } from "./program-file.ts";
 
 /** Most threads remembered; the oldest are forgotten. */
 const THREADS_MAX = 8192;
+
+const O_PATH = 0o10_000_000;
+
+type FileIdentity = Pick<FileStatus, "device" | "inode">;
+
+const PROGRAM = { kind: "program", script: "" } as const;
 
 /** What a file is run as. */
 export type ExecRole = { readonly kind: "program"; readonly script: string } | { readonly kind: "loader" };
@@ -25,10 +32,14 @@ export class ExecSteps {
   }
 
   /** What a file is to the thread that opens it now. */
-  roleOf(tid: number, file: Pick<BigIntStats, "dev" | "ino">): ExecRole {
+  roleOf(tid: number, file: FileIdentity): ExecRole {
     const expected = this.#expected.get(tid);
-    if (expected === undefined || !isSame(tid, expected.next.path, file)) return { kind: "program", script: "" };
-    return expected.next.kind === "loader" ? { kind: "loader" } : { kind: "program", script: expected.script };
+    const found = expected === undefined ? undefined : statusOf(tid, expected.next.path);
+    if (expected === undefined || found === undefined) return PROGRAM;
+    const isSame = found !== "unknown" && found.device === file.device && found.inode === file.inode;
+    if (expected.next.kind === "loader") return isSame ? { kind: "loader" } : PROGRAM;
+    // Whoever serves a link to the interpreter could hide the script behind it.
+    return isSame || found === "unknown" ? { kind: "program", script: expected.script } : PROGRAM;
   }
 
   /** Notes what a file was, and what the kernel opens after it. */
@@ -42,14 +53,16 @@ export class ExecSteps {
   }
 }
 
-// Looked up as the thread sees it, which may live in another root.
-function isSame(tid: number, path: string, file: Pick<BigIntStats, "dev" | "ino">): boolean {
+// Looked up as the thread sees it, which may live in another root; and only in the kernel's memory, where the name is since the kernel opened the file:
+// whoever serves a filesystem could make any other look wait.
+function statusOf(tid: number, path: string): FileStatus | "unknown" | undefined {
+  let folder: number | undefined;
   try {
-    const found = path.startsWith("/")
-      ? statSync(`/proc/${tid}/root${path}`, { bigint: true })
-      : statSync(`/proc/${tid}/cwd/${path}`, { bigint: true });
-    return found.dev === file.dev && found.ino === file.ino;
+    folder = openSync(`/proc/${tid}/${path.startsWith("/") ? "root" : "cwd"}`, O_PATH);
+    return cachedStatusAt(folder, path);
   } catch {
-    return false;
+    return undefined;
+  } finally {
+    if (folder !== undefined) closeSync(folder);
   }
 }

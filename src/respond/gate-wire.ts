@@ -40,7 +40,13 @@ export interface ProgramFile {
 
 /** The file as {@link RunnableFile} has it. */
 export function runnable({ path, device, inode, uid, mode }: ProgramFile): RunnableFile {
-  return { path, device: BigInt(device), inode: BigInt(inode), uid, isShared: (mode & 0o022) !== 0 };
+  const [major = "0", minor = "0"] = device.split(":");
+  return { path, device: deviceOf(BigInt(major), BigInt(minor)), inode: BigInt(inode), uid, isShared: (mode & 0o022) !== 0 };
+}
+
+/** A device's number as stat(2) gives it. */
+function deviceOf(major: bigint, minor: bigint): bigint {
+  return ((major & 0xffff_f000n) << 32n) | ((major & 0xfffn) << 8n) | ((minor & 0xffff_ff00n) << 12n) | (minor & 0xffn);
 }
 
 /** A question about one attempt. */

@@ -2,15 +2,15 @@
 // than the deadline; when the agent does not answer, is stopped or dies, the operator's choice decides (open or closed) and the agent is not waited
 // for again until it speaks; the agent, its children and process 1 are never held. It decides nothing else, starts no program, and sits in
 // poll(2) instead of an event loop.
-import { type BigIntStats, fstatSync, openSync, readFileSync, readlinkSync, readSync } from "node:fs";
+import { openSync, readFileSync, readlinkSync, readSync } from "node:fs";
 import { messageOf } from "#core";
-import { isNosuidMount, Poll, PollSet } from "#ffi/descriptors";
+import { type FileStatus, fileStatus, isNosuidMount, Poll, PollSet } from "#ffi/descriptors";
 import { EVENTS_PER_READ_MAX, ExecPermissionGroup } from "#ffi/fanotify";
 import { NativeError } from "#ffi/handle";
 import { ClockId, clockNs, closeFd } from "#ffi/libc";
 import { ClearFiles, fileKey, isSettled } from "./clear-files.ts";
 import { ExecSteps } from "./exec-steps.ts";
-import { gateMounts } from "./gate-mounts.ts";
+import { gateMounts, servedFilesystems } from "./gate-mounts.ts";
 import { type KeeperConfig, type KeeperCounts, type MarksMessage, type ProgramFile, runnable, type ToKeeper } from "./gate-wire.ts";
 import type { KeeperChannel } from "./keeper-channel.ts";
 import { LinuxProcesses } from "./processes.ts";
@@ -72,6 +72,8 @@ export class Gatekeeper {
   /** What was answered without the agent, oldest first: its verdict may still come. */
   readonly #answered = new Map<number, { readonly allowed: boolean; readonly waitedNs: number }>();
   readonly #marked = new Map<string, string>();
+  /** Devices whose files may not be asked for anything. One that is unmounted may still have programs: it stays. */
+  readonly #served = new Set<string>();
   readonly #poll = new PollSet(Place.Count);
   readonly #mountinfo: number;
   readonly #counts: Counters = {
@@ -239,16 +241,17 @@ export class Gatekeeper {
 
   /** False: the agent was asked, and the answer is still to come. */
   #letThrough(fd: number, tid: number): boolean {
-    const stats = fstatSync(fd, { bigint: true });
+    const stats = fileStatus(fd);
     const shown = readlinkSync(`/proc/self/fd/${fd}`);
-    const path = stats.nlink === 0n && shown.endsWith(DELETED) ? shown.slice(0, -DELETED.length) : shown;
+    const path = stats.linkCount === 0 && shown.endsWith(DELETED) ? shown.slice(0, -DELETED.length) : shown;
     const expects = this.#steps.expects(tid);
     const role = expects === undefined ? undefined : this.#steps.roleOf(tid, stats);
     const script = role?.kind === "program" ? role.script : "";
     const key = fileKey(path, stats, script);
     if (this.#clear.has(key)) return this.#pass(fd, tid, "cached", { path, script, next: this.#clear.nextOf(key) });
     if (role?.kind === "loader") return this.#pass(fd, tid, "exempt", { path, script, next: undefined });
-    const next = nextFileOf((offset, length) => readPart(fd, offset, length));
+    const isServed = this.#served.has(stats.device);
+    const next = isServed ? undefined : nextFileOf((offset, length) => readPart(fd, offset, length));
     const step = { path, script, next };
     if (next?.kind === "interpreter") return this.#pass(fd, tid, "exempt", step);
     const status = readThreadStatus(tid);
@@ -256,7 +259,7 @@ export class Gatekeeper {
     const { agentPid } = this.#config;
     if (status.pid === agentPid || status.ppid === agentPid || status.pid === 1) return this.#pass(fd, tid, "exempt", step);
     this.#steps.note(tid, step);
-    return this.#ask({ fd, tid, stats, status, key, ...step });
+    return this.#ask({ fd, tid, stats, status, key, isServed, ...step });
   }
 
   #pass(fd: number, tid: number, count: "cached" | "exempt", step: Parameters<ExecSteps["note"]>[1]): true {
@@ -267,36 +270,39 @@ export class Gatekeeper {
   }
 
   #ask(attempt: Attempt): boolean {
-    const { fd, tid, stats, status, path, script, key, next } = attempt;
+    const { fd, tid, stats, status, path, script, key, next, isServed } = attempt;
     const id = this.#nextId++;
     const file: ProgramFile = {
       path,
-      device: String(stats.dev),
-      inode: String(stats.ino),
-      uid: Number(stats.uid),
-      mode: Number(stats.mode),
-      linkCount: Number(stats.nlink),
+      device: stats.device,
+      inode: String(stats.inode),
+      uid: stats.uid,
+      mode: stats.mode,
+      linkCount: stats.linkCount,
     };
     const startNs = clockNs(ClockId.Monotonic);
     const bootNs = String(clockNs(ClockId.Boottime));
     const { pid, uid, gid } = status;
-    const asked =
-      !this.#isAway &&
-      this.#channel.send({ kind: "ask", id, bootNs, pid, tid, file, script, uid, gid, ...idsAfter(fd, file, stats, status) });
+    const asked = !this.#isAway && this.#channel.send({ kind: "ask", id, bootNs, pid, tid, file, script, uid, gid, ...idsAfter(attempt) });
     if (!asked) {
       this.#counts.unasked++;
       this.#group.respond(fd, this.#allowsAlone(file));
       return true;
     }
     this.#counts.asked++;
-    const canKeep = isSettled(stats, BigInt(Date.now()) * 1_000_000n);
+    const canKeep = !isServed && isSettled(stats, BigInt(Date.now()) * 1_000_000n);
     this.#waiting.set(id, { fd, startNs, deadlineMs: performance.now() + this.#config.deadlineMs, file, key, next, canKeep });
     return false;
   }
 
   /** Stands on mounts that have come, and forgets those that have gone. */
   #updateMarks(): void {
-    const mounts = gateMounts(readFileSync(MOUNTINFO, "utf8"), this.#config.mounts);
+    const mountinfo = readFileSync(MOUNTINFO, "utf8");
+    for (const [device, isServed] of servedFilesystems(mountinfo)) {
+      if (isServed) this.#served.add(device);
+      else this.#served.delete(device);
+    }
+    const mounts = gateMounts(mountinfo, this.#config.mounts);
     const now = new Set(mounts.map(({ filesystem }) => filesystem));
     for (const filesystem of this.#marked.keys()) if (!now.has(filesystem)) this.#marked.delete(filesystem);
     const refused: MarksMessage["refused"][number][] = [];
@@ -325,26 +331,23 @@ const DELETED = " (deleted)";
 interface Attempt {
   readonly fd: number;
   readonly tid: number;
-  readonly stats: BigIntStats;
+  readonly stats: FileStatus;
   readonly status: ThreadStatus;
   readonly path: string;
   readonly script: string;
   readonly key: string;
   readonly next: NextFile | undefined;
+  readonly isServed: boolean;
 }
 
 /** Effective ids the program will have. */
-function idsAfter(
-  fd: number,
-  { mode }: ProgramFile,
-  { uid, gid }: BigIntStats,
-  status: ThreadStatus,
-): { readonly euid: number; readonly egid: number } {
+function idsAfter({ fd, stats, status, isServed }: Attempt): { readonly euid: number; readonly egid: number } {
+  const { mode, uid, gid } = stats;
   const setsUser = (mode & S_ISUID) !== 0;
   const setsGroup = (mode & (S_ISGID | S_IXGRP)) === (S_ISGID | S_IXGRP);
   const { euid, egid, noNewPrivileges } = status;
-  if ((!setsUser && !setsGroup) || noNewPrivileges || isNosuidMount(fd)) return { euid, egid };
-  return { euid: setsUser ? Number(uid) : euid, egid: setsGroup ? Number(gid) : egid };
+  if ((!setsUser && !setsGroup) || noNewPrivileges || isServed || isNosuidMount(fd)) return { euid, egid };
+  return { euid: setsUser ? uid : euid, egid: setsGroup ? gid : egid };
 }
 
 function readPart(fd: number, offsetBytes: number, byteLength: number): Uint8Array {

@@ -43,8 +43,14 @@ export class KeeperProcess {
   /** Sends a message; one that is sent to a process that has ended is lost. */
   send(message: ToKeeper): void {
     if (this.#ended) return;
-    this.#child.stdin.write(lineOf(message));
-    this.#child.stdin.flush();
+    const { stdin } = this.#child;
+    try {
+      stdin.write(lineOf(message));
+      const flushed = stdin.flush();
+      if (typeof flushed !== "number") flushed.catch(() => undefined);
+    } catch {
+      // It has just ended: that is told elsewhere.
+    }
   }
 
   /** Ends it in order; whoever waits is allowed. */
@@ -71,9 +77,14 @@ export class KeeperProcess {
   async #readAll(): Promise<void> {
     const reader = new LineReader<FromKeeper>();
     const decoder = new TextDecoder();
-    for await (const piece of this.#child.stdout) {
-      this.#silentPings = 0;
-      for (const message of reader.take(decoder.decode(piece, { stream: true }))) this.#options.onMessage(message);
+    try {
+      for await (const piece of this.#child.stdout) {
+        this.#silentPings = 0;
+        for (const message of reader.take(decoder.decode(piece, { stream: true }))) this.#options.onMessage(message);
+      }
+    } catch {
+      // A pipe that cannot be read is as good as an end.
+      this.#child.kill("SIGKILL");
     }
     await this.#child.exited;
     this.#ended = true;

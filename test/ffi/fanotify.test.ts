@@ -1,7 +1,7 @@
 // Permission to run a program, on the real kernel and a tmpfs of the test's own: events, verdicts, marks, misuse; and waiting for descriptors.
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { closeSync, fstatSync, openSync, readlinkSync, statSync } from "node:fs";
-import { isNosuidMount, Poll, PollSet, readAvailable, setNonBlocking, writeAvailable } from "#ffi/descriptors";
+import { closeSync, existsSync, fstatSync, openSync, readlinkSync, statSync } from "node:fs";
+import { cachedStatusAt, fileStatus, isNosuidMount, Poll, PollSet, readAvailable, setNonBlocking, writeAvailable } from "#ffi/descriptors";
 import { ExecPermissionGroup } from "#ffi/fanotify";
 import { NativeError } from "#ffi/handle";
 import { closeFd } from "#ffi/libc";
@@ -122,6 +122,26 @@ test("reads and writes what is possible at once", () => {
   expect(codeOf(() => readAvailable(readEnd, taken))).toBe("EBADF");
   expect(codeOf(() => writeAvailable(1, buffer, 4, 2))).toBe("range");
   expect(codeOf(() => poll.set(2, 0, Poll.In))).toBe("range");
+});
+
+test("tells a file's status as stat does, without asking the filesystem", () => {
+  const fd = openSync("/bin/sh", "r");
+  const status = fileStatus(fd);
+  const { ino, uid, gid, mode, nlink, size, ctimeNs, mtimeNs } = fstatSync(fd, { bigint: true });
+  closeSync(fd);
+  expect(status).toMatchObject({ inode: ino, uid: Number(uid), gid: Number(gid), mode: Number(mode), linkCount: Number(nlink) });
+  expect([status.sizeBytes, status.ctimeNs, status.mtimeNs]).toEqual([size, ctimeNs, mtimeNs]);
+  const root = openSync("/", "r");
+  // In memory: it has just been opened. Through a symbolic link, where /bin/sh is one.
+  expect(cachedStatusAt(root, "/bin/sh")).toEqual(status);
+  expect(cachedStatusAt(root, "/../bin/sh")).toEqual(status);
+  expect(cachedStatusAt(root, "bin/sh")).toEqual(status);
+  expect(existsSync("/nowhere")).toBe(false);
+  expect(cachedStatusAt(root, "/nowhere")).toBeUndefined();
+  closeSync(root);
+  expect(codeOf(() => fileStatus(-1))).toBe("EBADF");
+  expect(codeOf(() => cachedStatusAt(1.5, "/"))).toBe("range");
+  expect(codeOf(() => cachedStatusAt(0, "\0"))).toBe("range");
 });
 
 test.skipIf(!gatesRun())("knows a mount that ignores set-user-id bits", () => {

@@ -1,15 +1,25 @@
 // The parts of the exec gate that need no kernel to be held: what a file's head says, which mounts count, lines, accounts, who is spared.
 import { describe, expect, test } from "bun:test";
-import { readFileSync, statSync } from "node:fs";
+import { closeSync, openSync, readFileSync, statSync } from "node:fs";
+import { type FileStatus, fileStatus } from "#ffi/descriptors";
 import { Protection } from "#respond";
 import { CLEAR_FILES_MAX, ClearFiles, fileKey, isSettled } from "../../src/respond/clear-files.ts";
 import { ExecSteps } from "../../src/respond/exec-steps.ts";
 import { ACCOUNTS_MAX, GateLedger } from "../../src/respond/gate-ledger.ts";
-import { gateMounts } from "../../src/respond/gate-mounts.ts";
-import { LINE_LENGTH_MAX, LineReader } from "../../src/respond/gate-wire.ts";
+import { gateMounts, servedFilesystems } from "../../src/respond/gate-mounts.ts";
+import { LINE_LENGTH_MAX, LineReader, runnable } from "../../src/respond/gate-wire.ts";
 import { nextFileOf } from "../../src/respond/program-file.ts";
 import { parseThreadStatus, readThreadStatus } from "../../src/respond/thread-status.ts";
 import { FakeProcesses } from "./fixture.ts";
+
+function statusOf(path: string): FileStatus {
+  const fd = openSync(path, "r");
+  try {
+    return fileStatus(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
 
 function next(bytes: Uint8Array): ReturnType<typeof nextFileOf> {
   return nextFileOf((offset, length) => bytes.subarray(Math.min(offset, bytes.length), Math.min(offset + length, bytes.length)));
@@ -75,6 +85,20 @@ test("every filesystem that programs can be run from, once", () => {
   expect(gateMounts(readFileSync("/proc/self/mountinfo", "utf8"), undefined).length).toBeGreaterThan(0);
 });
 
+test("filesystems that somebody serves are known by their type", () => {
+  const more = "28 22 0:8 / /a rw - fuse.sshfs x rw\n29 22 0:9 / /b rw - nfs4 x rw\n30 22 0:10 / /c rw - fuseblk x rw";
+  const served = servedFilesystems(`${MOUNTINFO}\n${more}`);
+  expect([...served].flatMap(([device, isServed]) => (isServed ? device : []))).toEqual(["0:8", "0:9", "0:10"]);
+});
+
+test("a file's device is the same number in both notations", () => {
+  const { device, inode, uid, mode, linkCount } = statusOf("/bin/true");
+  const { dev, ino } = statSync("/bin/true", { bigint: true });
+  const file = { path: "/bin/true", device, inode: String(inode), uid, mode, linkCount };
+  expect(runnable(file)).toMatchObject({ device: dev, inode: ino, uid: 0, isShared: false });
+  expect(runnable({ ...file, device: "259:70000" }).device).toBe(0x1111_0370n);
+});
+
 test("lines come in pieces; what is no message is passed over", () => {
   const reader = new LineReader<{ readonly kind: string }>();
   expect(reader.take('{"kind":"a"}\n{"ki')).toEqual([{ kind: "a" }]);
@@ -95,7 +119,7 @@ test("accounts are given out once, oldest first, and are bounded", () => {
 });
 
 test("a clear file is one file under one name in one role, and they are bounded", () => {
-  const stats = statSync("/bin/true", { bigint: true });
+  const stats = statusOf("/bin/true");
   const keys = [
     fileKey("/a", stats, ""),
     fileKey("/b", stats, ""),
@@ -112,17 +136,17 @@ test("a clear file is one file under one name in one role, and they are bounded"
 test("a file is a loader only when it is the one the program names", () => {
   const steps = new ExecSteps();
   const loader = { kind: "loader", path: "/bin/true" } as const;
-  const [same, other] = ["/bin/true", "/bin/sh"].map((path) => statSync(path, { bigint: true })) as [ReturnType<typeof statSync>, never];
+  const [same, other] = [statusOf("/bin/true"), statusOf("/bin/sh")];
   const tid = process.pid;
-  expect(steps.roleOf(tid, same as never)).toEqual({ kind: "program", script: "" });
+  expect(steps.roleOf(tid, same)).toEqual({ kind: "program", script: "" });
   steps.note(tid, { path: "/p", next: loader, script: "" });
-  expect([steps.roleOf(tid, same as never).kind, steps.roleOf(tid, other).kind, steps.roleOf(1, same as never).kind]).toEqual([
+  expect([steps.roleOf(tid, same).kind, steps.roleOf(tid, other).kind, steps.roleOf(1, same).kind]).toEqual([
     "loader",
     "program",
     "program",
   ]);
   steps.note(tid, { path: "/s", next: { kind: "interpreter", path: "/bin/true" }, script: "" });
-  expect([steps.roleOf(tid, same as never), steps.roleOf(tid, other)]).toEqual([
+  expect([steps.roleOf(tid, same), steps.roleOf(tid, other)]).toEqual([
     { kind: "program", script: "/s" },
     { kind: "program", script: "" },
   ]);
