@@ -23,8 +23,11 @@ static __always_inline void fill_file(struct exec_event *event, struct file *fil
 
 static __always_inline void fill_capabilities(struct exec_event *event, struct task_struct *task)
 {
-	event->cap_effective = BPF_CORE_READ(task, cred, cap_effective.val);
-	event->cap_permitted = BPF_CORE_READ(task, cred, cap_permitted.val);
+	const struct cred *cred = BPF_CORE_READ(task, cred);
+
+	/* 8 bytes on every kernel, once as two halves: the member inside is not the same. */
+	bpf_probe_read_kernel(&event->cap_effective, 8, &cred->cap_effective);
+	bpf_probe_read_kernel(&event->cap_permitted, 8, &cred->cap_permitted);
 }
 
 static __always_inline __u16 append_filename(struct record *record, const char *filename)
