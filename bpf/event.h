@@ -21,7 +21,8 @@ enum event_op {
 	OP_BIND = 9,
 	OP_LISTEN = 10,
 	OP_SEND = 11, /* a first datagram to somewhere, sent without connect */
-	OP_COUNT = 12, /* rows of the counter map */
+	OP_DNS = 12,
+	OP_COUNT = 13, /* rows of the counter map */
 };
 
 /* Bits of event_header.flags. */
@@ -44,6 +45,8 @@ enum event_flag {
 #define ARGS_BYTES_MAX (256 << 10) /* bytes of arguments in all records of one exec */
 #define ENV_BYTES_MAX (64 << 10)   /* bytes of the environment in all records of one exec */
 #define ACT_TEXT_BYTES_MAX 512	   /* bytes of the text of an act */
+#define DNS_SHORT_BYTES 232	   /* bytes of a DNS message in a short record */
+#define DNS_BYTES_MAX 1472	   /* bytes of a DNS message in a long one: what a packet of Ethernet holds */
 #define WATCH_NAME_BYTES 32	   /* key of the watch list: a file or directory name with zero padding */
 
 /* Values of the watch list. */
@@ -209,6 +212,24 @@ struct flow_event {
 	__u16 protocol; /* IPPROTO_ */
 	__u16 source_port;
 	__u16 destination_port;
+};
+
+/*
+ * A DNS message over UDP that a process sent to port 53, or the answer that came back to its socket. The header is that of the process that
+ * asked, in both. The message follows, and behind it bytes without a meaning up to the record's end.
+ */
+struct dns_event {
+	struct event_header head;
+	__u8 source[16]; /* as in flow_event, of the packet itself */
+	__u8 destination[16];
+	__u16 family;
+	__u16 protocol;
+	__u16 source_port;
+	__u16 destination_port;
+	__u16 message_size;  /* bytes of the message on the wire */
+	__u16 message_bytes; /* of these in this record */
+	__u16 is_answer;
+	__u16 pad;
 };
 
 /* One row of the per-CPU counter map, by op. */

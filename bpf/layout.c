@@ -104,6 +104,17 @@ int main(void)
 	MEMBER(flow_event, destination_port);
 	SIZE(flow_event);
 
+	MEMBER(dns_event, source);
+	MEMBER(dns_event, destination);
+	MEMBER(dns_event, family);
+	MEMBER(dns_event, protocol);
+	MEMBER(dns_event, source_port);
+	MEMBER(dns_event, destination_port);
+	MEMBER(dns_event, message_size);
+	MEMBER(dns_event, message_bytes);
+	MEMBER(dns_event, is_answer);
+	SIZE(dns_event);
+
 	MEMBER(sensor_counters, produced);
 	MEMBER(sensor_counters, dropped);
 	MEMBER(sensor_counters, truncated);

@@ -17,7 +17,7 @@ export interface SensorCounts {
 }
 
 /** Kinds of records, as the kernel side counts them. */
-type CountedKind = "exec" | "args" | "fork" | "exit" | "file" | "connect" | "change" | "act" | "bind" | "listen" | "send";
+type CountedKind = "exec" | "args" | "fork" | "exit" | "file" | "connect" | "change" | "act" | "bind" | "listen" | "send" | "dns";
 
 const ROWS: readonly (readonly [CountedKind, Op])[] = [
   ["exec", Op.Exec],
@@ -31,6 +31,7 @@ const ROWS: readonly (readonly [CountedKind, Op])[] = [
   ["bind", Op.Bind],
   ["listen", Op.Listen],
   ["send", Op.Send],
+  ["dns", Op.Dns],
 ];
 
 /** All rows. */

@@ -2,10 +2,10 @@
 // and never reads outside the record.
 import { decodeAct } from "./decode-act.ts";
 import { decodeChange, decodeFile } from "./decode-file.ts";
-import { decodeFlow } from "./decode-network.ts";
+import { decodeDns, decodeFlow } from "./decode-network.ts";
 import type { ArgsEvent, ExecEvent, ExitEvent, KernelEvent } from "./kernel-event.ts";
 import { copyOf, decodeActor, pathOf, textOf } from "./record-bytes.ts";
-import { Act, Args, Change, Exec, Exit, FileOpen, Flag, Flow, Fork, Head, Op } from "./wire.ts";
+import { Act, Args, Change, Dns, Exec, Exit, FileOpen, Flag, Flow, Fork, Head, Op } from "./wire.ts";
 
 /** Reads the record at `bytes[offset, offset + length)`. `undefined`: not a record. */
 export function decode(bytes: Uint8Array, offset: number, length: number): KernelEvent | undefined {
@@ -34,6 +34,8 @@ export function decode(bytes: Uint8Array, offset: number, length: number): Kerne
       return length < Flow.Size ? undefined : decodeFlow(record, "listen");
     case Op.Send:
       return length < Flow.Size ? undefined : decodeFlow(record, "send");
+    case Op.Dns:
+      return length < Dns.Size ? undefined : decodeDns(record);
     default:
       return undefined;
   }

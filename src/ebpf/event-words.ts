@@ -6,9 +6,9 @@ import type { SensorName } from "./sensors.ts";
 import { Flag } from "./wire.ts";
 
 /** Categories the sensors report. */
-export type Category = "process" | "file" | "network";
+export type Category = "process" | "file" | "network" | "dns";
 
-const CATEGORY_OF: Readonly<Record<ReportedEvent["kind"], Category>> = {
+const CATEGORY_OF: Readonly<Record<ReportedEvent["kind"], Category | readonly Category[]>> = {
   attempt: "process",
   exec: "process",
   fork: "process",
@@ -20,6 +20,8 @@ const CATEGORY_OF: Readonly<Record<ReportedEvent["kind"], Category>> = {
   bind: "network",
   listen: "network",
   send: "network",
+  // Some public rules ask for `network where dns.question.name …`, others for `dns where …`.
+  dns: ["network", "dns"],
 };
 
 const CHANGE_TYPES: Readonly<Record<ChangeEvent["change"], string>> = {
@@ -51,7 +53,9 @@ type FileAction = "creation" | "modification" | "open";
 const FILE_TYPES: Readonly<Record<FileAction, string>> = { creation: "creation", modification: "change", open: "access" };
 
 /** Type and action of the kinds that have one each. */
-const ONE_WORD: Readonly<Record<Exclude<ReportedEvent["kind"], "act" | "change" | "file">, readonly [type: string, action: string]>> = {
+const ONE_WORD: Readonly<
+  Record<Exclude<ReportedEvent["kind"], "act" | "change" | "file" | "dns">, readonly [type: string, action: string]>
+> = {
   attempt: ["start", "exec"],
   exec: ["start", "exec"],
   fork: ["start", "fork"],
@@ -64,7 +68,7 @@ const ONE_WORD: Readonly<Record<Exclude<ReportedEvent["kind"], "act" | "change" 
 };
 
 /** `event.category`, `event.type` and `event.action` of an event. */
-export function wordsOf(event: ReportedEvent): readonly [category: Category, type: string, action: string] {
+export function wordsOf(event: ReportedEvent): readonly [category: Category | readonly Category[], type: string, action: string] {
   return [CATEGORY_OF[event.kind], ...actionOf(event)];
 }
 
@@ -74,6 +78,8 @@ function actionOf(event: ReportedEvent): readonly [type: string, action: string]
       const action = fileAction(event.actor.flags);
       return [FILE_TYPES[action], action];
     }
+    case "dns":
+      return dnsWords(event.isAnswer);
     case "act":
       return [ACT_TYPES[event.act], event.act];
     case "change":
@@ -86,6 +92,10 @@ function actionOf(event: ReportedEvent): readonly [type: string, action: string]
 function fileAction(flags: number): FileAction {
   if ((flags & Flag.Created) !== 0) return "creation";
   return (flags & Flag.Watched) !== 0 ? "open" : "modification";
+}
+
+function dnsWords(isAnswer: boolean): readonly [type: string, action: string] {
+  return ["protocol", isAnswer ? "lookup_result" : "lookup_requested"];
 }
 
 function typed(category: Category, types: Readonly<Record<string, string>>): readonly EventWords[] {
@@ -110,6 +120,7 @@ export const SENSOR_WORDS: Readonly<Record<SensorName, readonly EventWords[]>> =
   connect: [oneWord("connect")],
   bind: [oneWord("bind"), oneWord("listen")],
   send: [oneWord("send")],
+  dns: [false, true].map((isAnswer) => [CATEGORY_OF.dns, ...dnsWords(isAnswer)]),
 };
 
 /** Words of all events of all sensors, each once. */

@@ -1,4 +1,5 @@
 // What the kernel sends, as values: one type for each kind of record. Data only; decode.ts makes them from bytes.
+import type { DnsMessage } from "./dns-message.ts";
 
 /** Who did it, with ids of the initial namespaces. */
 export interface Actor {
@@ -141,19 +142,8 @@ export interface ActEvent {
   readonly text: string;
 }
 
-/**
- * What a process did with a socket: asked for a connection, bound an address, listens at one, or sent a first datagram
- * somewhere without connecting.
- */
-type FlowKind = "connect" | "bind" | "listen" | "send";
-
-/**
- * Something was done with a socket. Addresses are 4 or 16 bytes; an all-zero source is not chosen yet, or not known. The destination is the
- * end that was asked for: this machine's own where a socket is bound or listens.
- */
-export interface FlowEvent {
-  readonly kind: FlowKind;
-  readonly actor: Actor;
+/** Both ends of a flow. Addresses are 4 or 16 bytes. */
+export interface Ends {
   readonly source: Uint8Array;
   readonly destination: Uint8Array;
   readonly protocol: number;
@@ -161,5 +151,29 @@ export interface FlowEvent {
   readonly destinationPort: number;
 }
 
+/**
+ * What a process did with a socket: asked for a connection, bound an address, listens at one, or sent a first datagram
+ * somewhere without connecting.
+ */
+type FlowKind = "connect" | "bind" | "listen" | "send";
+
+/**
+ * Something was done with a socket. An all-zero source is not chosen yet, or not known. The destination is the
+ * end that was asked for: this machine's own where a socket is bound or listens.
+ */
+export interface FlowEvent extends Ends {
+  readonly kind: FlowKind;
+  readonly actor: Actor;
+}
+
+/** A DNS message over UDP. The actor is who asked; source and destination are the packet's. */
+export interface DnsEvent extends Ends {
+  readonly kind: "dns";
+  readonly actor: Actor;
+  readonly isAnswer: boolean;
+  /** What it says; `undefined`: it is no DNS, though at its port. */
+  readonly message: DnsMessage | undefined;
+}
+
 /** Any record. */
-export type KernelEvent = ExecEvent | ArgsEvent | ForkEvent | ExitEvent | FileEvent | ChangeEvent | ActEvent | FlowEvent;
+export type KernelEvent = ExecEvent | ArgsEvent | ForkEvent | ExitEvent | FileEvent | ChangeEvent | ActEvent | FlowEvent | DnsEvent;

@@ -52,6 +52,7 @@ export class ProcessTracker {
       case "bind":
       case "listen":
       case "send":
+      case "dns":
         break;
     }
     return entry;

@@ -1,7 +1,7 @@
 // Kernel event + what is known about its process → one ECS record. Field names are those public rules test; ids are looked up once.
 // Pure apart from the builder it owns: time, names and the table come as values.
 import type { RecordBuilder } from "#event";
-import type { SchemaRegistry } from "#schema";
+import { CATEGORY_SEVERAL, type SchemaRegistry } from "#schema";
 import { capabilityNames } from "./bit-names.ts";
 import { type Category, wordsOf } from "./event-words.ts";
 import { FieldWriter } from "./field-writer.ts";
@@ -11,7 +11,7 @@ import type { HostFacts, RecordContext, ReportedEvent } from "./record-context.t
 import { Flag } from "./wire.ts";
 import { writeAct } from "./write-act.ts";
 import { writeChange, writeFile } from "./write-file.ts";
-import { writeFlow } from "./write-network.ts";
+import { writeDns, writeFlow } from "./write-network.ts";
 
 const AUDIT_UNSET = 0xffff_ffff;
 const INCOMPLETE: number = Flag.PathCut | Flag.ArgsCut | Flag.ReadFailed;
@@ -29,7 +29,12 @@ export class RecordWriter {
     this.#fields = new FieldWriter(this.#id);
     this.#builder = this.#fields.builder;
     const { categories } = registry;
-    this.#categoryIds = { process: categories.idOf("process"), file: categories.idOf("file"), network: categories.idOf("network") };
+    this.#categoryIds = {
+      process: categories.idOf("process"),
+      file: categories.idOf("file"),
+      network: categories.idOf("network"),
+      dns: categories.idOf("dns"),
+    };
     this.#host = host;
   }
 
@@ -43,9 +48,9 @@ export class RecordWriter {
     const [category, type, action] = wordsOf(event);
     const timeNs = event.actor.timeNs + context.wallOffsetNs;
     const id = this.#id;
-    this.#builder.begin(this.#categoryIds[category], timeNs);
+    this.#builder.begin(typeof category === "string" ? this.#categoryIds[category] : CATEGORY_SEVERAL, timeNs);
     this.#builder.date(id.timestamp, timeNs);
-    this.#builder.keywords(id.eventCategory, [category]);
+    this.#builder.keywords(id.eventCategory, typeof category === "string" ? [category] : category);
     this.#builder.keywords(id.eventType, [type]);
     this.#builder.keyword(id.eventKind, "event");
     this.#builder.keyword(id.eventAction, action);
@@ -84,6 +89,9 @@ export class RecordWriter {
       case "listen":
       case "send":
         writeFlow(this.#fields, event);
+        break;
+      case "dns":
+        writeDns(this.#fields, event);
         break;
       case "exec":
       case "fork":

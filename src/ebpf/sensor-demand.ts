@@ -36,6 +36,6 @@ export class SensorDemand {
   }
 
   #find([category, type, action]: EventWords): Demand[number] | undefined {
-    return this.#byAction.get(action)?.find(({ words }) => words[0] === category && words[1] === type);
+    return this.#byAction.get(action)?.find(({ words }) => String(words[0]) === String(category) && words[1] === type);
   }
 }

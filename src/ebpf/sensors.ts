@@ -4,6 +4,7 @@ import bindObject from "../../build/bpf/bind.bpf.o" with { type: "file" };
 import callsObject from "../../build/bpf/calls.bpf.o" with { type: "file" };
 import changeObject from "../../build/bpf/change.bpf.o" with { type: "file" };
 import connectObject from "../../build/bpf/connect.bpf.o" with { type: "file" };
+import dnsObject from "../../build/bpf/dns.bpf.o" with { type: "file" };
 import execObject from "../../build/bpf/exec.bpf.o" with { type: "file" };
 import exitObject from "../../build/bpf/exit.bpf.o" with { type: "file" };
 import fileObject from "../../build/bpf/file.bpf.o" with { type: "file" };
@@ -12,7 +13,7 @@ import sendObject from "../../build/bpf/send.bpf.o" with { type: "file" };
 import signalObject from "../../build/bpf/signal.bpf.o" with { type: "file" };
 
 /** Names of the sensors. */
-export type SensorName = "exec" | "fork" | "exit" | "act" | "signal" | "file" | "change" | "connect" | "bind" | "send";
+export type SensorName = "exec" | "fork" | "exit" | "act" | "signal" | "file" | "change" | "connect" | "bind" | "send" | "dns";
 
 /** One program of an attachment. */
 export interface SensorProgram {
@@ -192,6 +193,23 @@ export const SENSORS: readonly Sensor[] = [
         name: "cgroup/sendmsg",
         programs: [program("kestrel_send_cgroup4", "cgroup"), program("kestrel_send_cgroup6", "cgroup")],
         blind: ["packets of raw and ICMP sockets", "all but the first datagram of a socket to a destination"],
+      },
+    ],
+  },
+  {
+    name: "dns",
+    object: dnsObject,
+    ring: "activity_ring",
+    required: false,
+    attachments: [
+      {
+        name: "cgroup_skb",
+        programs: [program("kestrel_dns_query", "cgroup"), program("kestrel_dns_answer", "cgroup")],
+        blind: [
+          "DNS over TCP, TLS and HTTPS, at other ports than 53, and multicast DNS",
+          "DNS behind IPv6 extension headers or inside IPsec",
+          "answers to what was asked before the agent started",
+        ],
       },
     ],
   },

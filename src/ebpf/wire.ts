@@ -13,6 +13,7 @@ export const enum Op {
   Bind = 9,
   Listen = 10,
   Send = 11,
+  Dns = 12,
 }
 
 /** Bits of `event_header.flags`. */
@@ -173,6 +174,20 @@ export const enum Flow {
   SourcePort = 148,
   DestinationPort = 150,
   Size = 152,
+}
+
+/** struct dns_event. */
+export const enum Dns {
+  Source = 112,
+  Destination = 128,
+  Family = 144,
+  Protocol = 146,
+  SourcePort = 148,
+  DestinationPort = 150,
+  MessageSize = 152,
+  MessageBytes = 154,
+  IsAnswer = 156,
+  Size = 160,
 }
 
 /** struct sensor_counters: one row, u64 each. */

@@ -53,17 +53,18 @@ class Asked {
 
   constructor(words: EventWords, registry: SchemaRegistry) {
     const [category, type, action] = words;
-    const values = new Map([
-      [registry.idOf("event.category"), [category]],
+    const categories = typeof category === "string" ? [category] : category;
+    const values = new Map<number, readonly string[]>([
+      [registry.idOf("event.category"), categories],
       [registry.idOf("event.type"), [type]],
       [registry.idOf("event.action"), [action]],
     ]);
     this.#words = words;
     // Of a category that no rule names every category node is false: its number is none of theirs.
-    this.#event = { category: registry.categories.idOf(category), value: (id) => values.get(id) };
+    const header = typeof category === "string" ? registry.categories.idOf(category) : CATEGORY_SEVERAL;
+    this.#event = { category: header, value: (id) => values.get(id) };
     this.#known = new Set(values.keys());
     this.#registry = registry;
-    if (this.#event.category === CATEGORY_SEVERAL) throw new Error("Assertion failed: words with several categories");
   }
 
   demand(roots: readonly ConditionNode[]): WordsDemand | undefined {

@@ -3,10 +3,10 @@
 import { foldAscii, isAscii } from "./ascii.ts";
 
 /**
- * What an event is called: its `event.category`, `event.type` and `event.action`, one value each. Whoever sends events and tells their words
+ * What an event is called: its `event.category`, which may be several, `event.type` and `event.action`. Whoever sends events and tells their words
  * lists the ancestors of a process whose parent it names: nobody needs further events of it to learn of them.
  */
-export type EventWords = readonly [category: string, type: string, action: string];
+export type EventWords = readonly [category: string | readonly string[], type: string, action: string];
 
 /**
  * A test that is true of an event. Names are pieces of `file.path` between slashes, without regard to the case of ASCII letters, which

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CALL_FAMILY_SHIFT, CALL_NARROW_IDS, CALL_NUMBERS, Call } from "../../src/ebpf/system-calls.ts";
-import { Act, Args, Change, Counter, Exec, Exit, FileOpen, Flow, Fork, Head } from "../../src/ebpf/wire.ts";
+import { Act, Args, Change, Counter, Dns, Exec, Exit, FileOpen, Flow, Fork, Head } from "../../src/ebpf/wire.ts";
 import { AllowKey, AllowValue, Dropped } from "../../src/respond/isolation-map.ts";
 
 const WIRE: Readonly<Record<string, number>> = {
@@ -91,6 +91,16 @@ const WIRE: Readonly<Record<string, number>> = {
   "flow_event.source_port": Flow.SourcePort,
   "flow_event.destination_port": Flow.DestinationPort,
   flow_event: Flow.Size,
+  "dns_event.source": Dns.Source,
+  "dns_event.destination": Dns.Destination,
+  "dns_event.family": Dns.Family,
+  "dns_event.protocol": Dns.Protocol,
+  "dns_event.source_port": Dns.SourcePort,
+  "dns_event.destination_port": Dns.DestinationPort,
+  "dns_event.message_size": Dns.MessageSize,
+  "dns_event.message_bytes": Dns.MessageBytes,
+  "dns_event.is_answer": Dns.IsAnswer,
+  dns_event: Dns.Size,
   "sensor_counters.produced": Counter.Produced,
   "sensor_counters.dropped": Counter.Dropped,
   "sensor_counters.truncated": Counter.Truncated,

@@ -8,6 +8,8 @@ import { type Fields, liveSource, refusal } from "./live.ts";
 setDefaultTimeout(60_000);
 const isX64 = process.arch === "x64";
 if (refusal !== undefined) console.log(`skipped: network acts on the real kernel (${refusal})`);
+const isRoot = process.getuid?.() === 0;
+if (!isRoot) console.log("skipped: DNS (only root can serve port 53)");
 if (!isX64) console.log("skipped: 32-bit calls (the test knows x86 only)");
 const compat = isX64 ? ["32", "socketcall"] : [];
 const { sensors } = inspectMachine();
@@ -20,16 +22,24 @@ function hasBest(name: string, attachment: string): boolean {
 }
 
 const hasBind = hasBest("bind", "cgroup/post_bind + raw_tp/inet_sock_set_state");
+const hasDns = hasBest("dns", "cgroup_skb");
 const hasSend = hasBest("send", "cgroup/sendmsg");
 
 describe.skipIf(refusal !== undefined)("sockets", () => {
-  const { folder, run } = liveSource();
+  const { folder, run, collector } = liveSource();
   const program = join(folder, "network-acts");
   beforeAll(() => compileActs("network-acts", program));
 
-  async function act(...args: readonly string[]): Promise<{ readonly events: readonly Fields[]; readonly ports: readonly bigint[] }> {
-    const { events, output } = await run([program, ...args], "network");
-    return { events, ports: output.trim().split(/\s+/).map(BigInt) };
+  interface Act {
+    readonly pid: number;
+    readonly events: readonly Fields[];
+    /** The ports it printed. */
+    readonly ports: readonly bigint[];
+  }
+
+  async function act(...args: readonly string[]): Promise<Act> {
+    const { pid, events, output } = await run([program, ...args], "network");
+    return { pid, events, ports: output.trim().split(/\s+/).map(BigInt) };
   }
 
   const actionsOf = (events: readonly Fields[]): readonly unknown[] => events.map((fields) => fields["event.action"]);
@@ -94,5 +104,64 @@ describe.skipIf(refusal !== undefined)("sockets", () => {
     expect((await act("send", "plain", "1", "::1", "9")).events).toMatchObject([{ "destination.ip": "::1", "network.type": "ipv6" }]);
     const mapped = await act("send", "plain", "1", "::ffff:127.0.0.1", "9");
     expect(mapped.events).toMatchObject([{ "destination.ip": "127.0.0.1", "destination.port": 9n, "network.type": "ipv4" }]);
+  });
+
+  /** An address of the loopback network whose port 53 is nobody else's. */
+  const nameServer = (): string => `127.${1 + Math.floor(Math.random() * 254)}.${Math.floor(Math.random() * 256)}.53`;
+
+  for (const how of ["connected", "plain", "sendmsg", "sendmmsg", ...compat, "uring"]) {
+    test.skipIf(!hasDns || !isRoot)(`DNS by ${how}: the question and the answer of one process`, async () => {
+      const server = nameServer();
+      const { events, pid } = await act("dns", how, server, "53", "www.example.test");
+      const lookups = events.filter((fields) => String(fields["event.action"]).startsWith("lookup_"));
+      const same = {
+        "event.category": ["network", "dns"],
+        "event.type": ["protocol"],
+        "process.pid": BigInt(pid),
+        "process.executable": program,
+        "network.protocol": "dns",
+        "network.transport": "udp",
+        "dns.id": String(0x1234),
+        "dns.question.name": "www.example.test",
+        "dns.question.type": "A",
+        "dns.question.class": "IN",
+        "kestrel.sensor": "cgroup_skb",
+      };
+      expect(lookups).toMatchObject([
+        { ...same, "event.action": "lookup_requested", "dns.type": "query", "network.direction": "egress", "destination.ip": server },
+        {
+          ...same,
+          "event.action": "lookup_result",
+          "dns.type": "answer",
+          "network.direction": "ingress",
+          "source.ip": server,
+          "source.port": 53n,
+          "dns.response_code": "NOERROR",
+          "dns.answers.name": ["www.example.test", "alias.www.example.test"],
+          "dns.answers.type": ["CNAME", "A"],
+          "dns.answers.data": ["alias.www.example.test", "192.0.2.7"],
+          "dns.answers.ttl": [300n, 60n],
+          "dns.resolved_ip": ["192.0.2.7"],
+        },
+      ]);
+      expect(lookups).toHaveLength(2);
+      expect(lookups[0]).not.toContainKey("dns.response_code");
+      expect(lookups[0]?.["process.entity_id"]).toEqual(lookups[1]?.["process.entity_id"]);
+      expect(lookups[0]?.["source.port"]).toEqual(lookups[1]?.["destination.port"]);
+      expect(lookups[0]!["@timestamp"]! < lookups[1]!["@timestamp"]!).toBe(true);
+      // The server's side of the same packets is no event: it asked nothing.
+      const isServers = (fields: Fields): boolean =>
+        fields["destination.port"] === lookups[0]?.["source.port"] &&
+        fields["process.pid"] !== BigInt(pid) &&
+        fields["network.protocol"] === "dns";
+      expect(collector.all(isServers)).toEqual([]);
+    });
+  }
+
+  test.skipIf(!hasDns)("something else at the port of DNS: asked, with no fields of DNS", async () => {
+    const { events } = await act("send", "plain", "1", nameServer(), "53");
+    const [lookup] = events.filter((fields) => fields["event.action"] === "lookup_requested");
+    expect(lookup).toMatchObject({ "destination.port": 53n, "network.transport": "udp" });
+    expect(lookup).not.toContainAnyKeys(["network.protocol", "dns.type", "dns.question.name"]);
   });
 });

@@ -34,6 +34,7 @@ test("doctor tells how each sensor is attached, or why none is", () => {
       "bind",
       "change",
       "connect",
+      "dns",
       "exec",
       "exit",
       "file",

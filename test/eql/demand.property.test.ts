@@ -18,6 +18,7 @@ const WORDS: readonly EventWords[] = [
   ["file", "change", "modification"],
   ["network", "start", "connection_attempted"],
   ["custom", "info", "Σς"],
+  [["network", "custom"], "protocol", "Σ"],
 ];
 const FOLDERS = ["etc", "ETC", "cron.d", "É", "é", "\u212a", "k"];
 const NAMES = ["passwd", "Passwd", "k", "\u212a", "a.conf", "A.CONF", ".conf", "x.", "é.conf"];
@@ -66,7 +67,13 @@ function askedOf(dialect: GeneratedDialect): fc.Arbitrary<string> {
       pick(["/etc*", "*/cron.d", "/", "*/etc/*"]),
     ),
     text("user.id", pick(USERS), pick(["*", "1*"])),
-    pick(['event.category == "file"', 'event.category != "process"', "file.path == null", "not (event.type == null)"]),
+    pick([
+      'event.category == "file"',
+      'event.category != "process"',
+      "file.path == null",
+      "not (event.type == null)",
+      'event.category == "network" and event.category : "CUSTOM"',
+    ]),
   );
 }
 
@@ -88,7 +95,7 @@ function conditionArbitrary(dialect: GeneratedDialect, depth: number): fc.Arbitr
 
 function ruleArbitrary(dialect: GeneratedDialect): fc.Arbitrary<{ readonly text: string; readonly exceptions: readonly string[] }> {
   const condition = conditionArbitrary(dialect, 2);
-  const category = pick(["any", "file", "file", "file", "process", "authentication"]);
+  const category = pick(["any", "file", "file", "file", "process", "authentication", "network", "custom"]);
   const event = fc.tuple(category, condition).map(([name, text]) => `${name} where ${text}`);
   const lineage = event.map((inner) => `process where event.action == "exec" and not descendant of [${inner}]`);
   const steps = fc.tuple(event, fc.oneof({ weight: 3, arbitrary: event }, { weight: 1, arbitrary: lineage }));
@@ -103,10 +110,11 @@ const happening = fc
   .tuple(eventArbitrary, pick([...WORDS, WORDS[2]!, WORDS[3]!, WORDS[3]!]), fc.option(path, { freq: 9 }), pick(USERS))
   .map(([event, words, filePath, user]) => {
     const [category, type, action] = words;
+    const categories = typeof category === "string" ? [category] : category;
     const { "file.path": _, "user.id": __, ...others } = event.fields;
     const fields: Record<string, FieldValue> = {
       ...others,
-      "event.category": [category],
+      "event.category": categories,
       "event.type": [type],
       "event.action": action,
       "user.id": user,
@@ -118,7 +126,7 @@ const happening = fc
       fields["file.directory"] = filePath.slice(0, -name.length - 1) || "/";
       if (name.lastIndexOf(".") > 0) fields["file.extension"] = name.slice(name.lastIndexOf(".") + 1);
     }
-    return { words, path: filePath ?? undefined, user, event: { categories: [category], fields } };
+    return { words, path: filePath ?? undefined, user, event: { categories, fields } };
   });
 
 for (const dialect of ["default", "endgame"] as const) {

@@ -11,6 +11,7 @@ const WORDS: readonly EventWords[] = [
   ["file", "change", "modification"],
   ["file", "access", "open"],
   ["network", "start", "connection_attempted"],
+  [["network", "dns"], "protocol", "lookup_result"],
 ];
 
 /** `*`: any event of the words; the tests joined otherwise. */
@@ -32,10 +33,16 @@ function demandOf(text: string, exceptions: readonly string[] = []): Demand {
 }
 
 const PROCESS = { exec: "*", fork: "*", end: "*" };
+const NETWORK = { connection_attempted: "*", lookup_result: "*" };
 const FILE = (tests: string): Readonly<Record<string, string>> => ({ creation: tests, modification: tests, open: tests });
 
 const RULES: readonly (readonly [string, Readonly<Record<string, string>>])[] = [
-  ["any where true", { ...PROCESS, ...FILE("*"), connection_attempted: "*" }],
+  ["any where true", { ...PROCESS, ...FILE("*"), ...NETWORK }],
+  ["network where true", NETWORK],
+  ["dns where true", { lookup_result: "*" }],
+  ['network where event.category == "dns"', { lookup_result: "*" }],
+  ['network where event.category != "dns"', { connection_attempted: "*" }],
+  ['dns where event.type == "start"', {}],
   ["any where false", {}],
   ["authentication where true", {}],
   ["process where true", PROCESS],
@@ -80,10 +87,7 @@ const RULES: readonly (readonly [string, Readonly<Record<string, string>>])[] = 
     'sequence by process.pid [process where event.action == "exec"] [file where file.name == "a"] until [process where event.type == "end"]',
     { exec: "*", ...FILE("name a"), end: "*" },
   ],
-  [
-    'sequence [file where event.type == "access"] as a [network where process.name == a.file.name]',
-    { open: "*", connection_attempted: "*" },
-  ],
+  ['sequence [file where event.type == "access"] as a [network where process.name == a.file.name]', { open: "*", ...NETWORK }],
   ['file where event.type == "access" and descendant of [process where event.action == "exec"]', { open: "*", exec: "*" }],
 ];
 

@@ -153,6 +153,37 @@ export const ACTS: readonly Act[] = [
   act("send", "send-ipv6", ["/bin/network-acts send sendmmsg 1 ::1 918", connected("udp", "::1", 918)], { unseenBy: OFF }),
   act("send", "send-32-bit", ["/bin/network-acts send socketcall 1 127.0.0.1 919", connected("udp", "127.0.0.1", 919)], { unseenBy: OFF }),
   act("send", "send-io-uring", ["/bin/network-acts send uring 1 127.0.0.1 920", connected("udp", "127.0.0.1", 920)], { unseenBy: OFF }),
+  act(
+    "dns",
+    "dns-query",
+    [
+      "/bin/network-acts dns connected 127.0.0.91 53 asked.kernels.test",
+      `network where event.action == "lookup_requested" and dns.question.name == "asked.kernels.test" and dns.question.type == "A"
+        and destination.ip == "127.0.0.91" and destination.port == 53 and process.executable == "/bin/network-acts"`,
+    ],
+    { unseenBy: OFF },
+  ),
+  act(
+    "dns",
+    "dns-answer",
+    [
+      "/bin/network-acts dns sendmsg ::1 53 told.kernels.test",
+      `dns where event.action == "lookup_result" and dns.question.name == "told.kernels.test" and dns.resolved_ip == "192.0.2.7"
+        and dns.answers.data == "alias.told.kernels.test" and dns.response_code == "NOERROR" and source.ip == "::1"
+        and process.executable == "/bin/network-acts"`,
+    ],
+    { unseenBy: OFF },
+  ),
+  act(
+    "dns",
+    "dns-one-process",
+    [
+      "/bin/network-acts dns uring 127.0.0.92 53 both.kernels.test",
+      `sequence by process.entity_id [dns where dns.type == "query" and dns.question.name == "both.kernels.test"]
+        [dns where dns.type == "answer" and dns.question.name == "both.kernels.test"]`,
+    ],
+    { unseenBy: OFF },
+  ),
   // The guest waits for its alert: what came before is out by then.
   act("exec", "last", ["/bin/true last-act", 'process where event.action == "exec" and process.command_line == "/bin/true last-act"']),
 ];
