@@ -9,6 +9,7 @@ import { ebpfSection } from "./ebpf.bench.ts";
 import { eqlSection } from "./eql.bench.ts";
 import { evaluatorSection } from "./evaluator.bench.ts";
 import { eventSection } from "./event.bench.ts";
+import { gateSection } from "./gate.bench.ts";
 import { nfaSection } from "./nfa.bench.ts";
 import { replaySection } from "./replay.bench.ts";
 import { type Row, type Section, tableOf } from "./row.ts";
@@ -20,6 +21,7 @@ const SECTIONS: readonly Section[] = [
   eventSection,
   ebpfSection,
   alertSection,
+  gateSection,
   nfaSection,
   sequenceSection,
   replaySection,
