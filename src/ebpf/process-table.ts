@@ -87,7 +87,7 @@ export class ProcessTable {
   /** The process with this pid that began then; `undefined` when the table has no such process, or another one under this pid. */
   find(pid: number, startNs: number): ProcessEntry | undefined {
     const entry = this.#entries.get(pid);
-    return entry !== undefined && tickOf(entry.info.startNs) === tickOf(startNs) ? entry : undefined;
+    return entry !== undefined && isOneStart(entry.info.startNs, startNs) ? entry : undefined;
   }
 
   /** Whoever has this pid now, or had it last. */
@@ -168,6 +168,14 @@ export class ProcessTable {
   #forget(entry: ProcessEntry): void {
     if (this.#entries.get(entry.info.pid) === entry) this.#entries.delete(entry.info.pid);
   }
+}
+
+/**
+ * Whether two starts of one pid are the same. Of two exact ones, and a pid may be chosen, a nanosecond makes the difference; /proc rounds down
+ * to ticks. An exact start on a tick's border is one in 10⁷.
+ */
+function isOneStart(a: number, b: number): boolean {
+  return a === b || (tickOf(a) === tickOf(b) && (a % CLOCK_TICK_NS === 0 || b % CLOCK_TICK_NS === 0));
 }
 
 function tickOf(startNs: number): number {

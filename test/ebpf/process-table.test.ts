@@ -55,6 +55,16 @@ describe("entity ids", () => {
     expect(new ProcessTable("other").entityId(5, 1_234_567_890)).not.toBe(id);
   });
 
+  test("a pid used again at once, within one tick, does not keep the old program", () => {
+    const { tracker } = setUp();
+    const start = SECOND + 1n;
+    tracker.apply(exec(5, start, "/bin/old"));
+    tracker.apply(event(exitRecord({ pid: 5, startNs: start, timeNs: start + 20n }, 0)));
+    const forked = tracker.apply(event(forkRecord({ pid: 5, startNs: start + 30n, timeNs: start + 30n })));
+    expect(forked.info.executable).toBe("");
+    expect(forked.endNs).toBe(0);
+  });
+
   test("a pid used again is another process, and events of the old one no longer find it", () => {
     const { table, tracker } = setUp();
     const old = tracker.apply(exec(5, SECOND, "/bin/old"));
