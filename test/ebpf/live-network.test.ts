@@ -28,7 +28,7 @@ const hasSend = hasBest("send", "cgroup/sendmsg");
 describe.skipIf(refusal !== undefined)("sockets", () => {
   const { folder, run, collector } = liveSource();
   const program = join(folder, "network-acts");
-  beforeAll(() => compileActs("network-acts", program));
+  beforeAll(() => compileActs("kernels/network-acts", program));
 
   interface Act {
     readonly pid: number;

@@ -1,33 +1,11 @@
 // What is done inside a test machine and must be seen, as a table: one shell line, run in an empty folder /tmp/acts, and the query that must
 // give exactly one alert for it. Queries name what only this act has: the machine does other things too. On the machine at hand the same is
 // done in a changed root.
+import { EVASIONS } from "../evasion/evasions.ts";
+import { type Act, act, HERE, SYS_EXIT, TCP_ONLY } from "./act.ts";
 
-/** One act. */
-export interface Act {
-  readonly name: string;
-  /** The sensor that must see it. */
-  readonly sensor: string;
-  readonly shell: string;
-  readonly query: string;
-  /** Alerts it must raise. */
-  readonly alerts: 0 | 1;
-  /** Would leave its mark on the whole machine: done in emulated ones only. */
-  readonly emulatedOnly: boolean;
-  /** Attachments that are known not to see it; doctor says so too. `off`: the sensor may be off where there are no cgroups. */
-  readonly unseenBy: readonly string[];
-}
-
-type More = Partial<Pick<Act, "alerts" | "unseenBy" | "emulatedOnly">>;
-
-function act(sensor: string, name: string, parts: readonly [shell: string, query: string], more: More = {}): Act {
-  return { name, sensor, shell: parts[0], query: parts[1], alerts: 1, unseenBy: [], emulatedOnly: false, ...more };
-}
-
-const SYS_EXIT = ["raw_tp/sys_exit"];
-const TCP_ONLY = ["raw_tp/inet_sock_set_state"];
 /** A sensor that only cgroups can have, where there are none. */
 const OFF = ["off"];
-const HERE = "/tmp/acts";
 const MADE = 'file where event.action == "creation" and file.path ==';
 
 /** A port that nobody listens on, another for each act. */
@@ -84,8 +62,8 @@ export const ACTS: readonly Act[] = [
     `process where event.action == "end" and process.exit_code == 37 and process.executable == "/bin/busybox"`,
   ]),
   act("exit", "exit-killed", [
-    "sleep 77 & kill -KILL $!; wait; true",
-    `process where event.action == "end" and process.exit_code == 137 and process.exit_signal == 9 and process.command_line == "sleep 77"`,
+    "sh -c 'kill -KILL $$' killed-77; true",
+    `process where event.action == "end" and process.exit_code == 137 and process.exit_signal == 9 and process.command_line : "* killed-77"`,
   ]),
   act("file", "file-create", ["echo >made", `${MADE} "${HERE}/made"`]),
   act("file", "file-write", [
@@ -184,6 +162,7 @@ export const ACTS: readonly Act[] = [
     ],
     { unseenBy: OFF },
   ),
+  ...EVASIONS.map((evasion) => evasion.act),
   // The guest waits for its alert: what came before is out by then.
   act("exec", "last", ["/bin/true last-act", 'process where event.action == "exec" and process.command_line == "/bin/true last-act"']),
 ];

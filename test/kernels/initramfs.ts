@@ -1,9 +1,10 @@
 // Makes the test machine's whole file system: busybox, the agent with the libraries it is linked to, the acts and a rule for each. Not
 // compressed: unpacking 170 MB takes an emulated machine longer than reading them.
 import { chmodSync, copyFileSync, existsSync, mkdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { ROOT } from "../cli/program.ts";
-import { ACTS, type Act } from "./acts.ts";
+import type { Act } from "./act.ts";
+import { ACTS } from "./acts.ts";
 
 /** Where kernels and what is made for them lie. */
 export const KERNELS: string = join(ROOT, "build", "kernels");
@@ -36,7 +37,10 @@ export function makeTree(tree: string, acts: readonly Act[]): void {
   install(AGENT, join(tree, "bin/kestrel"));
   install(join(import.meta.dir, "init.sh"), join(tree, "init"));
   for (const library of librariesOf(AGENT)) install(realpathSync(library), join(tree, library));
-  for (const program of ["acts", "network-acts"] as const) compileActs(program, join(tree, "bin", program));
+  for (const program of ["kernels/acts", "kernels/network-acts", "evasion/evasions"]) {
+    compileActs(program, join(tree, "bin", basename(program)));
+  }
+  for (const [name, flags] of NOTHING) compileNothing(join(tree, "bin", name), flags);
   for (const [index, { name, shell }] of acts.entries()) {
     writeFileSync(join(tree, "acts", `${String(index).padStart(2, "0")}-${name}`), `${shell}\n`);
   }
@@ -46,9 +50,26 @@ export function makeTree(tree: string, acts: readonly Act[]): void {
   );
 }
 
-/** Compiles a program of acts, so that it needs no library. */
-export function compileActs(name: "acts" | "network-acts", output: string): void {
-  run(["clang", "-static", "-O1", "-Wall", "-Wextra", "-Werror", join(import.meta.dir, `${name}.c`), "-o", output]);
+/** Compiles a program of acts, named with its folder, so that it needs no library. */
+export function compileActs(name: string, output: string): void {
+  run(["clang", "-static", "-O1", "-pthread", "-Wall", "-Wextra", "-Werror", join(ROOT, "test", `${name}.c`), "-o", output]);
+}
+
+/** Programs that do nothing: one that needs no library, one that does, one of 32 bits. */
+const NOTHING: readonly (readonly [name: string, flags: readonly string[]])[] = [
+  ["nothing", ["-static", "-DMAIN"]],
+  ["dynamic", ["-DMAIN"]],
+  ["small32", ["-m32", "-static", "-nostdlib"]],
+];
+const NOTHING_C = `
+#ifdef MAIN
+int main(void) { return 0; }
+#else
+void _start(void) { __asm__ volatile("int $0x80" : : "a"(1), "b"(0)); }
+#endif`;
+
+function compileNothing(output: string, flags: readonly string[]): void {
+  run(["clang", "-x", "c", "-O1", ...flags, "-", "-o", output], ROOT, NOTHING_C);
 }
 
 function install(from: string, to: string): void {
@@ -65,8 +86,8 @@ function librariesOf(program: string): readonly string[] {
   return [...found, join(dirname(libc), "libgcc_s.so.1")];
 }
 
-function run(command: readonly string[], cwd: string = ROOT): string {
-  const { success, stdout, stderr } = Bun.spawnSync([...command], { cwd });
+function run(command: readonly string[], cwd: string = ROOT, input = ""): string {
+  const { success, stdout, stderr } = Bun.spawnSync([...command], { cwd, stdin: Buffer.from(input) });
   if (!success) throw new Error(`${command[0]} failed: ${stderr.toString()}`);
   return stdout.toString();
 }

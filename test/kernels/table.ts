@@ -1,5 +1,5 @@
 // The results as text: kernel × sensor × attachment × result, with every failure in a line of its own; act × kernel.
-import type { Act } from "./acts.ts";
+import type { Act } from "./act.ts";
 import type { Transcript } from "./machine.ts";
 import type { Row, Verdict } from "./verdict.ts";
 

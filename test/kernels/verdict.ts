@@ -1,6 +1,7 @@
 // Judges what a test machine wrote: for each pass, sensor and attachment, which acts were seen, and everything that is not as it must be.
 // Nothing missing may pass for good: no alert, no act, no pass and no end are each a failure of their own.
-import { ACTS, type Act } from "./acts.ts";
+import type { Act } from "./act.ts";
+import { ACTS } from "./acts.ts";
 
 /** One line of the table. */
 export interface Row {

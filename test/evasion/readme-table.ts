@@ -1,0 +1,25 @@
+// README's table of tricks, made of the acts that real kernels did. A trick that no act of the matrix can show has its test beside this file.
+import { EVASIONS, type Evasion } from "./evasions.ts";
+
+/** Tricks against the rings themselves: losing is what they are about. */
+const FLOODS: readonly Pick<Evasion, "trick" | "how">[] = [
+  {
+    trick: "A flood of processes meant to hide one exec",
+    how: "what does not fit in the ring of processes is lost, but counted as `ring-full` in status and metrics",
+  },
+];
+
+/** The table in Markdown, with its head. */
+export function evasionTable(): string {
+  const rows = [
+    ["Trick", "Result", "How, or why not"],
+    ["---", "---", "---"],
+    ...EVASIONS.map((evasion) => [evasion.trick, resultOf(evasion), evasion.how]),
+    ...FLOODS.map(({ trick, how }) => [trick, "not covered", how]),
+  ];
+  return rows.map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+}
+
+function resultOf({ result, act }: Evasion): string {
+  return act.unseenBy.length === 0 ? result : `${result}; not by ${act.unseenBy.map((attachment) => `\`${attachment}\``).join(" and ")}`;
+}
