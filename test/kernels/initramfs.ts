@@ -25,6 +25,11 @@ export function makeInitramfs(): string {
   const image = join(KERNELS, "initramfs.cpio");
   rmSync(tree, { recursive: true, force: true });
   makeTree(tree, ACTS);
+  return packTree(tree, image);
+}
+
+/** Packs a folder into an image, and removes the folder. */
+export function packTree(tree: string, image: string): string {
   run(["sh", "-c", `busybox find . | busybox cpio -o -H newc > "${image}"`], tree);
   rmSync(tree, { recursive: true });
   return image;
