@@ -30,7 +30,7 @@ function libc(): Bound<typeof SYMBOLS> {
 }
 
 /** The C error of the last failed call of this thread. Call it at once, since any other native call may change errno. */
-function errnoName(): string {
+export function errnoName(): string {
   return getSystemErrorName(-errnoNumber());
 }
 

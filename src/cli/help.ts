@@ -41,6 +41,8 @@ API and page. Without the rights for BPF it says so and replays the built-in rec
   --gate-deadline MS   how long a program waits for that decision, 10 to 60000 (default 500)
   --gate-mount PATH    hold only programs of the filesystem mounted at PATH, may be repeated; none holds no program. Without it those
                        of every mount are held, once a rule needs it
+  --rights R           what to keep of root's rights: usual (default); least, without those for the exec gate and for freezing groups of
+                       users; all, nothing is given up
   --partitions N       threads that evaluate rules, 1 to 64 (default 1)
   --backend B          wasm (default) or lua
   --schema FILE        more fields for rules: JSON, {"name": "type", …}

@@ -3,6 +3,7 @@ import { type AlertReader, type IsolationPort, loadOrCreateToken, type RunningSe
 import { createLog, KestrelError, type Log, type RecordSink, ReplaySource, type SavedState, type Source, SystemClock } from "#core";
 import { ALL_WORDS, EbpfSource } from "#ebpf";
 import { type ArmResult, compileInWorker, Engine, type EngineOptions, type ExecJudgeOptions } from "#engine";
+import type { Hardening } from "#self";
 import { Store, StoreSink } from "#store";
 import { Agent } from "./agent.ts";
 import { type Arguments, EXIT, parseArguments, usageError } from "./arguments.ts";
@@ -15,6 +16,7 @@ import { type LiveResponse, liveResponse } from "./live-response.ts";
 import { demandListener, sensorLine, sensorParts, sensorStatus } from "./live-sensors.ts";
 import { backendOf } from "./log-input.ts";
 import { keepMemorySmall } from "./memory-keeper.ts";
+import { checkOwnFiles, giveUpRights, sayHardening } from "./own-rights.ts";
 import { RecordingSink } from "./recording-sink.ts";
 import { ResponseModes } from "./response-modes.ts";
 import { registryFrom } from "./schema-file.ts";
@@ -40,6 +42,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     record: "text",
     protect: "texts",
     "isolation-cgroup": "text",
+    rights: "text",
     "gate-fail": "text",
     "gate-deadline": "text",
     "gate-mount": "texts",
@@ -50,9 +53,10 @@ export async function run(argv: readonly string[]): Promise<number> {
     ...ENRICHMENT_FLAGS,
   });
   if (args.positionals.length > 0) throw usageError(`Unexpected argument "${args.positionals[0]}"; rule paths go behind --rules`);
+  const hardening = giveUpRights(args);
   // Asked for at once: a signal during the start stops the agent as soon as it is up, cleanly.
   const stopped = stopSignal();
-  const running = await start(args);
+  const running = await start(args, hardening);
   running.log.write("info", `armed ${running.armed} rules in ${Math.round(performance.now() - startedMs)} ms`);
   const stopKeeping = keepMemorySmall();
   await stopped;
@@ -67,11 +71,13 @@ interface Running {
   stop(): Promise<void>;
 }
 
-async function start(args: Arguments): Promise<Running> {
+async function start(args: Arguments, hardening: readonly Hardening[]): Promise<Running> {
   const log = createLog(args.has("verbose") ? "debug" : "info", (line) => process.stderr.write(`${line}\n`));
   const registry = registryFrom(args.text("schema"));
   const clock = new SystemClock();
   const data = openDataDirectory(args.text("data") ?? defaultDataPath());
+  sayHardening(hardening, log);
+  checkOwnFiles(data, args.texts("rules"), log);
   // A start that fails half-way lets go of what it has, or sensors and timers would keep the process alive.
   await using undo = new AsyncDisposableStack();
   const store = undo.adopt(openStore(data, log), (opened) => opened.close());

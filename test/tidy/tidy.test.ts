@@ -17,6 +17,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   engine: ["schema", "event", "core", "eql", "nfa", "runtime-wasm", "runtime-lua", "rules"],
   ebpf: ["schema", "event", "core", "ffi"],
   respond: ["core", "ffi"],
+  self: ["core", "ffi"],
   store: ["schema", "event", "core"],
   api: ["schema", "event", "core", "rules", "engine", "store"],
   cli: [
@@ -31,6 +32,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "engine",
     "ebpf",
     "respond",
+    "self",
     "store",
     "api",
     "ffi",
