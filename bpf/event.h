@@ -238,6 +238,41 @@ struct sensor_counters {
 	__u64 dropped;	   /* of these, refused by a full ring */
 	__u64 truncated;   /* sent with something cut */
 	__u64 read_failed; /* sent with something unreadable */
+	__u64 filtered;	   /* not made, because no rule can match them; none of the above */
+};
+
+#define DEMAND_NAME_BYTES 32   /* key of the names: in lower case, with zero padding, the last byte the generation */
+#define DEMAND_NAMES_MAX 4096
+#define DEMAND_USERS_MAX 4096
+
+/* Kinds of file events that the demand tells apart, as bits. */
+enum demand_class {
+	DEMAND_CREATION = 1,
+	DEMAND_MODIFICATION = 2,
+	DEMAND_OPEN = 4,
+};
+
+/* Which classes user space wants, and of which only what passes a test. */
+struct demand {
+	__u32 wanted;
+	__u32 tested;	   /* of these, the ones with tests: of names, or of users */
+	__u32 extensions;  /* of the tested, those with tests of extensions */
+	__u32 users;	   /* of the tested, those with tests of users */
+	__u32 other_users; /* of these, those that a user passes who is not in the table */
+	__u32 generation;  /* of the elements that count, 1 or 2: those of the other one are being replaced */
+};
+
+struct demand_user {
+	__u32 user;
+	__u32 generation;
+};
+
+/* What a name says, by where on the path it is: the classes that it passes. */
+struct demand_name {
+	__u32 names;	  /* last on the path */
+	__u32 folders;	  /* anywhere else */
+	__u32 extensions; /* behind the last dot of the last name */
+	__u32 pad;
 };
 
 #endif

@@ -4,11 +4,13 @@
  * opened, never by the path the caller passed.
  */
 #define RING activity_ring
+#define PATH_IS_TESTED
 #include "path.h"
 #include "syscall.h"
 
 #define PROC_SUPER_MAGIC 0x9fa0
 #define PROC_DEPTH_MAX 16
+#define FLAG_NONE 0x8000 /* no flag of a record: this open is no event */
 
 /* Names whose reading is reported: credentials, keys. Filled by user space after load. */
 struct {
@@ -55,27 +57,44 @@ static __always_inline bool is_proc_noise(struct dentry *dentry, __u64 magic)
 	return !(name[0] == 's' && name[1] == 'y' && name[2] == 's' && name[3] == 0);
 }
 
+static __always_inline __u16 flags_of(struct dentry *dentry, __u32 f_mode, const struct demand *wanted)
+{
+	if (f_mode & FMODE_CREATED)
+		return FLAG_CREATED;
+	if (f_mode & FMODE_WRITE)
+		return 0;
+	return f_mode & FMODE_READ && wanted->wanted & DEMAND_OPEN && is_watched(dentry) ? FLAG_WATCHED : FLAG_NONE;
+}
+
+/* The path, appended to the record. False: no rule can match a file there. */
+static __always_inline bool append_tested_path(struct record *record, struct file *file)
+{
+	record->used = sizeof(struct file_event);
+	record->file.path_bytes = append_path(record, BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry));
+	/* Of a path that is not whole nobody knows what it would have passed. */
+	return !record->demand_class || record->head.flags & (FLAG_PATH_CUT | FLAG_READ_FAILED);
+}
+
 static __always_inline void report_open(struct file *file)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct inode *inode = BPF_CORE_READ(file, f_inode);
 	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
-	__u32 f_mode = BPF_CORE_READ(file, f_mode);
 	__u16 mode = BPF_CORE_READ(inode, i_mode);
-	__u16 flags = 0;
+	struct demand wanted;
 	struct record *record;
+	__u32 class, bytes;
 	__u64 magic;
-	__u32 bytes;
+	__u16 flags;
 
-	if ((mode & S_IFMT) != S_IFREG)
+	if ((mode & S_IFMT) != S_IFREG || !read_demand(&wanted))
 		return;
-	if (f_mode & FMODE_CREATED)
-		flags |= FLAG_CREATED;
-	if (!(f_mode & (FMODE_WRITE | FMODE_CREATED))) {
-		if (!(f_mode & FMODE_READ) || !is_watched(dentry))
-			return;
-		flags |= FLAG_WATCHED;
-	}
+	flags = flags_of(dentry, BPF_CORE_READ(file, f_mode), &wanted);
+	if (flags == FLAG_NONE)
+		return;
+	class = flags & FLAG_CREATED ? DEMAND_CREATION : flags & FLAG_WATCHED ? DEMAND_OPEN : DEMAND_MODIFICATION;
+	if (!(wanted.wanted & class))
+		return;
 	magic = BPF_CORE_READ(inode, i_sb, s_magic);
 	if (is_proc_noise(dentry, magic))
 		return;
@@ -84,6 +103,13 @@ static __always_inline void report_open(struct file *file)
 	record = scratch_record();
 	if (!record)
 		return;
+	record->head.flags = flags;
+	begin_tests(record, &wanted, class, BPF_CORE_READ(task, cred, euid.val));
+	if (!append_tested_path(record, file)) {
+		count_filtered(OP_FILE);
+		return;
+	}
+	flags = record->head.flags;
 	fill_header(&record->head, task, OP_FILE);
 	record->head.flags = flags;
 	record->file.inode = BPF_CORE_READ(inode, i_ino);
@@ -96,12 +122,10 @@ static __always_inline void report_open(struct file *file)
 	record->file.nlink = BPF_CORE_READ(inode, i_nlink);
 	record->file.fs_magic = magic;
 	record->file.pad = 0;
-	record->used = sizeof(struct file_event);
-	record->file.path_bytes = append_path(record, BPF_CORE_READ(file, f_path.mnt), dentry);
 	bytes = record->used;
 	if (bytes > RECORD_BYTES)
 		return;
-	send(record->bytes, bytes, OP_FILE, record->head.flags);
+	send(record->bytes, bytes, OP_FILE, flags);
 }
 
 /*

@@ -119,7 +119,29 @@ int main(void)
 	MEMBER(sensor_counters, dropped);
 	MEMBER(sensor_counters, truncated);
 	MEMBER(sensor_counters, read_failed);
+	MEMBER(sensor_counters, filtered);
 	SIZE(sensor_counters);
+
+	MEMBER(demand, wanted);
+	MEMBER(demand, tested);
+	MEMBER(demand, extensions);
+	MEMBER(demand, users);
+	MEMBER(demand, other_users);
+	MEMBER(demand, generation);
+	SIZE(demand);
+	MEMBER(demand_user, user);
+	MEMBER(demand_user, generation);
+	SIZE(demand_user);
+	MEMBER(demand_name, names);
+	MEMBER(demand_name, folders);
+	MEMBER(demand_name, extensions);
+	SIZE(demand_name);
+	VALUE(DEMAND_CREATION);
+	VALUE(DEMAND_MODIFICATION);
+	VALUE(DEMAND_OPEN);
+	VALUE(DEMAND_NAME_BYTES);
+	VALUE(DEMAND_NAMES_MAX);
+	VALUE(DEMAND_USERS_MAX);
 
 	MEMBER(isolate_key, prefix_bits);
 	MEMBER(isolate_key, address);

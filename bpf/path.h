@@ -8,6 +8,9 @@
 #define KESTREL_PATH_H
 
 #include "sensor.h"
+#ifdef PATH_IS_TESTED
+#include "demand.h"
+#endif
 
 /* Names and mount borders of one path: bounds run time. */
 #define PATH_STEPS_MAX 96
@@ -62,6 +65,9 @@ __noinline int path_step(void)
 	}
 	if (!append_name(record, dentry))
 		return -1;
+#ifdef PATH_IS_TESTED
+	test_name((__u64)BPF_CORE_READ(dentry, d_name.name));
+#endif
 	parent = BPF_CORE_READ(dentry, d_parent);
 	/* A file without a directory: a memory file, or one of a filesystem that is mounted nowhere. */
 	if (parent == dentry)

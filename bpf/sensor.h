@@ -38,6 +38,10 @@ struct record {
 	__u64 root_dentry;
 	__u32 path_limit; /* no name begins behind this byte */
 	__u32 used;	  /* bytes so far; in memory on purpose: the verifier then sees one state per loop step, not one per history */
+	__u32 demand_class;	 /* what the path is tested for, see demand.h; 0: nothing, or a name has passed */
+	__u32 demand_leaf;	 /* the next name is the last of the path */
+	__u32 demand_extensions; /* its extension is tested too */
+	__u32 demand_generation; /* of the tables that are asked */
 	union {
 		struct event_header head;
 		struct exec_event exec;
@@ -120,6 +124,14 @@ static __always_inline void fill_header(struct event_header *head, struct task_s
 static __always_inline struct sensor_counters *counters_of(__u32 op)
 {
 	return bpf_map_lookup_elem(&counters, &op);
+}
+
+static __always_inline void count_filtered(__u32 op)
+{
+	struct sensor_counters *count = counters_of(op);
+
+	if (count)
+		__sync_fetch_and_add(&count->filtered, 1);
 }
 
 /* Sends head bytes and data, which lie one after another. Atomic adds: a program may be preempted on kernels that only bar migration. */

@@ -14,6 +14,8 @@ export interface SensorCounts {
   readonly truncated: number;
   /** Sent with something that could not be read. */
   readonly readFailed: number;
+  /** Not made, because no rule can match them: beside those produced. */
+  readonly filtered: number;
 }
 
 /** Kinds of records, as the kernel side counts them. */
@@ -38,7 +40,7 @@ const ROWS: readonly (readonly [CountedKind, Op])[] = [
 export type CounterTable = Readonly<Record<CountedKind, SensorCounts>>;
 
 /** The table before anything was counted. */
-export const NO_COUNTS: CounterTable = tableOf(() => ({ produced: 0, dropped: 0, truncated: 0, readFailed: 0 }));
+export const NO_COUNTS: CounterTable = tableOf(() => ({ produced: 0, dropped: 0, truncated: 0, readFailed: 0, filtered: 0 }));
 
 function tableOf(rowOf: (op: Op) => SensorCounts): CounterTable {
   return Object.fromEntries(ROWS.map(([kind, op]) => [kind, rowOf(op)])) as CounterTable;
@@ -61,13 +63,14 @@ export class CounterReader {
 
   #readRow(op: number): SensorCounts {
     const key = new Uint8Array(Uint32Array.of(op).buffer);
-    const sum = { produced: 0, dropped: 0, truncated: 0, readFailed: 0 };
+    const sum = { produced: 0, dropped: 0, truncated: 0, readFailed: 0, filtered: 0 };
     if (!this.#map.lookup(key, this.#row)) return sum;
     for (let at = 0; at < this.#row.byteLength; at += Counter.Size) {
       sum.produced += Number(this.#row.u64(at + Counter.Produced));
       sum.dropped += Number(this.#row.u64(at + Counter.Dropped));
       sum.truncated += Number(this.#row.u64(at + Counter.Truncated));
       sum.readFailed += Number(this.#row.u64(at + Counter.ReadFailed));
+      sum.filtered += Number(this.#row.u64(at + Counter.Filtered));
     }
     return sum;
   }

@@ -6,6 +6,7 @@ import { NativeError } from "#ffi/handle";
 import { type BpfLink, type BpfMap, BpfObject } from "#ffi/libbpf";
 import { CallDispatcher } from "./call-dispatcher.ts";
 import { SENSOR_WORDS } from "./event-words.ts";
+import { FileDemand, fileTables, type TestsOf } from "./file-demand.ts";
 import {
   type Attachment,
   CALLS_OBJECT,
@@ -45,6 +46,8 @@ export interface SensorStatus {
 interface LoadedSensor {
   readonly attachment: Attachment;
   readonly object: BpfObject;
+  /** What its program is told of the demand, for the sensor that has tests. */
+  readonly files: FileDemand | undefined;
   readonly refused: readonly Refusal[];
   links: readonly BpfLink[];
   attached: boolean;
@@ -62,6 +65,8 @@ export interface LoadOptions {
   readonly cgroupRoot: string | undefined;
   /** Which events somebody can use, at first; all when left out. */
   readonly wanted?: WantedEvents;
+  /** What must be true besides of files that are opened, at first. */
+  readonly testsOf?: TestsOf;
 }
 
 const SHARED_MAPS = ["process_ring", "activity_ring", "counters"] as const;
@@ -79,6 +84,7 @@ export class LoadedSensors {
   /** Made for the first sensor that needs it. */
   #dispatcher: CallDispatcher | undefined;
   #wanted: WantedEvents;
+  #testsOf: TestsOf;
   #isDetached = false;
   readonly #options: LoadOptions;
   /** First reason for which tracing programs (fentry, fexit) are refused altogether: the next sensor need not ask again. */
@@ -87,6 +93,7 @@ export class LoadedSensors {
   private constructor(options: LoadOptions) {
     this.#options = options;
     this.#wanted = options.wanted ?? (() => true);
+    this.#testsOf = options.testsOf ?? (() => undefined);
   }
 
   /** Loads and attaches. KestrelError `no-bpf` when processes cannot be watched at all; other sensors may stay off. */
@@ -119,10 +126,13 @@ export class LoadedSensors {
   /**
    * Chooses anew which events somebody can use. Sensors of none are detached, others attached; those that stay lose nothing. Of system
    * calls, those that bring no such event end at one look, and when none is left nothing is attached.
+   * `testsOf` says of files that are opened what must be true besides; the kernel makes no record of others.
    */
-  want(isWanted: WantedEvents): void {
+  want(isWanted: WantedEvents, testsOf: TestsOf = () => undefined): void {
     if (this.#isDetached) return;
     this.#wanted = isWanted;
+    this.#testsOf = testsOf;
+    for (const loaded of this.#loaded.values()) this.#fillFiles(loaded);
     this.#turnSensors();
     this.#dispatcher?.want(isWanted);
   }
@@ -148,6 +158,10 @@ export class LoadedSensors {
     this.#objects.length = 0;
     this.#loaded.clear();
     this.#maps.clear();
+  }
+
+  #fillFiles({ files }: LoadedSensor): void {
+    files?.fill(fileTables((action) => this.#wanted("file", action), this.#testsOf));
   }
 
   #isNeeded({ name, required }: Sensor): boolean {
@@ -220,7 +234,9 @@ export class LoadedSensors {
       object.load();
       if (object.hasMap("watch_list")) fillWatchList(object.map("watch_list"));
       this.#shareMaps(object);
-      const loaded: LoadedSensor = { attachment, object, refused, links: [], attached: false };
+      const files = object.hasMap("demand") ? new FileDemand(object) : undefined;
+      const loaded: LoadedSensor = { attachment, object, files, refused, links: [], attached: false };
+      this.#fillFiles(loaded);
       this.#attachAll(name, loaded);
       this.#loaded.set(name, loaded);
     } catch (error) {

@@ -1,6 +1,6 @@
 // Which events of the sensors somebody can use: a demand by sensor and by action, as the loader and the reader of the rings ask for it.
 // Invariant: an event it does not want is matched by no armed rule.
-import { type Demand, type EventWords, everyEvent, passesTests } from "#schema";
+import { type Demand, type DemandTest, type EventWords, everyEvent, passesTests } from "#schema";
 import { ALL_WORDS, SENSOR_WORDS, wordsOf } from "./event-words.ts";
 import type { ReportedEvent } from "./record-context.ts";
 import type { SensorName } from "./sensors.ts";
@@ -25,6 +25,12 @@ export class SensorDemand {
   /** Whether a sensor's events of one action are wanted. */
   wantsAction(sensor: SensorName, action: string): boolean {
     return SENSOR_WORDS[sensor].some((words) => words[2] === action && this.#find(words) !== undefined);
+  }
+
+  /** Tests of which one is true of every wanted event of a sensor and action; undefined: nothing is known of them. */
+  testsOf(sensor: SensorName, action: string): readonly DemandTest[] | undefined {
+    const lists = SENSOR_WORDS[sensor].filter((words) => words[2] === action).map((words) => this.#find(words)?.tests);
+    return lists.every((list) => list !== undefined) ? lists.flat() : undefined;
   }
 
   /** Whether an event is wanted. */

@@ -16,7 +16,7 @@ import {
 } from "#core";
 import { ClockId, clockNs } from "#ffi/libc";
 import { RingBuffer } from "#ffi/ring-buffer";
-import type { Demand, SchemaRegistry } from "#schema";
+import type { Demand, DemandTest, SchemaRegistry } from "#schema";
 import { ControlGroups } from "./control-groups.ts";
 import { CounterReader, type CounterTable, NO_COUNTS } from "./counters.ts";
 import { decode, recordTime } from "./decode.ts";
@@ -143,6 +143,7 @@ export class EbpfSource implements Source, ExecWitness {
   /** Made once: no closure for an event. */
   readonly #take = (event: WholeEvent): void => this.#push(event);
   readonly #isWanted = (sensor: SensorName, action: string): boolean => this.#demand.wantsAction(sensor, action);
+  readonly #fileTests = (action: string): readonly DemandTest[] | undefined => this.#demand.testsOf("file", action);
   readonly #userName = (id: number): string | undefined => this.#users.nameOf(id, Number(this.#nowNs));
   readonly #groupName = (id: number): string | undefined => this.#groups.nameOf(id, Number(this.#nowNs));
 
@@ -178,6 +179,7 @@ export class EbpfSource implements Source, ExecWitness {
       agentPid: this.#options.includeOwn === true ? 0 : process.pid,
       cgroupRoot: this.#cgroupRoot,
       wanted: this.#isWanted,
+      testsOf: this.#fileTests,
     });
     this.#sink = sink;
     try {
@@ -206,7 +208,7 @@ export class EbpfSource implements Source, ExecWitness {
     const sensors = this.#sensors;
     if (!this.#isDemandNew || sensors === undefined) return;
     this.#isDemandNew = false;
-    sensors.want(this.#isWanted);
+    sensors.want(this.#isWanted, this.#fileTests);
     this.#openRings(sensors);
   }
 
@@ -260,15 +262,17 @@ export class EbpfSource implements Source, ExecWitness {
     return { "ring-full": ringFull, malformed };
   }
 
-  /** Records that were left out because no rule can match them, by where that was. */
+  /** Events that were left out because no rule can match them, by where that was: before the kernel made a record, or behind the process table. */
   filtered(): LossCounts {
-    return { "no-rule": this.#unwanted };
+    let inKernel = 0;
+    for (const counts of Object.values(this.counts().kernel)) inKernel += counts.filtered;
+    return { kernel: inKernel, "no-rule": this.#unwanted };
   }
 
   /** Records the sensors tried to send: evaluated + dropped + filtered, by the names `kestrel status` uses. Pieces of arguments and calls that changed nothing are not records. */
   get produced(): number {
     let produced = this.#attempts - this.#unchanged;
-    for (const [kind, counts] of Object.entries(this.counts().kernel)) if (kind !== "args") produced += counts.produced;
+    for (const [kind, counts] of Object.entries(this.counts().kernel)) if (kind !== "args") produced += counts.produced + counts.filtered;
     return produced;
   }
 

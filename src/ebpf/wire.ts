@@ -196,8 +196,47 @@ export const enum Counter {
   Dropped = 8,
   Truncated = 16,
   ReadFailed = 24,
-  Size = 32,
+  Filtered = 32,
+  Size = 40,
 }
+
+/** Bits of `enum demand_class`: the kinds of file events that the demand tells apart. */
+export const enum FileClass {
+  Creation = 1,
+  Modification = 2,
+  Open = 4,
+}
+
+/** struct demand, u32 each. */
+export const enum DemandWord {
+  Wanted = 0,
+  Tested = 4,
+  Extensions = 8,
+  Users = 12,
+  OtherUsers = 16,
+  Generation = 20,
+  Size = 24,
+}
+
+/** struct demand_user, u32 each. */
+export const enum DemandUser {
+  User = 0,
+  Generation = 4,
+  Size = 8,
+}
+
+/** struct demand_name, u32 each. */
+export const enum DemandName {
+  Names = 0,
+  Folders = 4,
+  Extensions = 8,
+  Size = 16,
+}
+
+/** Key of `demand_names`; its last byte is the generation. */
+export const DEMAND_NAME_BYTES = 32;
+/** Elements of `demand_names` and of `demand_users`, of each generation. */
+export const DEMAND_NAMES_MAX = 4096;
 
 /** Bytes of the name in a thread. */
 export const COMM_BYTES = 16;

@@ -5,7 +5,7 @@ import { foldText } from "./case-folding.ts";
 import { type ConditionNode, type Pattern, Wild } from "./ir.ts";
 
 /** Longest text of a test, in bytes: whoever tests has room for no more. */
-const TEXT_BYTES_MAX = 30;
+const TEXT_BYTES_MAX = 29;
 /** Begins a path whose outermost folders are missing: it may stand for names that are not in it. */
 const CUT_MARK = "…";
 

@@ -5,7 +5,25 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CALL_FAMILY_SHIFT, CALL_NARROW_IDS, CALL_NUMBERS, Call } from "../../src/ebpf/system-calls.ts";
-import { Act, Args, Change, Counter, Dns, Exec, Exit, FileOpen, Flow, Fork, Head } from "../../src/ebpf/wire.ts";
+import {
+  Act,
+  Args,
+  Change,
+  Counter,
+  DEMAND_NAME_BYTES,
+  DEMAND_NAMES_MAX,
+  DemandName,
+  DemandUser,
+  DemandWord,
+  Dns,
+  Exec,
+  Exit,
+  FileClass,
+  FileOpen,
+  Flow,
+  Fork,
+  Head,
+} from "../../src/ebpf/wire.ts";
 import { AllowKey, AllowValue, Dropped } from "../../src/respond/isolation-map.ts";
 
 const WIRE: Readonly<Record<string, number>> = {
@@ -106,6 +124,27 @@ const WIRE: Readonly<Record<string, number>> = {
   "sensor_counters.truncated": Counter.Truncated,
   "sensor_counters.read_failed": Counter.ReadFailed,
   sensor_counters: Counter.Size,
+  "sensor_counters.filtered": Counter.Filtered,
+  "demand.wanted": DemandWord.Wanted,
+  "demand.tested": DemandWord.Tested,
+  "demand.extensions": DemandWord.Extensions,
+  "demand.users": DemandWord.Users,
+  "demand.other_users": DemandWord.OtherUsers,
+  demand: DemandWord.Size,
+  "demand.generation": DemandWord.Generation,
+  "demand_user.user": DemandUser.User,
+  "demand_user.generation": DemandUser.Generation,
+  demand_user: DemandUser.Size,
+  "demand_name.names": DemandName.Names,
+  "demand_name.folders": DemandName.Folders,
+  "demand_name.extensions": DemandName.Extensions,
+  demand_name: DemandName.Size,
+  DEMAND_CREATION: FileClass.Creation,
+  DEMAND_MODIFICATION: FileClass.Modification,
+  DEMAND_OPEN: FileClass.Open,
+  DEMAND_NAME_BYTES,
+  DEMAND_NAMES_MAX,
+  DEMAND_USERS_MAX: DEMAND_NAMES_MAX,
   "isolate_key.prefix_bits": AllowKey.Prefix,
   "isolate_key.address": AllowKey.Address,
   isolate_key: AllowKey.Size,

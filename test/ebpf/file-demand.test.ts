@@ -1,0 +1,177 @@
+// Which opened files the kernel makes records of: tables of random tests, read as the kernel reads them, stop nothing that a test is true of; and
+// real files, whose paths are every kind of odd, under the real kernel.
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { EbpfSource } from "#ebpf";
+import { type Demand, type DemandTest, passesTests, SchemaRegistry } from "#schema";
+import { type FileTables, fileTables } from "../../src/ebpf/file-demand.ts";
+import { FileClass } from "../../src/ebpf/wire.ts";
+import { Collector } from "./collector.ts";
+import { refusal } from "./live.ts";
+
+setDefaultTimeout(60_000);
+const seed = Number(process.env["KESTREL_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+
+/** `user_passes` and the tests of names of bpf/demand.h, for a path in ASCII. */
+function kernelPasses(tables: FileTables, bit: FileClass, path: string, user: number): boolean {
+  if ((tables.wanted & bit) === 0) return false;
+  if ((tables.tested & bit) === 0) return true;
+  if ((tables.users & bit) !== 0 && ((tables.userClasses.get(user) ?? tables.otherUsers) & bit) !== 0) return true;
+  const folders = path.toLowerCase().split("/");
+  const name = folders.pop() as string;
+  const has = (text: string, role: "name" | "folder" | "extension"): boolean => ((tables.names.get(text)?.[role] ?? 0) & bit) !== 0;
+  if (has(name, "name") || folders.some((folder) => has(folder, "folder"))) return true;
+  return (tables.extensions & bit) !== 0 && name.includes(".") && has(name.slice(name.lastIndexOf(".") + 1), "extension");
+}
+
+test(`tables stop nothing that a test is true of, and not everything else (KESTREL_SEED=${seed})`, () => {
+  const text = fc.constantFrom("a", "b", "etc", "c.d", "d", "x");
+  const user = fc.constantFrom("0", "5", "007", "4294967295", "99999999999", "me");
+  const testArbitrary: fc.Arbitrary<DemandTest> = fc.oneof(
+    fc.record({ kind: fc.constantFrom("name", "folder", "extension"), text }),
+    fc.record({ kind: fc.constantFrom("user", "notUser"), text: user }),
+  );
+  const lists = fc.option(fc.array(testArbitrary, { minLength: 1, maxLength: 4 }), { freq: 6, nil: undefined });
+  const path = fc.array(fc.constantFrom("a", "b", "ETC", "c.d", "x"), { minLength: 1, maxLength: 4 }).map((names) => `/${names.join("/")}`);
+  const count = { all: 0, wanted: 0, stopped: 0 };
+  const property = fc.property(fc.tuple(lists, lists, lists), path, fc.constantFrom(0, 5, 7), (all, filePath, uid) => {
+    const byAction: Readonly<Record<string, readonly DemandTest[] | undefined>> = { creation: all[0], modification: all[1], open: all[2] };
+    const tables = fileTables(
+      (action) => action !== "open" || all[2]?.length !== 4,
+      (action) => byAction[action],
+    );
+    const classes = [FileClass.Creation, FileClass.Modification, FileClass.Open] as const;
+    for (const [index, bit] of classes.entries()) {
+      if ((tables.wanted & bit) === 0) continue;
+      const wanted = passesTests(all[index], { path: filePath, user: String(uid) });
+      const passes = kernelPasses(tables, bit, filePath, uid);
+      count.all++;
+      if (wanted) count.wanted++;
+      if (!passes) count.stopped++;
+      expect(passes || !wanted).toBe(true);
+    }
+  });
+  fc.assert(property, { seed, numRuns: 3000 });
+  expect(count.wanted).toBeGreaterThan(count.all / 10);
+  expect(count.stopped).toBeGreaterThan((count.all - count.wanted) / 2);
+});
+
+if (refusal !== undefined) console.log(`skipped: files that the kernel leaves out (${refusal})`);
+describe.skipIf(refusal !== undefined)("files under the real kernel", () => {
+  const folder = mkdtempSync(join(tmpdir(), "kestrel-files-"));
+  const registry = new SchemaRegistry();
+  const source = new EbpfSource({ registry });
+  const collector = new Collector(registry);
+  beforeAll(() => source.start(collector));
+  afterAll(async () => {
+    await source.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  const LONG = "n".repeat(100);
+  const NAMES = [
+    "plain",
+    "UPPER",
+    "a.conf",
+    "A.CONF",
+    "a.b.conf",
+    ".conf",
+    "conf",
+    "x.",
+    "ends.conf.bak",
+    "é.txt",
+    "n".repeat(29),
+    "n".repeat(30),
+    `${LONG}.conf`,
+    "sub/plain",
+    "Sub/deep.er/x.so",
+    "plain.d/x",
+    "[@Z`{",
+  ];
+  const CASES: readonly (readonly DemandTest[])[] = [
+    [{ kind: "name", text: "plain" }],
+    [{ kind: "name", text: "upper" }],
+    [{ kind: "name", text: "n".repeat(29) }],
+    [{ kind: "name", text: "[@z`{" }],
+    [{ kind: "folder", text: "sub" }],
+    [{ kind: "folder", text: "plain" }],
+    [{ kind: "folder", text: folder.slice(folder.lastIndexOf("/") + 1).toLowerCase() }],
+    [{ kind: "folder", text: "tmp" }],
+    [{ kind: "extension", text: "conf" }],
+    [{ kind: "extension", text: "so" }],
+    [{ kind: "extension", text: "er" }],
+    [
+      { kind: "extension", text: "bak" },
+      { kind: "folder", text: "plain.d" },
+      { kind: "name", text: "conf" },
+    ],
+    [{ kind: "user", text: "0" }],
+    [{ kind: "notUser", text: "0" }],
+    [
+      { kind: "user", text: "12345" },
+      { kind: "name", text: "x" },
+    ],
+  ];
+  const demandOf = (tests: readonly DemandTest[]): Demand => [
+    { words: ["process", "end", "end"], tests: undefined },
+    { words: ["file", "creation", "creation"], tests },
+  ];
+
+  /** On a busy machine a number alone may have been another process's a moment ago. */
+  const oursOf = (pid: number, marker: string) => (fields: Readonly<Record<string, unknown>>) => {
+    return fields["process.pid"] === BigInt(pid) && String(fields["process.args"]).includes(marker);
+  };
+
+  /** Makes all files anew by a shell that first becomes another user if one is given; paths that were told of. */
+  async function toldOf(user: string): Promise<readonly string[]> {
+    const script = 'for name do mkdir -p "$(dirname "$name")"; : > "$name"; done';
+    const become = user === "0" ? [] : ["setpriv", `--reuid=${user}`, "--clear-groups"];
+    const inside = mkdtempSync(join(folder, "run-"));
+    chmodSync(inside, 0o777);
+    const { pid } = Bun.spawn([...become, "/bin/sh", "-c", script, inside, ...NAMES], { cwd: inside, stdin: "ignore", stderr: "inherit" });
+    const isOurs = oursOf(pid, inside);
+    await collector.find((fields) => isOurs(fields) && fields["event.action"] === "end");
+    rmSync(inside, { recursive: true });
+    return collector
+      .all((fields) => isOurs(fields) && fields["event.action"] === "creation")
+      .map((fields) => String(fields["file.path"]).slice(inside.length + 1));
+  }
+
+  for (const [index, tests] of CASES.entries()) {
+    test(tests.map(({ kind, text }) => `${kind} ${text}`).join(", "), async () => {
+      for (const user of index >= CASES.length - 3 ? ["0", "12345"] : ["0"]) {
+        chmodSync(folder, 0o777);
+        source.setDemand(demandOf(tests));
+        const before = source.counts().kernel.file.filtered;
+        const wanted = NAMES.filter((name) => passesTests(tests, { path: `${folder}/run-/${name}`, user }));
+        expect(await toldOf(user)).toEqual(wanted);
+        // Of a name that is very long, or not ASCII alone, only user space can tell.
+        const odd = NAMES.filter((name) => name.length > 60 || name.includes("é")).length;
+        const left = source.counts().kernel.file.filtered - before;
+        expect(left).toBeGreaterThanOrEqual(NAMES.length - wanted.length - odd);
+      }
+    });
+  }
+
+  test("tests that come and go while files are made lose none that both want", async () => {
+    const inside = join(folder, "both");
+    mkdirSync(inside);
+    const script = 'i=0; while [ $i -lt 3000 ]; do : > "f$i.want"; i=$((i+1)); done';
+    source.setDemand(demandOf([{ kind: "extension", text: "want" }]));
+    const shell = Bun.spawn(["/bin/sh", "-c", script, inside], { cwd: inside, stdin: "ignore" });
+    const isOurs = oursOf(shell.pid, inside);
+    const others = Array.from({ length: 200 }, (_, at): DemandTest => ({ kind: "name", text: `other-${at}` }));
+    let turns = 0;
+    for (let running = true; running; turns++) {
+      source.setDemand(demandOf([{ kind: "extension", text: "want" }, ...(turns % 2 === 0 ? others : [])]));
+      running = await Promise.race([shell.exited.then(() => false), new Promise<boolean>((resolve) => setImmediate(() => resolve(true)))]);
+    }
+    await collector.find((fields) => isOurs(fields) && fields["event.action"] === "end");
+    const made = collector.all((fields) => isOurs(fields) && fields["event.action"] === "creation");
+    expect(made.length).toBe(3000 - source.counts().kernel.file.dropped);
+    expect(turns).toBeGreaterThan(2);
+  });
+});
