@@ -16,6 +16,7 @@ enum call_family {
 	FAMILY_FILE = 1,
 	FAMILY_CHANGE = 2,
 	FAMILY_ACT = 3,
+	FAMILY_SOCKET = 4,
 	FAMILY_COUNT = 8,
 };
 
@@ -52,6 +53,8 @@ enum call {
 	CALL_USERFAULTFD = 0x30c,
 	CALL_UNSHARE = 0x30d,
 	CALL_SETNS = 0x30e,
+	CALL_ACCEPT = 0x400, /* accept4 too */
+	CALL_SOCKETCALL = 0x401, /* of 32-bit code: what it does is its first argument */
 };
 
 #endif

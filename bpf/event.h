@@ -22,7 +22,8 @@ enum event_op {
 	OP_LISTEN = 10,
 	OP_SEND = 11, /* a first datagram to somewhere, sent without connect */
 	OP_DNS = 12,
-	OP_COUNT = 13, /* rows of the counter map */
+	OP_ACCEPT = 13,
+	OP_COUNT = 14, /* rows of the counter map */
 };
 
 /* Bits of event_header.flags. */
@@ -202,7 +203,7 @@ struct act_event {
 
 /*
  * What a process does with a socket of the Internet. The destination is the end that is asked for: the far end of a connection the process
- * makes, the address it binds or listens at.
+ * makes, its own end of one that it accepts, the address it binds or listens at.
  */
 struct flow_event {
 	struct event_header head;

@@ -18,6 +18,7 @@ typedef _Bool bool;
 
 #define S_IFMT 00170000
 #define S_IFREG 0100000
+#define S_IFSOCK 0140000
 #define SIGNAL_GROUP_EXIT 4
 #define FMODE_READ 1u
 #define FMODE_WRITE 2u

@@ -19,7 +19,20 @@ export interface SensorCounts {
 }
 
 /** Kinds of records, as the kernel side counts them. */
-type CountedKind = "exec" | "args" | "fork" | "exit" | "file" | "connect" | "change" | "act" | "bind" | "listen" | "send" | "dns";
+type CountedKind =
+  | "exec"
+  | "args"
+  | "fork"
+  | "exit"
+  | "file"
+  | "connect"
+  | "change"
+  | "act"
+  | "bind"
+  | "listen"
+  | "send"
+  | "dns"
+  | "accept";
 
 const ROWS: readonly (readonly [CountedKind, Op])[] = [
   ["exec", Op.Exec],
@@ -34,6 +47,7 @@ const ROWS: readonly (readonly [CountedKind, Op])[] = [
   ["listen", Op.Listen],
   ["send", Op.Send],
   ["dns", Op.Dns],
+  ["accept", Op.Accept],
 ];
 
 /** All rows. */

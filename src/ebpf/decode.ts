@@ -28,6 +28,8 @@ export function decode(bytes: Uint8Array, offset: number, length: number): Kerne
       return length < Act.Size ? undefined : decodeAct(record);
     case Op.Connect:
       return length < Flow.Size ? undefined : decodeFlow(record, "connect");
+    case Op.Accept:
+      return length < Flow.Size ? undefined : decodeFlow(record, "accept");
     case Op.Bind:
       return length < Flow.Size ? undefined : decodeFlow(record, "bind");
     case Op.Listen:

@@ -49,7 +49,7 @@ const ALWAYS_UNSEEN = [
   "Folders and devices that are made, and extended attributes",
   "Reads of files that are not on the watch list",
   "Kernel modules that are loaded, memory made writable and executable",
-  "UNIX sockets, and connections that this machine accepts",
+  "UNIX sockets",
   "What happened before the agent started, other than the processes still running",
 ];
 

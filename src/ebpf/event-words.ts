@@ -17,6 +17,7 @@ const CATEGORY_OF: Readonly<Record<ReportedEvent["kind"], Category | readonly Ca
   change: "file",
   act: "process",
   connect: "network",
+  accept: "network",
   bind: "network",
   listen: "network",
   send: "network",
@@ -61,6 +62,7 @@ const ONE_WORD: Readonly<
   fork: ["start", "fork"],
   exit: ["end", "end"],
   connect: ["start", "connection_attempted"],
+  accept: ["start", "connection_accepted"],
   send: ["start", "connection_attempted"],
   // Not the start of a connection: rules that ask for one, without an action, are not about these.
   bind: ["info", "bind"],
@@ -118,6 +120,7 @@ export const SENSOR_WORDS: Readonly<Record<SensorName, readonly EventWords[]>> =
   file: typed("file", FILE_TYPES),
   change: typed("file", CHANGE_TYPES),
   connect: [oneWord("connect")],
+  accept: [oneWord("accept")],
   bind: [oneWord("bind"), oneWord("listen")],
   send: [oneWord("send")],
   dns: [false, true].map((isAnswer) => [CATEGORY_OF.dns, ...dnsWords(isAnswer)]),

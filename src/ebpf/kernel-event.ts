@@ -152,14 +152,14 @@ export interface Ends {
 }
 
 /**
- * What a process did with a socket: asked for a connection, bound an address, listens at one, or sent a first datagram
+ * What a process did with a socket: asked for a connection, accepted one, bound an address, listens at one, or sent a first datagram
  * somewhere without connecting.
  */
-type FlowKind = "connect" | "bind" | "listen" | "send";
+type FlowKind = "connect" | "accept" | "bind" | "listen" | "send";
 
 /**
  * Something was done with a socket. An all-zero source is not chosen yet, or not known. The destination is the
- * end that was asked for: this machine's own where a socket is bound or listens.
+ * end that was asked for: this machine's own when a connection is accepted, and where a socket is bound or listens.
  */
 export interface FlowEvent extends Ends {
   readonly kind: FlowKind;

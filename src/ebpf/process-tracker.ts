@@ -49,6 +49,7 @@ export class ProcessTracker {
       case "file":
       case "change":
       case "connect":
+      case "accept":
       case "bind":
       case "listen":
       case "send":

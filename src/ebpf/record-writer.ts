@@ -85,6 +85,7 @@ export class RecordWriter {
         writeAct(this.#fields, event, context);
         break;
       case "connect":
+      case "accept":
       case "bind":
       case "listen":
       case "send":

@@ -1,4 +1,5 @@
 // The sensors: which compiled object, and the ways to attach it from best to last. A list, not logic: loading is loader.ts.
+import acceptObject from "../../build/bpf/accept.bpf.o" with { type: "file" };
 import actObject from "../../build/bpf/act.bpf.o" with { type: "file" };
 import bindObject from "../../build/bpf/bind.bpf.o" with { type: "file" };
 import callsObject from "../../build/bpf/calls.bpf.o" with { type: "file" };
@@ -13,7 +14,7 @@ import sendObject from "../../build/bpf/send.bpf.o" with { type: "file" };
 import signalObject from "../../build/bpf/signal.bpf.o" with { type: "file" };
 
 /** Names of the sensors. */
-export type SensorName = "exec" | "fork" | "exit" | "act" | "signal" | "file" | "change" | "connect" | "bind" | "send" | "dns";
+export type SensorName = "exec" | "fork" | "exit" | "act" | "signal" | "file" | "change" | "connect" | "accept" | "bind" | "send" | "dns";
 
 /** One program of an attachment. */
 export interface SensorProgram {
@@ -166,6 +167,24 @@ export const SENSORS: readonly Sensor[] = [
         name: "raw_tp/inet_sock_set_state",
         programs: [TCP_STATE],
         blind: ["UDP and ICMP", "TCP connections that fail before the first packet", "source ports not yet chosen"],
+      },
+    ],
+  },
+  {
+    name: "accept",
+    object: acceptObject,
+    ring: "activity_ring",
+    required: false,
+    attachments: [
+      { name: "fentry/security_sock_graft", programs: [program("kestrel_accept_fentry")], blind: [] },
+      {
+        name: "raw_tp/sys_exit",
+        programs: [program("kestrel_accept_sys_exit", "calls")],
+        blind: [
+          "connections accepted through io_uring",
+          "a connection that another thread closes before the accepting call returns",
+          ...(process.arch === "arm64" ? ["connections accepted by 32-bit programs"] : []),
+        ],
       },
     ],
   },

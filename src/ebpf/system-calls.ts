@@ -35,6 +35,8 @@ export const enum Call {
   Userfaultfd = 0x30c,
   Unshare = 0x30d,
   Setns = 0x30e,
+  Accept = 0x400,
+  Socketcall = 0x401,
 }
 
 /** Numbers the table has. */
@@ -104,6 +106,8 @@ export const SYSTEM_CALLS: readonly SystemCall[] = [
   row("act", Call.Userfaultfd, "userfaultfd", { x64: [323], arm64: [282], compat: [374] }),
   row("act", Call.Unshare, "namespace_change", { x64: [272], arm64: [97], compat: [310] }),
   row("act", Call.Setns, "namespace_change", { x64: [308], arm64: [268], compat: [346] }),
+  row("accept", Call.Accept, "connection_accepted", { x64: [43, 288], arm64: [202, 242], compat: [364] }),
+  row("accept", Call.Socketcall, "connection_accepted", { compat: [102] }),
 ];
 
 /** Whether anybody can use an event of this sensor with this `event.action`. */

@@ -14,6 +14,7 @@ export const enum Op {
   Listen = 10,
   Send = 11,
   Dns = 12,
+  Accept = 13,
 }
 
 /** Bits of `event_header.flags`. */

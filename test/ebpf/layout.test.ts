@@ -188,6 +188,8 @@ const WIRE: Readonly<Record<string, number>> = {
   CALL_USERFAULTFD: Call.Userfaultfd,
   CALL_UNSHARE: Call.Unshare,
   CALL_SETNS: Call.Setns,
+  CALL_ACCEPT: Call.Accept,
+  CALL_SOCKETCALL: Call.Socketcall,
 };
 
 const compiler = Bun.which("cc") ?? Bun.which("clang");

@@ -1,4 +1,5 @@
-// The network sensors on this machine's own kernel: sockets bound, listening and sending, by real programs, each by every kind of call.
+// The network sensors on this machine's own kernel: sockets bound, listening, accepting and sending, and DNS, by real programs, each by every
+// kind of call.
 import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { inspectMachine } from "#ebpf";
@@ -43,6 +44,38 @@ describe.skipIf(refusal !== undefined)("sockets", () => {
   }
 
   const actionsOf = (events: readonly Fields[]): readonly unknown[] => events.map((fields) => fields["event.action"]);
+
+  const acceptBlind = sensors.find(({ sensor }) => sensor === "accept")?.blind ?? [];
+  const sees = (how: string): boolean => how !== "uring" || !acceptBlind.includes("connections accepted through io_uring");
+  for (const how of ["plain", "accept4", ...compat, "uring"]) {
+    test(`accept by ${how}: ${sees(how) ? "both ends, the far one as the source" : "not seen, as doctor says"}`, async () => {
+      for (const ip of ["127.0.0.1", "::1"]) {
+        const { events, ports } = await act("accept", how, ip, "0");
+        const accepted = {
+          "event.category": ["network"],
+          "event.type": ["start"],
+          "event.action": "connection_accepted",
+          "source.ip": ip,
+          "source.port": ports[0],
+          "destination.ip": ip,
+          "destination.port": ports[1],
+          "network.transport": "tcp",
+          "network.type": ip === "::1" ? "ipv6" : "ipv4",
+          "network.direction": "ingress",
+          "process.executable": program,
+        };
+        const seen = events.filter((fields) => fields["event.action"] === "connection_accepted");
+        if (sees(how)) expect(seen).toMatchObject([accepted]);
+        expect(seen).toHaveLength(sees(how) ? 1 : 0);
+      }
+    });
+  }
+
+  test("a connection over IPv6 that carries IPv4: the address is that of IPv4", async () => {
+    const { events } = await act("accept", "plain", "::ffff:127.0.0.1", "0");
+    const seen = events.find((fields) => fields["event.action"] === "connection_accepted");
+    expect(seen).toMatchObject({ "source.ip": "127.0.0.1", "destination.ip": "127.0.0.1", "network.type": "ipv4" });
+  });
 
   for (const how of ["plain", ...compat, "uring"]) {
     test.skipIf(!hasBind)(`bind by ${how}: address, and the port the kernel chose`, async () => {

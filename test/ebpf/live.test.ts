@@ -30,6 +30,7 @@ test("doctor tells how each sensor is attached, or why none is", () => {
   expect(report.kernel).not.toBe("");
   if (ready) {
     expect(report.sensors.map(({ sensor }) => sensor).sort()).toEqual([
+      "accept",
       "act",
       "bind",
       "change",

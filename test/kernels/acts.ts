@@ -20,6 +20,13 @@ function served(action: string, ip: string, port: number): string {
     and network.direction == "ingress"`;
 }
 
+/** Both ends the right way round: the client's port is one the kernel chose. */
+function accepted(ip: string, port: number): string {
+  return `network where event.action == "connection_accepted" and event.type == "start" and destination.port == ${port}
+    and destination.ip == "${ip}" and source.ip == "${ip}" and source.port > 1024 and network.direction == "ingress"
+    and process.executable == "/bin/network-acts"`;
+}
+
 /** All acts in the order they are done. The name of one is the id of its rule. */
 export const ACTS: readonly Act[] = [
   act("exec", "exec-tmpfs", [
@@ -119,6 +126,11 @@ export const ACTS: readonly Act[] = [
   act("connect", "connect-io-uring", ["/bin/acts connect uring 127.0.0.1 905", connected("tcp", "127.0.0.1", 905)]),
   act("connect", "connect-asked-twice", ["/bin/acts connect-twice 127.0.0.1 906", connected("tcp", "127.0.0.1", 906)]),
   act("connect", "connect-asked-twice-ipv6", ["/bin/acts connect-twice ::1 907", connected("tcp", "::1", 907)]),
+  act("accept", "accept", ["/bin/network-acts accept plain 127.0.0.1 921", accepted("127.0.0.1", 921)]),
+  act("accept", "accept4-ipv6", ["/bin/network-acts accept accept4 ::1 922", accepted("::1", 922)]),
+  act("accept", "accept-32-bit", ["/bin/network-acts accept 32 127.0.0.1 923", accepted("127.0.0.1", 923)]),
+  act("accept", "accept-socketcall", ["/bin/network-acts accept socketcall 127.0.0.1 924", accepted("127.0.0.1", 924)]),
+  act("accept", "accept-io-uring", ["/bin/network-acts accept uring 127.0.0.1 925", accepted("127.0.0.1", 925)], { unseenBy: SYS_EXIT }),
   act("bind", "bind-tcp", ["/bin/network-acts bind plain tcp 127.0.0.1 911", served("bind", "127.0.0.1", 911)], { unseenBy: TCP_ONLY }),
   act("bind", "bind-udp-ipv6", ["/bin/network-acts bind plain udp ::1 912", served("bind", "::1", 912)], { unseenBy: TCP_ONLY }),
   act("bind", "bind-32-bit", ["/bin/network-acts bind socketcall tcp 127.0.0.1 913", served("bind", "127.0.0.1", 913)], {

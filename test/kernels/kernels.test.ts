@@ -9,14 +9,20 @@ import { ALL_KERNELS, boot, fetchedRelease } from "./machine.ts";
 import { matrixText, passed } from "./table.ts";
 import { HERE, judge } from "./verdict.ts";
 
-const BEST: Readonly<Record<string, string>> = { file: "fexit/path_openat", connect: "fentry/security_socket_connect" };
+const BEST: Readonly<Record<string, string>> = {
+  file: "fexit/path_openat",
+  connect: "fentry/security_socket_connect",
+  accept: "fentry/security_sock_graft",
+};
 const NO_FTRACE: Readonly<Record<string, string>> = {
   file: "raw_tp/sys_exit",
   connect: "raw_tp/inet_sock_set_state + cgroup/connect",
+  accept: "raw_tp/sys_exit",
 };
 const NO_CGROUP: Readonly<Record<string, string>> = {
   file: "raw_tp/sys_exit",
   connect: "raw_tp/inet_sock_set_state",
+  accept: "raw_tp/sys_exit",
   bind: "raw_tp/inet_sock_set_state",
   send: "off",
   dns: "off",
