@@ -13,6 +13,7 @@ import { gateSection } from "./gate.bench.ts";
 import { nfaSection } from "./nfa.bench.ts";
 import { replaySection } from "./replay.bench.ts";
 import { type Row, type Section, tableOf } from "./row.ts";
+import { sensorsSection } from "./sensors.bench.ts";
 import { sequenceSection } from "./sequence.bench.ts";
 
 const SECTIONS: readonly Section[] = [
@@ -26,6 +27,7 @@ const SECTIONS: readonly Section[] = [
   sequenceSection,
   replaySection,
   agentSection,
+  sensorsSection,
 ];
 
 function machine(): Readonly<Record<string, string | number>> {

@@ -24,7 +24,7 @@ export interface EventCounts {
 export interface Status {
   readonly events: EventCounts;
   readonly alertCount: number;
-  readonly sensors: readonly { readonly name: string; readonly state: string }[];
+  readonly sensors: readonly { readonly name: string; readonly state: string; readonly attachment: string }[];
 }
 
 /** Resident memory in KiB, as the kernel splits it. */
@@ -78,10 +78,10 @@ export class RunningAgent {
     this.#token = readFileSync(join(data, "token"), "utf8").trim();
   }
 
-  /** Starts one and waits until it is armed. */
-  static async start(home: AgentHome, data: string): Promise<RunningAgent> {
+  /** Starts one, with more arguments, and waits until it is armed. */
+  static async start(home: AgentHome, data: string, more: readonly string[] = []): Promise<RunningAgent> {
     const startNs = Bun.nanoseconds();
-    const child = Bun.spawn([home.binary, "run", "--listen", "127.0.0.1:0", "--data", data], {
+    const child = Bun.spawn([home.binary, "run", "--listen", "127.0.0.1:0", "--data", data, ...more], {
       stdin: "ignore",
       stdout: "ignore",
       stderr: "pipe",

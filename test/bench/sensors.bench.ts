@@ -1,0 +1,177 @@
+// What watching costs the programs that are watched: the same acts on the bare machine, with empty programs at the sensors' places (the
+// floor), with an agent that has no rule, and with one that has all shipped rules. The four take turns in every round, so that a busy machine
+// is busy for each; figures are medians of the differences within a round. They are processor time, which includes the sensors' programs and,
+// unlike the clock, not what others and the agent do meanwhile; the clock's are in the notes.
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Floor } from "./floor.ts";
+import { median, printAlone, type Row, type Section, skipped } from "./row.ts";
+import { AgentHome, type EventCounts, RunningAgent, whyNoAgent } from "./running-agent.ts";
+
+const ROUNDS = 5;
+/** Acts of all rounds together. */
+const PROBES: readonly { readonly name: string; readonly count: number; readonly what: string }[] = [
+  { name: "exec", count: 20_000, what: "fork and exec" },
+  { name: "storm", count: 20_000, what: "file compiled: 14 opens, a rename, a deletion" },
+  { name: "write", count: 1_000_000, what: "write of 16 bytes" },
+  { name: "connect", count: 50_000, what: "connection on the loopback" },
+];
+const SETTLE_LOOKS = 100;
+const LOOK_EVERY_MS = 100;
+
+const WATCHERS = ["bare", "floor", "no rules", "all rules"] as const;
+type Watcher = (typeof WATCHERS)[number];
+
+/** Nanoseconds an act took. */
+interface Times {
+  readonly ns: number;
+  readonly clockNs: number;
+}
+
+/** One probe under one watcher in one round. */
+interface Measured extends Times {
+  /** Of the agent, for all acts of the round. */
+  readonly cpuSeconds: number;
+  readonly produced: number;
+  readonly dropped: number;
+}
+
+type Probe = (name: string, count: number) => Promise<Times>;
+
+function compile(source: readonly string[], to: string, input = ""): void {
+  const { success, stderr } = Bun.spawnSync(["clang", "-O1", "-static", ...source, "-o", to], { stdin: Buffer.from(input) });
+  if (!success) throw new Error(stderr.toString());
+}
+
+/** Everything the agent was told so far, once it has dealt with it. Other programs go on making events, so it may never be still. */
+async function settled(agent: RunningAgent): Promise<EventCounts> {
+  for (let looks = 0; ; looks++) {
+    const { events } = await agent.status();
+    if (looks === SETTLE_LOOKS || events.produced === events.evaluated + events.dropped + events.filtered) return events;
+    await Bun.sleep(LOOK_EVERY_MS);
+  }
+}
+
+async function underAgent(home: AgentHome, rules: readonly string[], probe: Probe): Promise<readonly Measured[]> {
+  const agent = await RunningAgent.start(home, home.data("data"), rules);
+  const measured: Measured[] = [];
+  try {
+    for (const { name, count } of PROBES) {
+      const [before, cpuBefore] = [await settled(agent), agent.cpuSeconds()];
+      const times = await probe(name, count / ROUNDS);
+      const after = await settled(agent);
+      measured.push({
+        ...times,
+        cpuSeconds: agent.cpuSeconds() - cpuBefore,
+        produced: after.produced - before.produced,
+        dropped: after.dropped - before.dropped,
+      });
+    }
+  } finally {
+    await agent.stop();
+  }
+  return measured;
+}
+
+async function alone(probe: Probe): Promise<readonly Measured[]> {
+  const measured: Measured[] = [];
+  for (const { name, count } of PROBES) measured.push({ ...(await probe(name, count / ROUNDS)), cpuSeconds: 0, produced: 0, dropped: 0 });
+  return measured;
+}
+
+async function underFloor(inUse: ReadonlyMap<string, string>, probe: Probe): Promise<readonly Measured[]> {
+  using _floor = new Floor(inUse);
+  return await alone(probe);
+}
+
+/** Where the agent's sensors are on this machine. */
+async function attachments(home: AgentHome): Promise<ReadonlyMap<string, string>> {
+  const agent = await RunningAgent.start(home, home.data("data"));
+  try {
+    return new Map((await agent.status()).sensors.map(({ name, attachment }) => [name, attachment]));
+  } finally {
+    await agent.stop();
+  }
+}
+
+type Results = ReadonlyMap<Watcher, readonly (readonly Measured[])[]>;
+
+async function measure(folder: string, home: AgentHome): Promise<Results> {
+  const program = join(folder, "probe");
+  compile([join(import.meta.dir, "sensor-probe.c")], program);
+  compile(["-nostdlib", "-x", "c", "-"], join(folder, "nothing"), NOTHING);
+  writeFileSync(join(folder, "none.json"), "[]");
+  const probe: Probe = async (name, count) => {
+    const child = Bun.spawn([program, name, String(count)], { cwd: folder, stdout: "pipe", stderr: "inherit" });
+    const [clockNs = 0, ns = 0] = (await new Response(child.stdout).text()).split(" ").map(Number);
+    if ((await child.exited) !== 0 || !(ns > 0)) throw new Error(`The probe ${name} failed`);
+    return { ns, clockNs };
+  };
+  const inUse = await attachments(home);
+  const ways: Readonly<Record<Watcher, () => Promise<readonly Measured[]>>> = {
+    bare: () => alone(probe),
+    floor: () => underFloor(inUse, probe),
+    "no rules": () => underAgent(home, ["--rules", join(folder, "none.json")], probe),
+    "all rules": () => underAgent(home, [], probe),
+  };
+  const results = new Map<Watcher, (readonly Measured[])[]>(WATCHERS.map((watcher) => [watcher, []]));
+  for (let round = 0; round < ROUNDS; round++) {
+    // Each goes first in its turn.
+    for (let turn = 0; turn < WATCHERS.length; turn++) {
+      const watcher = WATCHERS[(turn + round) % WATCHERS.length]!;
+      results.get(watcher)?.push(await ways[watcher]());
+    }
+  }
+  return results;
+}
+
+const NOTHING =
+  process.arch === "arm64"
+    ? 'void _start(void) { __asm__ volatile("mov x8, #93; mov x0, #0; svc #0"); }'
+    : 'void _start(void) { __asm__ volatile("mov $60, %eax; xor %edi, %edi; syscall"); }';
+
+function rowsOf(results: Results): readonly Row[] {
+  return PROBES.flatMap(({ name, count, what }, index) => {
+    const of = (watcher: Watcher): readonly Measured[] => (results.get(watcher) ?? []).map((round) => round[index]!);
+    const bare = of("bare");
+    const added = (watcher: Watcher, kind: "ns" | "clockNs" = "ns"): number =>
+      median(of(watcher).map((measured, round) => measured[kind] - bare[round]![kind]));
+    const byClock = (watcher: Watcher): string => `by the clock ${Math.round(added(watcher, "clockNs"))} ns`;
+    const noteOf = (watcher: Watcher): string => {
+      const sum = (pick: (measured: Measured) => number): number => of(watcher).reduce((total, one) => total + pick(one), 0);
+      const cpuUs = (sum((one) => one.cpuSeconds) * 1e6) / count;
+      return `${byClock(watcher)}; agent's CPU ${cpuUs.toFixed(2)} µs; dropped ${sum((one) => one.dropped)} of ${sum((one) => one.produced)} events`;
+    };
+    const title = `${count.toLocaleString("en-US")} × ${name}`;
+    return [
+      {
+        name: `${title}, bare`,
+        value: median(bare.map(({ ns }) => ns)),
+        unit: "ns",
+        note: `${what}; by the clock ${Math.round(median(bare.map(({ clockNs }) => clockNs)))} ns`,
+      },
+      { name: `${title}: added by empty programs`, value: added("floor"), unit: "ns", note: byClock("floor") },
+      { name: `${title}: added, agent without rules`, value: added("no rules"), unit: "ns", note: noteOf("no rules") },
+      { name: `${title}: added, agent with all rules`, value: added("all rules"), unit: "ns", note: noteOf("all rules") },
+    ];
+  });
+}
+
+async function rows(): Promise<readonly Row[]> {
+  const reason = whyNoAgent() || (Bun.which("clang") === null ? "no clang" : "");
+  if (reason !== "") return skipped("what watching costs", reason);
+  const folder = mkdtempSync(join(tmpdir(), "kestrel-sensors-"));
+  const home = new AgentHome();
+  try {
+    return rowsOf(await measure(folder, home));
+  } finally {
+    home.remove();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** See the head of this file. */
+export const sensorsSection: Section = { name: "sensors", rows };
+
+if (import.meta.main) await printAlone(sensorsSection);
