@@ -89,6 +89,10 @@ struct exec_event {
 	__u64 inode;
 	__u64 cap_effective; /* of the thread that runs the program now */
 	__u64 cap_permitted;
+	__u64 size; /* of the file */
+	__u64 change_s; /* its ctime: with device, inode and size it tells one content from another */
+	__u32 change_ns;
+	__u32 fs_magic;
 	__u32 device; /* major << 20 | minor */
 	__u32 nlink;
 	__u32 mode;

@@ -10,6 +10,40 @@
 #define ARGS_CHUNKS_MAX (ARGS_BYTES_MAX / ARGS_CHUNK_BYTES)
 #define ENV_CHUNKS_MAX (ENV_BYTES_MAX / ARGS_CHUNK_BYTES)
 
+/* Where older kernels have the time of the last change. */
+struct change_time {
+	__s64 tv_sec;
+	long tv_nsec;
+} KERNEL_TYPE;
+
+struct inode___6_6 {
+	struct change_time __i_ctime;
+} KERNEL_TYPE;
+
+struct inode___5_8 {
+	struct change_time i_ctime;
+} KERNEL_TYPE;
+
+/* Linux 6.13 keeps a mark in the highest bit of the nanoseconds. */
+#define CHANGE_NS_BITS 0x7fffffff
+
+static __always_inline void fill_change_time(struct exec_event *event, struct inode *inode)
+{
+	struct inode___6_6 *middle = (void *)inode;
+	struct inode___5_8 *old = (void *)inode;
+
+	if (bpf_core_field_exists(inode->i_ctime_sec)) {
+		event->change_s = BPF_CORE_READ(inode, i_ctime_sec);
+		event->change_ns = BPF_CORE_READ(inode, i_ctime_nsec) & CHANGE_NS_BITS;
+	} else if (bpf_core_field_exists(middle->__i_ctime)) {
+		event->change_s = BPF_CORE_READ(middle, __i_ctime.tv_sec);
+		event->change_ns = BPF_CORE_READ(middle, __i_ctime.tv_nsec) & CHANGE_NS_BITS;
+	} else {
+		event->change_s = BPF_CORE_READ(old, i_ctime.tv_sec);
+		event->change_ns = BPF_CORE_READ(old, i_ctime.tv_nsec) & CHANGE_NS_BITS;
+	}
+}
+
 static __always_inline void fill_file(struct exec_event *event, struct file *file)
 {
 	struct inode *inode = BPF_CORE_READ(file, f_inode);
@@ -19,6 +53,9 @@ static __always_inline void fill_file(struct exec_event *event, struct file *fil
 	event->nlink = BPF_CORE_READ(inode, i_nlink);
 	event->mode = BPF_CORE_READ(inode, i_mode);
 	event->owner = BPF_CORE_READ(inode, i_uid.val);
+	event->size = BPF_CORE_READ(inode, i_size);
+	event->fs_magic = BPF_CORE_READ(inode, i_sb, s_magic);
+	fill_change_time(event, inode);
 }
 
 static __always_inline void fill_capabilities(struct exec_event *event, struct task_struct *task)

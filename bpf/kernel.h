@@ -60,6 +60,8 @@ struct inode {
 	unsigned long i_ino;
 	unsigned int i_nlink;
 	long long i_size;
+	long long i_ctime_sec;
+	__u32 i_ctime_nsec;
 } KERNEL_TYPE;
 
 struct qstr {

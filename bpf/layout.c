@@ -40,6 +40,10 @@ int main(void)
 	MEMBER(exec_event, inode);
 	MEMBER(exec_event, cap_effective);
 	MEMBER(exec_event, cap_permitted);
+	MEMBER(exec_event, size);
+	MEMBER(exec_event, change_s);
+	MEMBER(exec_event, change_ns);
+	MEMBER(exec_event, fs_magic);
 	MEMBER(exec_event, device);
 	MEMBER(exec_event, nlink);
 	MEMBER(exec_event, mode);

@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 import type { AgentPort, AgentStatus, RuleCheck, RuleDetail, RuleState, RuleSummary, RuleText, SensorStatus } from "#api";
 import { type Clock, KestrelError, type LossCounts, type MetricFamily, metric, metricBy } from "#core";
 import { type ArmResult, type CompiledRules, checkUserRule, type Engine } from "#engine";
+import type { Rule } from "#rules";
 import type { Diagnostic, SchemaRegistry } from "#schema";
 import type { Store } from "#store";
 import type { LiveGate } from "./live-gate.ts";
@@ -10,6 +11,13 @@ import type { ResponseModes } from "./response-modes.ts";
 import { type BookEntry, enabledRules, uploadedEntry } from "./rule-book.ts";
 import { sequenceFamilies } from "./sequence-families.ts";
 import { VERSION } from "./version.ts";
+
+/** What the sensors did about the files of programs. */
+export interface FileCounts {
+  readonly held: number;
+  readonly heldTooLong: number;
+  readonly byResult: Readonly<Record<string, number>>;
+}
 
 /** What the agent is made of. */
 export interface AgentParts {
@@ -28,6 +36,10 @@ export interface AgentParts {
   readonly filtered: () => LossCounts;
   /** Pieces of long command lines the sensors lost; their events came. */
   readonly piecesLost: () => number;
+  /** Execs that waited for their file to be read, and files read or not, by result. */
+  readonly files: () => FileCounts;
+  /** Told which rules are armed. */
+  readonly onRules: (rules: readonly Rule[]) => void;
   readonly sensors: () => readonly SensorStatus[];
   /** Figures of what works beside the engine. */
   readonly moreMetrics: () => readonly MetricFamily[];
@@ -56,6 +68,7 @@ export class Agent implements AgentPort {
     const result = await this.#parts.engine.arm(rules, compiled);
     this.#problems = new Map(result.problems.map((problem) => [problem.ruleId, problem.diagnostics]));
     this.#state = "armed";
+    this.#parts.onRules(rules);
     await this.#parts.gate.arm(rules.filter((rule) => !this.#problems.has(rule.id)));
     return result;
   }
@@ -178,6 +191,7 @@ export class Agent implements AgentPort {
   metrics(): readonly MetricFamily[] {
     const counters = this.#parts.engine.counters();
     const status = this.status();
+    const files = this.#parts.files();
     const perRule = (value: (state: ReturnType<Engine["ruleStates"]>[number]) => number): Record<string, number> =>
       Object.fromEntries(this.#parts.engine.ruleStates().map((state) => [state.rule.id, value(state)]));
     return [
@@ -190,6 +204,13 @@ export class Agent implements AgentPort {
         status.eventsFiltered,
       ),
       metric("counter", "kestrel_argument_pieces_lost_total", "Lost pieces of arguments, whose events end early", this.#parts.piecesLost()),
+      metric("counter", "kestrel_execs_held_total", "Starts of programs that waited for their file to be read", files.held),
+      metric("counter", "kestrel_execs_held_too_long_total", "Of these, those let go before it was", files.heldTooLong),
+      metricBy(
+        { type: "counter", name: "kestrel_program_files_total", help: "Files of programs, read or why not" },
+        "result",
+        files.byResult,
+      ),
       metric("gauge", "kestrel_events_waiting", "Events on their way to the rules", counters.waiting),
       metric("counter", "kestrel_blocked_seconds_total", "Time sources waited for room", counters.blockedMs / 1000),
       metric("counter", "kestrel_alerts_total", "Alerts raised", counters.alerts),

@@ -4,6 +4,7 @@ import { type Log, messageOf } from "#core";
 import type { EbpfSource } from "#ebpf";
 import type { DemandListener, Engine } from "#engine";
 import type { AgentParts } from "./agent.ts";
+import { readsLateFields } from "./late-fields.ts";
 import type { LiveGate } from "./live-gate.ts";
 
 /** How each sensor is doing. */
@@ -21,13 +22,18 @@ export function sensorParts(
   source: EbpfSource,
   engine: Engine,
   gate: LiveGate,
-): Pick<AgentParts, "produced" | "sensorLosses" | "filtered" | "piecesLost" | "sensors"> {
+): Pick<AgentParts, "produced" | "sensorLosses" | "filtered" | "piecesLost" | "sensors" | "files" | "onRules"> {
   return {
     produced: () => (source.statuses().length > 0 ? source.produced : engine.counters().offered),
     sensorLosses: () => source.losses(),
     filtered: () => source.filtered(),
     piecesLost: () => source.counts().piecesLost,
     sensors: () => [...sensorStatus(source), ...gate.statuses()],
+    files: () => {
+      const { held, heldTooLong, files } = source.counts();
+      return { held, heldTooLong, byResult: { ...files } };
+    },
+    onRules: (rules) => source.setHold(readsLateFields(rules)),
   };
 }
 

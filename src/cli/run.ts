@@ -12,6 +12,7 @@ import { BUILTIN_RECORDING } from "./builtin-rules.generated.ts";
 import { type DataDirectory, defaultDataPath, openDataDirectory } from "./data-directory.ts";
 import { ENRICHMENT_FLAGS, enrichmentOptions } from "./enrichment-options.ts";
 import { isolationSwitch } from "./isolation-parts.ts";
+import { withLateFields } from "./late-fields.ts";
 import { type LiveResponse, liveResponse } from "./live-response.ts";
 import { demandListener, sensorLine, sensorParts, sensorStatus } from "./live-sensors.ts";
 import { backendOf } from "./log-input.ts";
@@ -92,7 +93,8 @@ async function start(args: Arguments, hardening: readonly Hardening[]): Promise<
   const response = liveResponse(args, { source, modes, clock, compiling: { ...compiling, isRunning } });
   undo.defer(() => response.close());
   const { gate } = response;
-  const sinks = [storeSink, new TerminalSink(args.has("json"))];
+  const capturesOf = (ruleId: string): readonly string[] => engine.ruleState(ruleId)?.rule.capture ?? [];
+  const sinks = [storeSink, new TerminalSink(args.has("json"))].map((sink) => withLateFields(sink, source, capturesOf));
   const engine: Engine = liveEngine(args, {
     ...compiling,
     clock,

@@ -4,7 +4,7 @@ import { decodeAct } from "./decode-act.ts";
 import { decodeChange, decodeFile } from "./decode-file.ts";
 import { decodeDns, decodeFlow } from "./decode-network.ts";
 import type { ArgsEvent, ExecEvent, ExitEvent, KernelEvent } from "./kernel-event.ts";
-import { copyOf, decodeActor, pathOf, textOf } from "./record-bytes.ts";
+import { copyOf, decodeActor, pathOf, readSafe, textOf } from "./record-bytes.ts";
 import { Act, Args, Change, Dns, Exec, Exit, FileOpen, Flag, Flow, Fork, Head, Op } from "./wire.ts";
 
 /** Reads the record at `bytes[offset, offset + length)`. `undefined`: not a record. */
@@ -64,6 +64,10 @@ function decodeExec(record: Buffer): ExecEvent {
     inode: record.readBigUInt64LE(Exec.Inode),
     effective: record.readBigUInt64LE(Exec.CapEffective),
     permitted: record.readBigUInt64LE(Exec.CapPermitted),
+    sizeBytes: readSafe(record, Exec.SizeBytes),
+    changeSeconds: readSafe(record, Exec.ChangeSeconds),
+    changeNanoseconds: record.readUInt32LE(Exec.ChangeNanoseconds),
+    fsMagic: record.readUInt32LE(Exec.FsMagic),
     device: record.readUInt32LE(Exec.Device),
     nlink: record.readUInt32LE(Exec.Nlink),
     mode: record.readUInt32LE(Exec.Mode),

@@ -30,6 +30,8 @@ function infoAfter(attempt: ExecAttempt, facts: ProcessFacts, before: ProcessInf
     name: executable.slice(executable.lastIndexOf("/") + 1),
     memfd: executable.startsWith("/memfd:"),
     deleted: isDeleted,
+    // What is known is of the program that runs now.
+    program: undefined,
     // The start of a program saves the effective ids.
     credentials: { uid, gid, euid, egid, suid: euid, sgid: egid },
   };

@@ -4,3 +4,4 @@ export { type DoctorReport, inspectMachine } from "./doctor.ts";
 export { ALL_WORDS } from "./event-words.ts";
 export type { Refusal, SensorStatus } from "./loader.ts";
 export { type EbpfCounts, type EbpfOptions, EbpfSource } from "./source.ts";
+export { LATE_FIELDS, type LateFields } from "./write-program.ts";

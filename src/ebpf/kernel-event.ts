@@ -40,6 +40,11 @@ export interface ExecEvent {
   /** Bits of linux/capability.h, after the exec. */
   readonly effective: bigint;
   readonly permitted: bigint;
+  readonly sizeBytes: number;
+  /** When the file was last changed (ctime). */
+  readonly changeSeconds: number;
+  readonly changeNanoseconds: number;
+  readonly fsMagic: number;
   readonly device: number;
   readonly nlink: number;
   readonly mode: number;

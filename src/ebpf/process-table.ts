@@ -1,6 +1,7 @@
 // Every process known, by pid, with the facts of its current program and its line of ancestors. Invariant: bounded. The dead are kept a
 // while for events that come late, then dropped; a line of ancestors is a flat list, so a chain of short-lived parents cannot grow.
 import { CLOCK_TICK_NS, entityIdOf } from "#core";
+import type { ProgramFacts } from "./program-inspector.ts";
 
 /** Most ancestors kept for a process. */
 export const ANCESTORS_MAX = 20;
@@ -45,6 +46,10 @@ export interface ProcessInfo {
   memfd: boolean;
   deleted: boolean;
   script: string;
+  /** What is known of the file of its program; `undefined`: nobody looked yet. */
+  program: ProgramFacts | undefined;
+  /** Nanoseconds since 1970 from which on it runs this program, when that was seen. */
+  programSinceNs: bigint;
 }
 
 /** One process and the processes that forked it, nearest first. */
@@ -127,6 +132,8 @@ export class ProcessTable {
       memfd: facts.memfd ?? from?.memfd ?? false,
       deleted: facts.deleted ?? from?.deleted ?? false,
       script: facts.script ?? from?.script ?? "",
+      program: facts.program ?? from?.program,
+      programSinceNs: facts.programSinceNs ?? from?.programSinceNs ?? 0n,
     };
     const ancestors = parent === undefined ? [] : [parent.info, ...parent.ancestors.slice(0, ANCESTORS_MAX - 1)];
     const entry: ProcessEntry = { info, ancestors, endNs: 0 };

@@ -6,12 +6,13 @@ import { capabilityNames } from "./bit-names.ts";
 import { type Category, wordsOf } from "./event-words.ts";
 import { FieldWriter } from "./field-writer.ts";
 import { FIELD_NAMES, type FieldIds } from "./fields.ts";
-import type { ExitEvent } from "./kernel-event.ts";
+import type { ExecEvent, ExitEvent } from "./kernel-event.ts";
 import type { HostFacts, RecordContext, ReportedEvent } from "./record-context.ts";
 import { Flag } from "./wire.ts";
 import { writeAct } from "./write-act.ts";
 import { writeChange, writeFile } from "./write-file.ts";
 import { writeDns, writeFlow } from "./write-network.ts";
+import { writeFileRights, writeProgram } from "./write-program.ts";
 
 const AUDIT_UNSET = 0xffff_ffff;
 const INCOMPLETE: number = Flag.PathCut | Flag.ArgsCut | Flag.ReadFailed;
@@ -164,7 +165,12 @@ export class RecordWriter {
       this.#builder.i64Number(id.ttyMajor, actor.ttyMajor);
       this.#builder.i64Number(id.ttyMinor, actor.ttyMinor);
     }
-    if (event.kind !== "exec") return;
+    if (event.kind === "exec") this.#writeCapabilities(event);
+    writeProgram(this.#fields, context.entry.info.program);
+  }
+
+  #writeCapabilities(event: ExecEvent): void {
+    const id = this.#id;
     this.#builder.keywordsPacked(id.capabilitiesEffective, capabilityNames(event.effective));
     this.#builder.keywordsPacked(id.capabilitiesPermitted, capabilityNames(event.permitted));
   }
@@ -198,6 +204,7 @@ export class RecordWriter {
     if (event.kind !== "attempt") this.#builder.u64(id.cgroupId, actor.cgroupId);
     if (info.memfd) this.#fields.text(id.memfdName, info.name);
     if (event.kind !== "exec") return;
+    writeFileRights(this.#fields, event);
     this.#builder.bool(id.secureExec, (actor.flags & Flag.Privileged) !== 0);
     if (context.texts?.isRedacted === true) this.#builder.bool(id.redacted, true);
     if (event.env.byteLength >= event.envSize) return;

@@ -21,6 +21,7 @@ import { ControlGroups } from "./control-groups.ts";
 import { CounterReader, type CounterTable, NO_COUNTS } from "./counters.ts";
 import { decode, recordTime } from "./decode.ts";
 import { DEFAULT_VARIABLES } from "./environment.ts";
+import { ExecHold, HOLD_NS_MAX } from "./exec-hold.ts";
 import { ExecJoiner, type WholeEvent } from "./exec-joiner.ts";
 import { witness } from "./exec-witness.ts";
 import type { ActEvent } from "./kernel-event.ts";
@@ -29,12 +30,14 @@ import { IdNames } from "./names.ts";
 import { primeTable, readProcess } from "./proc-files.ts";
 import { type Credentials, type ProcessEntry, type ProcessFacts, type ProcessInfo, ProcessTable } from "./process-table.ts";
 import { ProcessTracker } from "./process-tracker.ts";
+import { type InspectCounts, type ProgramFacts, ProgramInspector } from "./program-inspector.ts";
 import { TextReader } from "./program-texts.ts";
 import type { HostFacts, RecordContext } from "./record-context.ts";
 import { RecordWriter } from "./record-writer.ts";
 import { Redactor, type SecretTest } from "./redactor.ts";
 import { SensorDemand } from "./sensor-demand.ts";
 import type { SensorName } from "./sensors.ts";
+import { type LateFields, lateFieldsOf } from "./write-program.ts";
 
 /** Settings of an {@link EbpfSource}; every one has a default. */
 export interface EbpfOptions {
@@ -51,6 +54,10 @@ export interface EbpfOptions {
   readonly variables?: readonly string[];
   /** Whether secrets are taken out of arguments and variables; true unless said otherwise. */
   readonly redact?: boolean;
+  /** Whether the files of programs are read, for their hash and what else is in them; true unless said otherwise. */
+  readonly inspect?: boolean;
+  /** Longest wait of an exec for what is in its file, ms; HOLD_NS_MAX without it. */
+  readonly holdMs?: number;
   /** What is to be taken out beside the usual: arguments and values for which it says true. */
   readonly isSecret?: SecretTest;
 }
@@ -75,6 +82,11 @@ export interface EbpfCounts {
   readonly unchanged: number;
   /** Records that nobody can use, left out after the process table had seen them. */
   readonly unwanted: number;
+  /** Execs that waited for what is in their file, and of these those let go before it was known. */
+  readonly held: number;
+  readonly heldTooLong: number;
+  /** Files of programs: known, and why others are not. */
+  readonly files: InspectCounts | undefined;
   /** Processes whose beginning was not seen. */
   readonly unknownProcesses: number;
   /** Processes in the table. */
@@ -141,7 +153,9 @@ export class EbpfSource implements Source, ExecWitness {
   /** Records of denied attempts, which no sensor sent. */
   #attempts = 0;
   /** Made once: no closure for an event. */
-  readonly #take = (event: WholeEvent): void => this.#push(event);
+  readonly #take = (event: WholeEvent): void => this.#arrive(event);
+  readonly #hold: ExecHold;
+  readonly #inspector: ProgramInspector | undefined;
   readonly #isWanted = (sensor: SensorName, action: string): boolean => this.#demand.wantsAction(sensor, action);
   readonly #fileTests = (action: string): readonly DemandTest[] | undefined => this.#demand.testsOf("file", action);
   readonly #userName = (id: number): string | undefined => this.#users.nameOf(id, Number(this.#nowNs));
@@ -152,6 +166,9 @@ export class EbpfSource implements Source, ExecWitness {
     this.#clock = options.clock ?? new SystemClock();
     const redactor = options.redact === false ? undefined : new Redactor(options.isSecret);
     this.#texts = new TextReader([...DEFAULT_VARIABLES, ...(options.variables ?? [])], redactor);
+    const holdNs = options.holdMs === undefined ? HOLD_NS_MAX : BigInt(options.holdMs) * 1_000_000n;
+    this.#hold = new ExecHold((event, program) => this.#push(event, program), holdNs);
+    if (options.inspect !== false) this.#inspector = new ProgramInspector(() => this.#release());
     const bootId = readText("/proc/sys/kernel/random/boot_id").trim();
     this.#table = new ProcessTable(bootId);
     this.#tracker = new ProcessTracker(this.#table, this.#lookup);
@@ -237,6 +254,8 @@ export class EbpfSource implements Source, ExecWitness {
       if (this.#isSettled()) break;
     }
     this.#joiner.expire(this.#take);
+    this.#inspector?.close();
+    this.#hold.release();
     this.#lastCounters = this.#counters?.read();
     this.#counters = undefined;
     this.#processRing?.close();
@@ -289,9 +308,25 @@ export class EbpfSource implements Source, ExecWitness {
       unchanged: this.#unchanged,
       unwanted: this.#unwanted,
       piecesLost: kernel.args.dropped + this.#joiner.strays,
+      held: this.#hold.waited,
+      heldTooLong: this.#hold.expired,
+      files: this.#inspector?.counts(),
       unknownProcesses: this.#tracker.unknownProcesses,
       processes: this.#table.size,
     };
+  }
+
+  /** Whether execs are held, for at most a tenth of a second, until what is in their file is known: when a rule asks for it. */
+  setHold(isOn: boolean): void {
+    this.#hold.isOn = isOn;
+    this.#release();
+  }
+
+  /** What came to be known of the program of a process only after an event of it; names and values of fields. */
+  lateFields(event: { readonly pid: number; readonly entityId: string; readonly executable: string; readonly timeNs: bigint }): LateFields {
+    const info = this.#table.current(event.pid)?.info;
+    const isSame = info?.entityId === event.entityId && info.executable === event.executable && info.programSinceNs <= event.timeNs;
+    return isSame ? lateFieldsOf(info.program) : {};
   }
 
   /** Living descendants of a process as the sensors saw them come, with those whose parent has gone. */
@@ -361,8 +396,9 @@ export class EbpfSource implements Source, ExecWitness {
     const [processes, activity] = [this.#processRing, this.#activityRing];
     const waiting = (activity?.snapshot() ?? 0) + (processes?.snapshot() ?? 0);
     this.#checkClock();
+    this.#hold.release(this.#nowNs);
     if (waiting === 0 && this.#joiner.size === 0) {
-      this.#promise(beforeNs);
+      if (this.#hold.size === 0) this.#promise(beforeNs);
       return 0;
     }
     const count = this.#readRings(processes, activity);
@@ -371,7 +407,7 @@ export class EbpfSource implements Source, ExecWitness {
     this.#joiner.expire(this.#take, this.#nowNs);
     this.#table.expire(Number(this.#nowNs));
     this.#applyDemand();
-    if (count < TURN_RECORDS_MAX && this.#joiner.size === 0) this.#promise(beforeNs);
+    if (count < TURN_RECORDS_MAX && this.#joiner.size === 0 && this.#hold.size === 0) this.#promise(beforeNs);
     return count;
   }
 
@@ -423,7 +459,18 @@ export class EbpfSource implements Source, ExecWitness {
     this.#joiner.take(event, this.#take);
   }
 
-  #push(event: WholeEvent): void {
+  #arrive(event: WholeEvent): void {
+    const facts = event.kind === "exec" ? this.#inspector?.factsOf(event, this.#wallOffsetNs) : undefined;
+    this.#hold.take(event, facts, this.#nowNs);
+  }
+
+  /** Lets held events go that need not wait any longer. */
+  #release(): void {
+    this.#nowNs = clockNs(ClockId.Boottime);
+    this.#hold.release(this.#nowNs);
+  }
+
+  #push(event: WholeEvent, facts: ProgramFacts | undefined): void {
     const previous = this.#tracker.credentialsBefore(event.actor);
     if (event.kind === "act" && previous !== undefined && keepsIds(event, previous)) {
       this.#unchanged++;
@@ -431,6 +478,10 @@ export class EbpfSource implements Source, ExecWitness {
     }
     const texts = event.kind === "exec" ? this.#texts.read(event) : undefined;
     const entry = this.#tracker.apply(event, texts);
+    if (event.kind === "exec") {
+      entry.info.program = facts;
+      entry.info.programSinceNs = event.actor.timeNs + this.#wallOffsetNs;
+    }
     if (!this.#demand.wants(event)) {
       this.#unwanted++;
       return;

@@ -1,8 +1,7 @@
 // The field catalogue: every field known without a schema file. ECS names (Elastic Common Schema 8) with Endpoint's `Ext` fields; `kestrel.*`
-// is ours. Ids are stable: `.klog` files hold them, so a number is never changed or reused; add at the end of a family or at the end.
+// is ours. Ids are stable: `.klog` files hold them, so a number is never changed or reused; new fields go to the end of catalogue-live.ts.
+import { LIVE_ROWS, type Row } from "./catalogue-live.ts";
 import type { FieldDefinition } from "./registry.ts";
-
-type Row = readonly [id: number, name: string, type: FieldDefinition["type"], description: string];
 
 const ROWS: readonly Row[] = [
   [1, "@timestamp", "date", "When the event happened"],
@@ -585,16 +584,12 @@ const ROWS: readonly Row[] = [
   [840, "auditd.data.comm", "keyword", "Command name in the audit record"],
   [841, "system.auth.ssh.method", "keyword", "How the ssh login was authenticated"],
   [842, "system.auth.ssh.event", "keyword", "Outcome of the ssh login"],
-  [843, "Target.process.entity_id", "keyword", "Entity id of the process acted on"],
-  [844, "kestrel.signal", "i64", "Number of the signal that was sent"],
-  [845, "kestrel.previous.user.id", "keyword", "Effective user id before the change"],
-  [846, "kestrel.previous.group.id", "keyword", "Effective group id before the change"],
-  [847, "kestrel.bpf.program_name", "keyword", "Name of the BPF program that was loaded"],
-  [848, "kestrel.bpf.program_type", "i64", "Type of the BPF program, a number of linux/bpf.h"],
-  [849, "kestrel.namespaces", "keyword[]", "Kinds of namespace that were made or entered"],
-  [850, "process.Ext.env_truncated", "bool", "Whether the environment was longer than what was looked at"],
-  [851, "process.Ext.redacted", "bool", "Whether secrets were taken out of arguments or environment"],
 ];
 
 /** Every catalogue field, ascending by id. */
-export const CATALOGUE: readonly FieldDefinition[] = ROWS.map(([id, name, type, description]) => ({ id, name, type, description }));
+export const CATALOGUE: readonly FieldDefinition[] = [...ROWS, ...LIVE_ROWS].map(([id, name, type, description]) => ({
+  id,
+  name,
+  type,
+  description,
+}));

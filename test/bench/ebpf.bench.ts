@@ -10,6 +10,7 @@ import { DEFAULT_VARIABLES } from "../../src/ebpf/environment.ts";
 import type { KernelEvent } from "../../src/ebpf/kernel-event.ts";
 import { ProcessTable } from "../../src/ebpf/process-table.ts";
 import { ProcessTracker } from "../../src/ebpf/process-tracker.ts";
+import { type ProgramFacts, ProgramInspector } from "../../src/ebpf/program-inspector.ts";
 import { TextReader } from "../../src/ebpf/program-texts.ts";
 import type { RecordContext } from "../../src/ebpf/record-context.ts";
 import { RecordWriter } from "../../src/ebpf/record-writer.ts";
@@ -78,11 +79,21 @@ function inMemory(): readonly Row[] {
     userName: () => "www-data",
     groupName: () => "www-data",
   };
+  const loader = "/lib64/ld-linux-x86-64.so.2";
+  const elf = { architecture: "x86-64", isStatic: false, isStripped: true, interpreter: loader };
+  const program: ProgramFacts = { state: "known", sha256: "ab".repeat(32), elf, isUncertain: false };
+  const inspector = new ProgramInspector(() => {}, { read() {}, close() {} });
   return [
     measure("kernel record decoded (exec)", () => decodeExec(bytes)),
     measure("arguments and variables read, secrets taken out (exec)", () => reader.read(event)),
     measure("process table updated (exec)", () => tracker.apply(event, texts)),
     measure("ECS record written (exec, 8 ancestors)", () => writer.write(event, context)),
+    measure("the same, what is in the file known", () => {
+      entry.info.program = program;
+      writer.write(event, context);
+      entry.info.program = undefined;
+    }),
+    measure("file of a program looked up, known (exec)", () => inspector.factsOf(event, SECOND)),
   ];
 }
 

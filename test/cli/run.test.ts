@@ -1,6 +1,7 @@
 // kestrel run on this machine's own kernel: an act of ours is an alert everywhere alerts are, live is replay, rules come and go while it runs.
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { copyFileSync, readFileSync, rmSync, statSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { copyFileSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { AgentProcess, type AlertJson, markerRule, sensorsRun } from "./agent-process.ts";
 import { eventually, jsonLines, PROGRAM, RULES, runKestrel, TempFolder } from "./program.ts";
@@ -88,6 +89,28 @@ describe.skipIf(!sensorsRun())("kestrel run", () => {
     await using again = await AgentProcess.start(data, ["--rules", EXECUTION]);
     expect(await (await again.fetch(`/v1/alerts/${id}`)).json()).toMatchObject({ id });
     expect(await again.stop()).toBe(0);
+  });
+
+  test("a rule that asks for the hash of a program sees it at its start", async () => {
+    using folder = new TempFolder();
+    const path = join(folder.path, "program");
+    // A content of its own, so that no other program on this machine has its hash.
+    writeFileSync(path, Buffer.concat([readFileSync("/bin/true"), Buffer.from(newMarker())]), { mode: 0o755 });
+    const sha256 = createHash("sha256").update(readFileSync(path)).digest("hex");
+    const rule = join(folder.path, "hash.yaml");
+    writeFileSync(rule, `id: my.hash\nname: x\nquery: process where event.type == "start" and process.hash.sha256 == "${sha256}"\n`);
+    await using agent = await AgentProcess.start(join(folder.path, "data"), ["--rules", rule]);
+    // Again and again: on a busy machine the file may not be read within the tenth of a second for which its first start is held.
+    const alert = await eventually(
+      () => `the alert: ${agent.stderr}`,
+      async () => {
+        await Bun.spawn([path], { stdout: "ignore" }).exited;
+        return agent.printed.find(({ rule: { id } }) => id === "my.hash");
+      },
+    );
+    expect(alert.events[0]).toMatchObject({ event: { action: "exec" }, process: { executable: path, hash: { sha256 } } });
+    expect((await (await agent.fetch("/metrics")).text()).match(/kestrel_execs_held_total ([1-9]\d*)/)).not.toBeNull();
+    expect(await agent.stop()).toBe(0);
   });
 
   test("an uploaded rule is armed at once, survives a restart and is gone when deleted", async () => {

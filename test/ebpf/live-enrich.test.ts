@@ -1,9 +1,24 @@
 // What a record says beside the act itself, on this machine's own kernel: the rights of a program that was started, its environment, the
-// container it is in. Real programs, real control groups.
-import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdirSync, readFileSync, rmdirSync } from "node:fs";
+// container it is in, what is in its file. Real programs, real control groups.
+
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { createHash } from "node:crypto";
+import {
+  chmodSync,
+  closeSync,
+  copyFileSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { cgroupRoot } from "#core";
+import { closeFd, sealedMemoryFile } from "#ffi/libc";
 import { type Fields, liveSource, refusal } from "./live.ts";
 
 setDefaultTimeout(60_000);
@@ -15,7 +30,7 @@ if (!isRoot || setpriv === null) console.log("skipped: programs with some capabi
 if (!isRoot || groups === undefined) console.log("skipped: a control group named as a container's (not root, or no cgroup v2)");
 
 describe.skipIf(refusal !== undefined)("enrichment", () => {
-  const live = liveSource({ variables: ["KESTREL_TEST"] });
+  const live = liveSource({ variables: ["KESTREL_TEST"], holdMs: 30_000 });
 
   /** The record of the last program that a command started. */
   async function lastExec(command: readonly string[]): Promise<Fields> {
@@ -119,6 +134,85 @@ describe.skipIf(refusal !== undefined)("enrichment", () => {
 
     test("a program without any is not marked", async () => {
       expect((await lastExec(["/bin/true", "-p", "x"]))["process.Ext.redacted"]).toBeUndefined();
+    });
+  });
+
+  describe("the file of the program", () => {
+    const sha256 = (path: string): string => createHash("sha256").update(readFileSync(path)).digest("hex");
+    /** A program that stays until it is killed. */
+    const STAYS = 'void _start(void) { for (;;) __asm__ volatile("syscall" :: "a"(34) : "rcx", "r11", "memory"); }';
+    const isX64 = process.arch === "x64";
+    const running: ReturnType<typeof Bun.spawn>[] = [];
+    // As when a rule asks for the hash, and with more time than any machine needs.
+    beforeAll(() => live.source.setHold(true));
+    afterAll(() => {
+      live.source.setHold(false);
+      for (const child of running) child.kill("SIGKILL");
+    });
+
+    async function start(command: readonly string[], name = command[0]): Promise<Fields> {
+      const child = Bun.spawn([...command], { stdin: "ignore", stdout: "ignore", stderr: "inherit" });
+      running.push(child);
+      return live.collector.find(
+        (fields) =>
+          fields["process.pid"] === BigInt(child.pid) && fields["process.executable"] === name && fields["event.action"] === "exec",
+      );
+    }
+
+    test("hash and form are in the exec, in what the process does later, and in the end", async () => {
+      const { events } = await live.run(["/bin/true"], "process");
+      const path = realpathSync("/bin/true");
+      const known = { "process.hash.sha256": sha256(path), "process.Ext.elf.static": false, "process.Ext.elf.stripped": true };
+      for (const fields of events.filter(({ "event.action": action }) => action !== "fork")) expect(fields).toMatchObject(known);
+      expect(events.at(-1)).toMatchObject({ "event.action": "end" });
+      expect((await lastExec(["/bin/true"]))["process.hash.sha256"]).toBe(known["process.hash.sha256"]);
+    });
+
+    test.skipIf(!isX64)("of a file that has no name any more, of one in memory, of one another has replaced", async () => {
+      const program = live.compile("stays", STAYS);
+      const hash = sha256(program);
+      const fd = openSync(program, "r");
+      const gone = join(live.folder, "gone");
+      renameSync(program, gone);
+      const [byFd, memory] = [`/proc/${process.pid}/fd/${fd}`, sealedMemoryFile("kestrel-stays", readFileSync(gone))];
+      rmSync(gone);
+      writeFileSync(gone, "other");
+      expect(await start([byFd], gone)).toMatchObject({
+        "process.hash.sha256": hash,
+        "process.Ext.executable_deleted": true,
+        "process.Ext.elf.static": true,
+        "process.Ext.elf.stripped": false,
+        "process.elf.architecture": "x86-64",
+      });
+      expect((await start([`/proc/${process.pid}/fd/${memory}`], "/memfd:kestrel-stays"))["process.hash.sha256"]).toBe(hash);
+      closeSync(fd);
+      closeFd(memory);
+    });
+
+    test.skipIf(!isRoot || !isX64)("of one in another root, where our own path leads elsewhere", async () => {
+      const root = join(live.folder, "root");
+      mkdirSync(join(root, "bin"), { recursive: true });
+      const program = live.compile("inner", STAYS);
+      copyFileSync(program, join(root, "bin/true"));
+      const fields = await start(["chroot", root, "/bin/true"], "/bin/true");
+      expect(fields["process.hash.sha256"]).toBe(sha256(program));
+    });
+
+    test.skipIf(!isRoot)("set-user-id and set-group-id bits", async () => {
+      const path = join(live.folder, "bits");
+      copyFileSync("/bin/true", path);
+      chmodSync(path, 0o6755);
+      expect(await lastExec([path])).toMatchObject({ "process.Ext.setuid": true, "process.Ext.setgid": true });
+      expect(await lastExec(["/bin/true"])).toMatchObject({ "process.Ext.setuid": false, "process.Ext.setgid": false });
+    });
+
+    test("held or not, events come in the order of their times", async () => {
+      const { pid } = await live.run(["/bin/sh", "-c", "for i in 1 2 3; do cp /bin/true ./p$i; ./p$i; : > f$i; done"], "process");
+      const times = live.collector.all(() => true).map((fields) => fields["@timestamp"] as bigint);
+      const ours = live.collector.all((fields) => fields["process.pid"] === BigInt(pid) || fields["process.parent.pid"] === BigInt(pid));
+      expect(ours.length).toBeGreaterThan(10);
+      expect(times.every((time, index) => index === 0 || time >= times[index - 1]! - 1_000_000n)).toBe(true);
+      expect(live.source.counts().heldTooLong).toBe(0);
     });
   });
 });

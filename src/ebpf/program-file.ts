@@ -1,0 +1,131 @@
+// Reads the file of a program that was started and says what is in it. The path is a watched process's and may lead elsewhere by now: what is
+// opened counts only if inode, size and time of the last change are those the kernel saw at the exec, before and after reading. Opened at
+// once, while the process most likely still runs; read in pieces by the threads of the runtime, hashed here between other work, a fraction of
+// a millisecond at a time.
+import { closeSync, constants, fstatSync, openSync, read, readSync, statSync } from "node:fs";
+import { type ElfFacts, readElf } from "./elf.ts";
+
+/** A file to look at, as the kernel saw it. */
+export interface ProgramFile {
+  readonly pid: number;
+  readonly ppid: number;
+  /** As the process saw it. */
+  readonly path: string;
+  readonly inode: bigint;
+  readonly sizeBytes: number;
+  readonly changeNs: bigint;
+}
+
+/** What a file must be to count; without an inode any will do. */
+export type Wanted = Pick<ProgramFile, "sizeBytes" | "changeNs"> & { readonly inode: bigint | undefined };
+
+/** Why nothing is known of a file. `gone`: no longer there under any name tried; `changed`: not what ran. */
+export type Unreadable = "gone" | "changed" | "failed";
+
+/** What is in a file. */
+export interface FileContent {
+  readonly sha256: string;
+  readonly elf: ElfFacts | undefined;
+  /** Whether the process was still running it after it was read: then nobody could have changed it meanwhile. */
+  readonly isRunning: boolean;
+}
+
+/** A file that was opened and is what the kernel saw. Whoever has it closes it, or reads it, which does. */
+export interface OpenFile {
+  readonly fd: number;
+  readonly wanted: Wanted;
+  /** The kernel's link of the process, when it was opened by that. */
+  readonly link: string | undefined;
+}
+
+const CHUNK_BYTES = 256 << 10;
+// Never waits for the other end of a pipe, never makes a terminal ours.
+const OPEN_FLAGS: number = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
+
+/** Opens the file: by way of the process, then by its path in our root and in its parent's, which a process that is gone leaves. */
+export function openProgram(file: ProgramFile): OpenFile | Unreadable {
+  const link = `/proc/${file.pid}/exe`;
+  const places = file.path.startsWith("/") ? [link, file.path, `/proc/${file.ppid}/root${file.path}`] : [link];
+  let worst: Unreadable = "gone";
+  for (const place of places) {
+    // Which file it is the kernel's own link says better than a number, which layered file systems have several of.
+    const wanted: Wanted = place === link ? { ...file, inode: undefined } : file;
+    const fd = openAt(place, wanted);
+    if (typeof fd === "number") return { fd, wanted, link: place === link ? link : undefined };
+    if (fd === "changed") worst = fd;
+  }
+  return worst;
+}
+
+/** Reads an open file and closes it. */
+export async function readProgram({ fd, wanted, link }: OpenFile): Promise<FileContent | Unreadable> {
+  try {
+    const sha256 = await hashOf(fd, wanted.sizeBytes);
+    const elf = readElf((offset, length) => readAt(fd, offset, length));
+    if (sha256 === undefined || !isSame(fstatSync(fd, { bigint: true }), wanted)) return "changed";
+    return { sha256, elf, isRunning: link !== undefined && isSame(statOf(link), wanted) };
+  } catch {
+    return "failed";
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function openAt(place: string, wanted: Wanted): number | Unreadable {
+  // Looked at before it is opened: a device may act on being opened.
+  const stat = statOf(place);
+  if (stat === undefined) return "gone";
+  if (!isSame(stat, wanted)) return "changed";
+  try {
+    const fd = openSync(place, OPEN_FLAGS);
+    if (isSame(fstatSync(fd, { bigint: true }), wanted)) return fd;
+    closeSync(fd);
+    return "changed";
+  } catch {
+    return "gone";
+  }
+}
+
+interface FileStat {
+  isFile(): boolean;
+  readonly ino: bigint;
+  readonly size: bigint;
+  readonly ctimeNs: bigint;
+}
+
+function statOf(place: string): FileStat | undefined {
+  try {
+    return statSync(place, { bigint: true });
+  } catch {
+    return undefined;
+  }
+}
+
+function isSame(stat: FileStat | undefined, file: Wanted): boolean {
+  if (file.inode !== undefined && stat?.ino !== file.inode) return false;
+  return stat?.isFile() === true && stat.size === BigInt(file.sizeBytes) && stat.ctimeNs === file.changeNs;
+}
+
+async function hashOf(fd: number, sizeBytes: number): Promise<string | undefined> {
+  const hasher = new Bun.CryptoHasher("sha256");
+  const chunk = new Uint8Array(Math.min(CHUNK_BYTES, sizeBytes));
+  for (let done = 0; done < sizeBytes; ) {
+    const count = await readChunk(fd, chunk, done);
+    if (count === 0) return undefined;
+    hasher.update(chunk.subarray(0, count));
+    done += count;
+  }
+  return hasher.digest("hex");
+}
+
+function readChunk(fd: number, chunk: Uint8Array, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    read(fd, chunk, 0, chunk.byteLength, position, (error, count) => (error === null ? resolve(count) : reject(error)));
+  });
+}
+
+function readAt(fd: number, offset: number, length: number): Uint8Array {
+  if (!Number.isSafeInteger(offset) || length <= 0) return new Uint8Array(0);
+  const bytes = new Uint8Array(length);
+  return bytes.subarray(0, readSync(fd, bytes, 0, length, offset));
+}
