@@ -84,6 +84,7 @@ function toWireStatus(status: AgentStatus): WireStatus {
     },
     alertCount: status.alertCount,
     memoryBytes: status.memoryBytes,
+    self: status.self.map(({ name, title, findings, count }) => ({ name, title, findings, count })),
     sensors: status.sensors.map(({ name, state, attachment, reason }) => ({ name, state, attachment, reason })),
   };
 }

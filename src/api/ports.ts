@@ -82,6 +82,17 @@ export interface AgentStatus {
   readonly alertCount: number;
   readonly memoryBytes: number;
   readonly sensors: readonly SensorStatus[];
+  readonly self: readonly SelfStatus[];
+}
+
+/** One of the agent's watches over itself. */
+export interface SelfStatus {
+  readonly name: string;
+  readonly title: string;
+  /** What is not as it must be now. */
+  readonly findings: readonly string[];
+  /** Findings since the agent started. */
+  readonly count: number;
 }
 
 /** What an operator asks for when isolating the machine. Networks as people write them. */

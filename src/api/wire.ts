@@ -127,6 +127,7 @@ export interface WireStatus {
   };
   readonly alertCount: number;
   readonly memoryBytes: number;
+  readonly self: readonly { readonly name: string; readonly title: string; readonly findings: readonly string[]; readonly count: number }[];
   readonly sensors: readonly {
     readonly name: string;
     readonly state: "on" | "fallback" | "unused" | "off";
@@ -320,6 +321,9 @@ export const status: z.ZodType<WireStatus> = z
     }),
     alertCount: count,
     memoryBytes: count,
+    self: z
+      .array(z.object({ name: z.string(), title: z.string(), findings: z.array(z.string()), count }))
+      .meta({ description: "The agent's watches over itself; findings are what is not as it must be now." }),
     sensors: z.array(
       z.object({ name: z.string(), state: z.enum(["on", "fallback", "unused", "off"]), attachment: z.string(), reason: z.string() }),
     ),

@@ -5,6 +5,7 @@ import { type Clock, KestrelError, type LossCounts, type MetricFamily, metric, m
 import { type ArmResult, type CompiledRules, checkUserRule, type Engine } from "#engine";
 import type { Rule } from "#rules";
 import type { Diagnostic, SchemaRegistry } from "#schema";
+import type { WatchStatus } from "#self";
 import type { Store } from "#store";
 import type { LiveGate } from "./live-gate.ts";
 import type { ResponseModes } from "./response-modes.ts";
@@ -41,6 +42,8 @@ export interface AgentParts {
   /** Told which rules are armed. */
   readonly onRules: (rules: readonly Rule[]) => void;
   readonly sensors: () => readonly SensorStatus[];
+  /** How the agent's watches over itself stand. */
+  readonly self: () => readonly WatchStatus[];
   /** Figures of what works beside the engine. */
   readonly moreMetrics: () => readonly MetricFamily[];
 }
@@ -97,6 +100,7 @@ export class Agent implements AgentPort {
       alertCount: counters.alerts,
       memoryBytes: process.memoryUsage.rss(),
       sensors: this.#parts.sensors(),
+      self: this.#parts.self(),
     };
   }
 

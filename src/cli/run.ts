@@ -21,6 +21,7 @@ import { checkOwnFiles, giveUpRights, sayHardening } from "./own-rights.ts";
 import { RecordingSink } from "./recording-sink.ts";
 import { ResponseModes } from "./response-modes.ts";
 import { registryFrom } from "./schema-file.ts";
+import { selfWatch } from "./self-watch.ts";
 import { stopSignal } from "./stop-signal.ts";
 import { alertReader } from "./stored-alerts.ts";
 import { TerminalSink } from "./terminal-sink.ts";
@@ -105,8 +106,8 @@ async function start(args: Arguments, hardening: readonly Hardening[]): Promise<
     ...(recordPath === undefined ? { onDemand: demandListener(source, log) } : {}),
   });
   undo.defer(() => engine.close());
-  const isolation = isolationSwitch(args.text("isolation-cgroup"), { store, engine, clock, log });
-  undo.defer(() => isolation.close());
+  const isolation = undo.adopt(isolationSwitch(args.text("isolation-cgroup"), { store, engine, clock, log }), (made) => made.close());
+  const watcher = undo.adopt(selfWatch({ source, engine, rulePaths: args.texts("rules"), clock, log }), (made) => made.close());
   const agent = new Agent({
     registry,
     clock,
@@ -116,7 +117,8 @@ async function start(args: Arguments, hardening: readonly Hardening[]): Promise<
     modes,
     gate,
     ...sensorParts(source, engine, gate),
-    moreMetrics: () => [...isolation.metrics(), ...gate.families()],
+    self: () => watcher.statuses(),
+    moreMetrics: () => [...isolation.metrics(), ...gate.families(), ...watcher.metrics()],
   });
   const { armed, problems } = await agent.arm(book.compiled);
   sayArmed(armed, problems, log);
@@ -128,6 +130,7 @@ async function start(args: Arguments, hardening: readonly Hardening[]): Promise<
   await gate.start();
   const server = serve(args, { agent, alerts: alertReader(store, storeSink), isolation, clock, log, data });
   isolation.resume(server);
+  watcher.start();
   undo.move();
   return {
     log,
@@ -135,6 +138,7 @@ async function start(args: Arguments, hardening: readonly Hardening[]): Promise<
     async stop() {
       log.write("info", "stopping");
       agent.markDraining();
+      watcher.close();
       await gate.close();
       await watching.stop();
       await engine.close();

@@ -37,4 +37,5 @@ export type {
   ResponseRequest,
   ResponseScope,
 } from "./response.ts";
+export type { Finding, Watch } from "./watch.ts";
 export { workerUrl } from "./worker-url.ts";

@@ -41,6 +41,11 @@ export class CallDispatcher {
     return this.#table.reduce((count, row) => count + (row === 0 ? 0 : 1), 0);
   }
 
+  /** Descriptor of the link, while the program is attached. */
+  get linkFd(): number | undefined {
+    return this.#link?.fd;
+  }
+
   /** Lets a sensor's loaded program handle the calls that are the sensor's. */
   add(sensor: SensorName, object: BpfObject, program: string): void {
     const families = new Set(SYSTEM_CALLS.filter((row) => row.sensor === sensor).map(({ call }) => familyOf(call)));

@@ -118,6 +118,15 @@ export class LoadedSensors {
     });
   }
 
+  /** Every link that is attached now, by what it is of; sensors that nobody needs have none. */
+  get links(): readonly { readonly name: string; readonly fd: number }[] {
+    const calls = this.#dispatcher?.linkFd;
+    const own = [...this.#loaded].flatMap(([sensor, { attachment, links }]) =>
+      links.map((link) => ({ name: `sensor ${sensor} (${attachment.name})`, fd: link.fd })),
+    );
+    return calls === undefined ? own : [...own, { name: "system calls (raw_tp/sys_exit)", fd: calls }];
+  }
+
   /** A shared map; `undefined` when no sensor that uses it is loaded. */
   map(name: SharedMap): BpfMap | undefined {
     return this.#maps.get(name);

@@ -371,6 +371,11 @@ export class EbpfSource implements Source, ExecWitness {
     if (this.#sink?.push(record, 0, record.byteLength) === false) this.#refused++;
   }
 
+  /** Descriptors of what is attached now, by name; none before `start` and after `stop`. */
+  links(): readonly { readonly name: string; readonly fd: number }[] {
+    return this.#sensors?.links ?? [];
+  }
+
   /** How each sensor is attached; empty before `start`. */
   statuses(): readonly SensorStatus[] {
     return this.#lastStatuses;

@@ -135,6 +135,7 @@ export class MemoryAgent implements AgentPort {
   readonly held: Map<string, RuleDetail> = new Map();
   state: AgentStatus["state"] = "armed";
   failWith: Error | undefined;
+  findings: readonly string[] = [];
   readonly dropped: Record<string, number> = {};
 
   status(): AgentStatus {
@@ -152,6 +153,7 @@ export class MemoryAgent implements AgentPort {
       eventsPerSecond: 42.6,
       alertCount: 17,
       memoryBytes: 58_000_000,
+      self: [{ name: "tracer", title: "The agent is being traced", findings: this.findings, count: this.findings.length }],
       sensors: [
         { name: "exec", state: "on", attachment: "raw_tp/sched_process_exec", reason: "" },
         { name: "connect", state: "fallback", attachment: "tp/syscalls/sys_exit_connect", reason: "fentry was refused: EPERM" },

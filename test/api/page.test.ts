@@ -135,6 +135,14 @@ describe.skipIf(program === undefined)("the page", () => {
     expect(await browser.evaluate<string>("document.querySelector('.alert').dataset.id")).toBe(makeAlert(7).id);
   });
 
+  test("says what is wrong with the agent itself, and no longer", async () => {
+    agent.findings = ["Process 7 (gdb) traces the agent"];
+    await browser.until("!document.querySelector('#self').hidden");
+    expect(await text("#self")).toBe("Self-defence: Process 7 (gdb) traces the agent.");
+    agent.findings = [];
+    await browser.until("document.querySelector('#self').hidden");
+  });
+
   test("says that the machine is isolated, and no longer", async () => {
     isolation.isolate({ allow: ["10.0.0.0/8"], clients: [], whenAgentStops: "keep", cutCaller: false }, "192.0.2.7");
     await browser.until("!document.querySelector('#isolation').hidden");

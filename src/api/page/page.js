@@ -289,6 +289,9 @@ async function showStatus() {
       ),
     ),
   );
+  const findings = status.self.flatMap((watch) => watch.findings);
+  at("self").hidden = findings.length === 0;
+  at("self").replaceChildren(raw(`Self-defence: ${findings.join("; ")}.`, 1000));
   const causes = Object.entries(status.events.droppedByCause).filter(([, lost]) => lost > 0);
   const lost =
     causes.length === 0 ? "No event was lost." : `Lost: ${causes.map(([cause, times]) => `${whole.format(times)} ${cause}`).join(", ")}.`;
