@@ -4,13 +4,17 @@
  * returns, when it has succeeded. They share the ring of processes, so that no flood of files can push them out.
  */
 #define RING process_ring
-#include "sensor.h"
+#include "path.h"
 #include "syscall.h"
 
 #define PTRACE_ATTACH 16
 #define PTRACE_SEIZE 0x4206
 #define BPF_PROG_LOAD_COMMAND 5
 #define CLONE_NEW_FLAGS 0x7e020080
+#define CLONE_EXIT_SIGNAL 0xff /* low byte of clone's flags; of clone3's, CLONE_NEWTIME is in it */
+#define KEYCTL_GET_KEYRING_ID 0
+#define KEYCTL_DESCRIBE 6
+#define KEXEC_FILE_UNLOAD 1
 
 static __always_inline void append_kernel_text(struct record *record, const void *text)
 {
@@ -65,8 +69,81 @@ static __always_inline __u16 act_of(__u16 call)
 	case CALL_IO_URING: return ACT_IO_URING;
 	case CALL_USERFAULTFD: return ACT_USERFAULTFD;
 	case CALL_UNSHARE: case CALL_SETNS: return ACT_NAMESPACE;
+	case CALL_CLONE: case CALL_CLONE3: return ACT_NAMESPACE;
+	case CALL_KEXEC: case CALL_KEXEC_FILE: return ACT_KEXEC;
+	case CALL_KEYCTL: case CALL_ADD_KEY: case CALL_REQUEST_KEY: return ACT_KEY;
+	case CALL_UMOUNT: return ACT_UMOUNT;
+	case CALL_SETSID: return ACT_SESSION;
 	default: return 0;
 	}
+}
+
+/* New or other namespaces. False: none. */
+static __always_inline bool fill_namespaces(struct record *record, const struct returned_call *returned)
+{
+	struct act_event *act = &record->act;
+	const __u64 *a = returned->args;
+	__u64 flags = 0;
+
+	switch (returned->call) {
+	case CALL_SETNS: /* may leave the kind to the descriptor */
+		act->values[0] = a[1] & CLONE_NEW_FLAGS;
+		act->values[1] = WAY_SETNS;
+		return true;
+	case CALL_UNSHARE: /* without one of these it is about threads */
+		flags = a[0];
+		act->values[1] = WAY_UNSHARE;
+		break;
+	case CALL_CLONE3:
+		bpf_probe_read_user(&flags, sizeof(flags), (const void *)a[0]);
+		act->values[1] = WAY_CLONE;
+		break;
+	default:
+		flags = a[0] & ~CLONE_EXIT_SIGNAL;
+		act->values[1] = WAY_CLONE;
+	}
+	act->values[0] = flags & CLONE_NEW_FLAGS;
+	if (!act->values[0])
+		return false;
+	if (act->values[1] != WAY_CLONE)
+		return true;
+	/* In the new process the call returns 0. */
+	act->target_pid = initial_pid(returned->task, returned->result);
+	return returned->result > 0;
+}
+
+static __always_inline bool fill_kexec(struct record *record, const struct returned_call *returned)
+{
+	struct file *file;
+
+	if (returned->call == CALL_KEXEC)
+		return returned->args[1] != 0; /* no segments: what was ready is dropped */
+	if (returned->args[4] & KEXEC_FILE_UNLOAD)
+		return false;
+	file = file_of(returned->task, (__s32)returned->args[0]);
+	if (!file)
+		return true;
+	record->used = sizeof(struct act_event);
+	record->act.path_bytes = append_path(record, BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry));
+	return true;
+}
+
+static __always_inline bool fill_key(struct record *record, const struct returned_call *returned)
+{
+	struct act_event *act = &record->act;
+
+	switch (returned->call) {
+	case CALL_KEYCTL:
+		act->values[0] = (__u32)returned->args[0];
+		return act->values[0] != KEYCTL_GET_KEYRING_ID && act->values[0] != KEYCTL_DESCRIBE;
+	case CALL_ADD_KEY:
+		act->values[0] = WAY_ADD_KEY;
+		break;
+	default:
+		act->values[0] = WAY_REQUEST_KEY;
+	}
+	append_user_text(record, returned->args[1]);
+	return true;
 }
 
 /* False: a call of this kind that is not worth a record. */
@@ -105,12 +182,15 @@ static __always_inline bool fill_act(struct record *record, const struct returne
 		append_user_text(record, returned->call == CALL_MOUNT ? a[1] : a[3]);
 		return true;
 	case ACT_ROOT:
+	case ACT_UMOUNT:
 		append_user_text(record, a[0]);
 		return true;
 	case ACT_NAMESPACE:
-		act->values[0] = (returned->call == CALL_UNSHARE ? a[0] : a[1]) & CLONE_NEW_FLAGS;
-		/* setns may leave the kind to the descriptor; unshare without one of these is about threads. */
-		return returned->call == CALL_SETNS || act->values[0] != 0;
+		return fill_namespaces(record, returned);
+	case ACT_KEXEC:
+		return fill_kexec(record, returned);
+	case ACT_KEY:
+		return fill_key(record, returned);
 	default:
 		return true;
 	}
@@ -128,8 +208,9 @@ static __always_inline void report_act(__u16 kind, const struct returned_call *r
 	record->act.kind = kind;
 	if (!fill_act(record, returned))
 		return;
-	bytes = sizeof(struct act_event) + record->act.text_bytes;
-	if (bytes > sizeof(struct act_event) + ACT_TEXT_BYTES_MAX)
+	/* A text or a path, never both. */
+	bytes = sizeof(struct act_event) + record->act.text_bytes + record->act.path_bytes;
+	if (bytes > RECORD_BYTES)
 		return;
 	send(record->bytes, bytes, OP_ACT, record->head.flags);
 }

@@ -17,6 +17,7 @@ enum call_family {
 	FAMILY_CHANGE = 2,
 	FAMILY_ACT = 3,
 	FAMILY_SOCKET = 4,
+	FAMILY_MEMORY = 5,
 	FAMILY_COUNT = 8,
 };
 
@@ -38,6 +39,16 @@ enum call {
 	CALL_CHOWN = 0x20c, /* lchown too */
 	CALL_FCHOWN = 0x20d,
 	CALL_FCHOWNAT = 0x20e,
+	CALL_MKDIR = 0x20f,
+	CALL_MKDIRAT = 0x210,
+	CALL_MKNOD = 0x211,
+	CALL_MKNODAT = 0x212,
+	CALL_SET_ATTRIBUTE = 0x213, /* setxattr, lsetxattr */
+	CALL_FSET_ATTRIBUTE = 0x214,
+	CALL_SET_ATTRIBUTEAT = 0x215,
+	CALL_REMOVE_ATTRIBUTE = 0x216,
+	CALL_FREMOVE_ATTRIBUTE = 0x217,
+	CALL_REMOVE_ATTRIBUTEAT = 0x218,
 	CALL_SET_USER = 0x300, /* setuid, setreuid, setresuid */
 	CALL_SET_GROUP = 0x301,
 	CALL_CAPSET = 0x302,
@@ -53,8 +64,20 @@ enum call {
 	CALL_USERFAULTFD = 0x30c,
 	CALL_UNSHARE = 0x30d,
 	CALL_SETNS = 0x30e,
+	CALL_CLONE = 0x30f,
+	CALL_CLONE3 = 0x310,
+	CALL_KEXEC = 0x311,
+	CALL_KEXEC_FILE = 0x312,
+	CALL_KEYCTL = 0x313,
+	CALL_ADD_KEY = 0x314,
+	CALL_REQUEST_KEY = 0x315,
+	CALL_UMOUNT = 0x316,
+	CALL_SETSID = 0x317,
 	CALL_ACCEPT = 0x400, /* accept4 too */
 	CALL_SOCKETCALL = 0x401, /* of 32-bit code: what it does is its first argument */
+	CALL_MMAP = 0x500,
+	CALL_OLD_MMAP = 0x501, /* of 32-bit code: its arguments lie in memory */
+	CALL_MPROTECT = 0x502, /* pkey_mprotect too */
 };
 
 #endif

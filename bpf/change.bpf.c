@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /*
- * A file was renamed, removed, linked, or given other rights or another owner. Seen as the call returns, when it has succeeded. Folders and
- * descriptors are read from kernel objects; the names below them from the caller, where another thread may have changed them meanwhile.
+ * A file was renamed, removed, linked, given other rights, owners or attributes, or a folder or device was made. Seen as the call returns,
+ * when it has succeeded. Folders and descriptors are read from kernel objects; the names below them from the caller, where another thread
+ * may have changed them meanwhile.
  */
 #define RING activity_ring
 #include "path.h"
@@ -38,6 +39,12 @@ static __always_inline void fill_inode(struct change_event *event, struct inode 
 	event->file_mode = BPF_CORE_READ(inode, i_mode);
 	event->owner = BPF_CORE_READ(inode, i_uid.val);
 	event->group = BPF_CORE_READ(inode, i_gid.val);
+}
+
+/* Whether the other name of a change is a path, and not the text of a link or the name of an attribute. */
+static __always_inline bool other_is_path(__u16 kind)
+{
+	return kind == CHANGE_RENAME || kind == CHANGE_LINK;
 }
 
 /* Appends the path of a folder, or of the file when `is_object`. A function of its own keeps the verifier's work on it to one time. */
@@ -81,7 +88,7 @@ static __always_inline void append_names(struct record *record, const struct nam
 		return;
 	at = record->used;
 	event->other_name_bytes = append_user_text(record, names->other_name);
-	if (event->kind != CHANGE_SYMLINK && !is_absolute(record, at))
+	if (other_is_path(event->kind) && !is_absolute(record, at))
 		event->other_folder_bytes = append_folder(names->other_folder, 0);
 }
 
@@ -127,6 +134,10 @@ int kestrel_change(struct bpf_raw_tracepoint_args *ctx)
 	/* Of the calls that unlink only unlinkat has a third argument, which names_of took for a value. */
 	if (returned.call == CALL_UNLINKAT && returned.args[2] & AT_REMOVEDIR)
 		kind = CHANGE_RMDIR;
+	if (returned.call == CALL_MKDIR || returned.call == CALL_MKDIRAT)
+		names.values[0] = (names.values[0] & ~S_IFMT) | S_IFDIR;
+	if (kind == CHANGE_MAKE)
+		names.values[0] &= ~BPF_CORE_READ(task, fs, umask);
 	report_change(task, kind, &names);
 	return 0;
 }

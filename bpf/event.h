@@ -152,6 +152,9 @@ enum change_kind {
 	CHANGE_SYMLINK = 5,
 	CHANGE_MODE = 6,
 	CHANGE_OWNER = 7,
+	CHANGE_MAKE = 8, /* a folder, device, pipe or socket; values: its mode with its type */
+	CHANGE_ATTRIBUTE_SET = 9, /* an extended attribute; the other name is the attribute's */
+	CHANGE_ATTRIBUTE_REMOVE = 10,
 };
 
 /*
@@ -192,10 +195,28 @@ enum act_kind {
 	ACT_ROOT = 11, /* pivot_root, chroot; text: the new root, as the caller wrote it */
 	ACT_IO_URING = 12,
 	ACT_USERFAULTFD = 13,
-	ACT_NAMESPACE = 14, /* values: CLONE_NEW flags */
+	ACT_NAMESPACE = 14, /* values: CLONE_NEW flags, an enum act_way; target: the new process of a clone */
+	ACT_MODULE_LOAD = 15, /* values: taint flags; text: name of the module; path: its file, as far as known */
+	ACT_MODULE_UNLOAD = 16, /* text: name of the module */
+	ACT_MMAP = 17, /* memory that can be written and executed; values: its protection */
+	ACT_MPROTECT = 18,
+	ACT_KEXEC = 19, /* another kernel was put ready; path: its file, as far as known */
+	ACT_KEY = 20, /* values: KEYCTL_ operation, or an enum act_way */
+	ACT_MEMORY_OPEN = 21, /* /proc/PID/mem opened for writing */
+	ACT_UMOUNT = 22, /* text: where, as the caller wrote it */
+	ACT_SESSION = 23, /* the header has the new session */
 };
 
-/* A rare act that says much. text_bytes of text follow, its NUL among them. */
+/* Which of several calls an act was done by. */
+enum act_way {
+	WAY_UNSHARE = 1,
+	WAY_SETNS = 2,
+	WAY_CLONE = 3,
+	WAY_ADD_KEY = 0x100, /* above every KEYCTL_ operation */
+	WAY_REQUEST_KEY = 0x101,
+};
+
+/* A rare act that says much. text_bytes of text follow, its NUL among them, then path_bytes of path names, from a file up to the root. */
 struct act_event {
 	struct event_header head;
 	__u64 values[2];
@@ -203,6 +224,8 @@ struct act_event {
 	__u32 target_pid;      /* 0: none, or one that only its own pid namespace knows */
 	__u16 kind;
 	__u16 text_bytes;
+	__u16 path_bytes;
+	__u16 pad[3];
 };
 
 /*

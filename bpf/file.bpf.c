@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /*
  * A regular file was made or opened for writing, or one on the watch list was opened for reading. Judged by the file object the kernel
- * opened, never by the path the caller passed.
+ * opened, never by the path the caller passed. The memory of a process opened for writing is a rare act, in the ring of those.
  */
 #define RING activity_ring
 #define PATH_IS_TESTED
@@ -11,6 +11,11 @@
 #define PROC_SUPER_MAGIC 0x9fa0
 #define PROC_DEPTH_MAX 16
 #define FLAG_NONE 0x8000 /* no flag of a record: this open is no event */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 << 20);
+} process_ring SEC(".maps");
 
 /* Names whose reading is reported: credentials, keys. Filled by user space after load. */
 struct {
@@ -75,11 +80,38 @@ static __always_inline bool append_tested_path(struct record *record, struct fil
 	return !record->demand_class || record->head.flags & (FLAG_PATH_CUT | FLAG_READ_FAILED);
 }
 
+static __always_inline bool is_process_memory(struct dentry *dentry)
+{
+	char name[4] = {};
+
+	bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(dentry, d_name.name));
+	return name[0] == 'm' && name[1] == 'e' && name[2] == 'm' && name[3] == 0;
+}
+
+/* procfs knows whose memory it is, whatever path led to it. */
+static __always_inline void report_memory_open(struct task_struct *task, struct inode *inode)
+{
+	struct proc_inode *proc = (struct proc_inode *)((char *)inode - bpf_core_field_offset(struct proc_inode, vfs_inode));
+	struct hlist_node *link = BPF_CORE_READ(proc, pid, tasks[0].first);
+	struct act_event event = {};
+	struct task_struct *target;
+
+	if (!link || (config.agent_pid && BPF_CORE_READ(task, tgid) == config.agent_pid))
+		return;
+	target = (struct task_struct *)((char *)link - bpf_core_field_offset(struct task_struct, pid_links));
+	fill_header(&event.head, task, OP_ACT);
+	event.target_pid = BPF_CORE_READ(target, tgid);
+	event.target_start_ns = BPF_CORE_READ(target, group_leader, start_boottime);
+	event.kind = ACT_MEMORY_OPEN;
+	send_on(&process_ring, &event, sizeof(event), OP_ACT, 0);
+}
+
 static __always_inline void report_open(struct file *file)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct inode *inode = BPF_CORE_READ(file, f_inode);
 	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
+	__u32 f_mode = BPF_CORE_READ(file, f_mode);
 	__u16 mode = BPF_CORE_READ(inode, i_mode);
 	struct demand wanted;
 	struct record *record;
@@ -87,15 +119,21 @@ static __always_inline void report_open(struct file *file)
 	__u64 magic;
 	__u16 flags;
 
-	if ((mode & S_IFMT) != S_IFREG || !read_demand(&wanted))
+	if ((mode & S_IFMT) != S_IFREG)
 		return;
-	flags = flags_of(dentry, BPF_CORE_READ(file, f_mode), &wanted);
+	magic = BPF_CORE_READ(inode, i_sb, s_magic);
+	if (magic == PROC_SUPER_MAGIC && f_mode & FMODE_WRITE && is_process_memory(dentry)) {
+		report_memory_open(task, inode);
+		return;
+	}
+	if (!read_demand(&wanted))
+		return;
+	flags = flags_of(dentry, f_mode, &wanted);
 	if (flags == FLAG_NONE)
 		return;
 	class = flags & FLAG_CREATED ? DEMAND_CREATION : flags & FLAG_WATCHED ? DEMAND_OPEN : DEMAND_MODIFICATION;
 	if (!(wanted.wanted & class))
 		return;
-	magic = BPF_CORE_READ(inode, i_sb, s_magic);
 	if (is_proc_noise(dentry, magic))
 		return;
 	if (config.agent_pid && BPF_CORE_READ(task, tgid) == config.agent_pid)

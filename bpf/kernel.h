@@ -19,6 +19,7 @@ typedef _Bool bool;
 #define S_IFMT 00170000
 #define S_IFREG 0100000
 #define S_IFSOCK 0140000
+#define S_IFDIR 0040000
 #define SIGNAL_GROUP_EXIT 4
 #define FMODE_READ 1u
 #define FMODE_WRITE 2u
@@ -106,6 +107,17 @@ struct bpf_prog {
 	struct bpf_prog_aux *aux;
 } KERNEL_TYPE;
 
+/* What procfs keeps beside an inode. */
+struct proc_inode {
+	struct pid *pid;
+	struct inode vfs_inode;
+} KERNEL_TYPE;
+
+struct module {
+	char name[56];
+	unsigned long taints;
+} KERNEL_TYPE;
+
 struct kernel_siginfo {
 	int si_code;
 } KERNEL_TYPE;
@@ -120,6 +132,7 @@ struct files_struct {
 } KERNEL_TYPE;
 
 struct fs_struct {
+	int umask;
 	struct path root;
 	struct path pwd;
 } KERNEL_TYPE;
@@ -133,8 +146,17 @@ struct upid {
 	int nr;
 } KERNEL_TYPE;
 
+struct hlist_node {
+	struct hlist_node *next;
+} KERNEL_TYPE;
+
+struct hlist_head {
+	struct hlist_node *first;
+} KERNEL_TYPE;
+
 struct pid {
 	unsigned int level;
+	struct hlist_head tasks[4];
 	struct upid numbers[1];
 } KERNEL_TYPE;
 
@@ -181,7 +203,9 @@ struct task_struct {
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
 	struct pid *thread_pid;
+	struct hlist_node pid_links[4];
 	__u64 start_boottime;
+	__u64 self_exec_id;
 	const struct cred *cred;
 	char comm[16];
 	struct fs_struct *fs;

@@ -135,7 +135,7 @@ static __always_inline void count_filtered(__u32 op)
 }
 
 /* Sends head bytes and data, which lie one after another. Atomic adds: a program may be preempted on kernels that only bar migration. */
-static __always_inline void send(void *bytes, __u32 size, __u32 op, __u32 flags)
+static __always_inline void send_on(void *ring, void *bytes, __u32 size, __u32 op, __u32 flags)
 {
 	struct sensor_counters *count = counters_of(op);
 
@@ -147,8 +147,13 @@ static __always_inline void send(void *bytes, __u32 size, __u32 op, __u32 flags)
 	if (flags & FLAG_READ_FAILED)
 		__sync_fetch_and_add(&count->read_failed, 1);
 	/* User space polls by timer: no wakeup means no interrupt work for the process that is being watched. */
-	if (bpf_ringbuf_output(&RING, bytes, size, BPF_RB_NO_WAKEUP))
+	if (bpf_ringbuf_output(ring, bytes, size, BPF_RB_NO_WAKEUP))
 		__sync_fetch_and_add(&count->dropped, 1);
+}
+
+static __always_inline void send(void *bytes, __u32 size, __u32 op, __u32 flags)
+{
+	send_on(&RING, bytes, size, op, flags);
 }
 
 #endif

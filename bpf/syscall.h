@@ -49,6 +49,11 @@ static __always_inline void syscall_arguments(struct pt_regs *regs, bool compat,
 	args[4] = BPF_CORE_READ(regs, r8);
 	args[5] = BPF_CORE_READ(regs, r9);
 }
+/* The same to both kinds of code. */
+static __always_inline __u64 third_argument(struct pt_regs *regs)
+{
+	return BPF_CORE_READ(regs, dx);
+}
 #elif defined(__TARGET_ARCH_arm64)
 struct pt_regs {
 	unsigned long regs[31];
@@ -76,6 +81,11 @@ static __always_inline void syscall_arguments(struct pt_regs *regs, bool compat,
 	args[3] = BPF_CORE_READ(regs, regs[3]);
 	args[4] = BPF_CORE_READ(regs, regs[4]);
 	args[5] = BPF_CORE_READ(regs, regs[5]);
+}
+
+static __always_inline __u64 third_argument(struct pt_regs *regs)
+{
+	return BPF_CORE_READ(regs, regs[2]);
 }
 #else
 #error "Kestrel's sensors know the system calls of x86-64 and arm64 only"
@@ -107,10 +117,10 @@ struct returned_call {
 	bool narrow_ids;
 };
 
-static __always_inline void read_call(struct bpf_raw_tracepoint_args *ctx, struct returned_call *returned)
+/* All but the arguments. */
+static __always_inline bool identify_call(struct bpf_raw_tracepoint_args *ctx, struct returned_call *returned)
 {
-	struct pt_regs *regs = (struct pt_regs *)ctx->args[0];
-	__u32 row = call_row(regs);
+	__u32 row = call_row((struct pt_regs *)ctx->args[0]);
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	bool compat = is_compat(task);
 
@@ -119,7 +129,14 @@ static __always_inline void read_call(struct bpf_raw_tracepoint_args *ctx, struc
 	returned->call = row & ~CALL_NARROW_IDS;
 	returned->narrow_ids = row & CALL_NARROW_IDS;
 	returned->result = ctx->args[1];
-	syscall_arguments(regs, compat, returned->args);
+	return compat;
+}
+
+static __always_inline void read_call(struct bpf_raw_tracepoint_args *ctx, struct returned_call *returned)
+{
+	bool compat = identify_call(ctx, returned);
+
+	syscall_arguments((struct pt_regs *)ctx->args[0], compat, returned->args);
 }
 
 /* A race is left: another thread may close and reuse the descriptor before the call that used it has left the kernel. */

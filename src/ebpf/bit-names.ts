@@ -1,6 +1,8 @@
-// Names of the bits in words of the kernel: capabilities of linux/capability.h, namespaces of linux/sched.h.
+// Names of the bits in words of the kernel: capabilities of linux/capability.h, namespaces of linux/sched.h, taints of linux/panic.h; and of
+// the operations of keyctl.
 
 import { type PackedKeywords, packKeywords } from "#event";
+import { Way } from "./wire.ts";
 
 /** Name and bit, ascending. */
 export type BitNames = readonly (readonly [name: string, bit: bigint])[];
@@ -73,6 +75,55 @@ export function capabilityNames(bits: bigint): PackedKeywords {
   if (capabilitySets.size >= CAPABILITY_SETS_MAX) capabilitySets.clear();
   capabilitySets.set(bits, names);
   return names;
+}
+
+/** Taint flags of a kernel or module, bit by bit, as the kernel writes them. */
+export const TAINT_LETTERS = "PFSRMBUDAWCIOELKXTNJ";
+
+/** Operations of keyctl by number, and the calls beside it. */
+export const KEY_OPERATIONS: ReadonlyMap<number, string> = new Map([
+  ...[
+    "get_keyring_id",
+    "join_session_keyring",
+    "update",
+    "revoke",
+    "chown",
+    "setperm",
+    "describe",
+    "clear",
+    "link",
+    "unlink",
+    "search",
+    "read",
+    "instantiate",
+    "negate",
+    "set_reqkey_keyring",
+    "set_timeout",
+    "assume_authority",
+    "get_security",
+    "session_to_parent",
+    "reject",
+    "instantiate_iov",
+    "invalidate",
+    "get_persistent",
+    "dh_compute",
+    "pkey_query",
+    "pkey_encrypt",
+    "pkey_decrypt",
+    "pkey_sign",
+    "pkey_verify",
+    "restrict_keyring",
+    "move",
+    "capabilities",
+    "watch_key",
+  ].map((name, number) => [number, name] as const),
+  [Way.AddKey, "add_key"],
+  [Way.RequestKey, "request_key"],
+]);
+
+/** Letters of the bits that are set, in the order of the bits. */
+export function lettersOfBits(letters: string, bits: bigint): string {
+  return [...letters].filter((_, bit) => ((bits >> BigInt(bit)) & 1n) !== 0n).join("");
 }
 
 /** Names of the bits that are set; bits without a name are left out. */

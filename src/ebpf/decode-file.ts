@@ -16,6 +16,9 @@ const CHANGE_NAMES = new Map<number, ChangeName>([
   [ChangeKind.Symlink, "symlink"],
   [ChangeKind.Mode, "mode_change"],
   [ChangeKind.Owner, "owner_change"],
+  [ChangeKind.Make, "creation"],
+  [ChangeKind.AttributeSet, "attribute_change"],
+  [ChangeKind.AttributeRemove, "attribute_removal"],
 ]);
 
 /** An opened file. */
@@ -53,14 +56,16 @@ export function decodeChange(record: Buffer): ChangeEvent | undefined {
   const inode = record.readBigUInt64LE(Change.Inode) === 0n ? undefined : decodeInode(record);
   const [first, second] = [record.readUInt32LE(Change.Values), record.readUInt32LE(Change.Values + 4)];
   const isOwner = kind === ChangeKind.Owner;
+  const isAttribute = kind === ChangeKind.AttributeSet || kind === ChangeKind.AttributeRemove;
   return {
     kind: "change",
     actor,
     change,
     path: namedPath(textOf(record, Change.Size, nameEnd), pathOf(record, nameEnd, folderEnd), isCut),
-    otherPath: otherName === "" || change === "symlink" ? otherName || undefined : namedPath(otherName, otherFolder, isCut),
+    otherPath: isAttribute ? undefined : change === "symlink" ? otherName || undefined : otherPathOf(otherName, otherFolder, isCut),
     isFolder: kind === ChangeKind.Rmdir || (inode !== undefined && (inode.mode & S_IFMT) === S_IFDIR),
-    mode: kind === ChangeKind.Mode ? first : undefined,
+    mode: kind === ChangeKind.Mode || kind === ChangeKind.Make ? first : undefined,
+    attribute: isAttribute ? otherName : undefined,
     uid: isOwner && first !== NO_ID ? first : undefined,
     gid: isOwner && second !== NO_ID ? second : undefined,
     inode,
@@ -76,6 +81,10 @@ function decodeInode(record: Buffer): InodeFacts {
     uid: record.readUInt32LE(Change.Owner),
     gid: record.readUInt32LE(Change.Group),
   };
+}
+
+function otherPathOf(name: string, folder: string, isCut: boolean): string | undefined {
+  return name === "" ? undefined : namedPath(name, folder, isCut);
 }
 
 /** A name as the caller wrote it, below its folder. `.` and `..` are taken out as text: nobody can look at the folders of that moment. */

@@ -46,9 +46,7 @@ const NEEDED: readonly (readonly string[])[] = [
 ];
 const PROBE_RING_BYTES = 64 << 10;
 const ALWAYS_UNSEEN = [
-  "Folders and devices that are made, and extended attributes",
   "Reads of files that are not on the watch list",
-  "Kernel modules that are loaded, memory made writable and executable",
   "UNIX sockets",
   "What happened before the agent started, other than the processes still running",
 ];

@@ -32,6 +32,9 @@ const CHANGE_TYPES: Readonly<Record<ChangeEvent["change"], string>> = {
   symlink: "creation",
   mode_change: "change",
   owner_change: "change",
+  creation: "creation",
+  attribute_change: "change",
+  attribute_removal: "change",
 };
 const ACT_TYPES: Readonly<Record<ActName, string>> = {
   uid_change: "change",
@@ -48,6 +51,15 @@ const ACT_TYPES: Readonly<Record<ActName, string>> = {
   io_uring_setup: "start",
   userfaultfd: "start",
   namespace_change: "change",
+  load_module: "start",
+  unload_module: "end",
+  mmap: "change",
+  mprotect: "change",
+  kexec_load: "change",
+  keyctl: "access",
+  process_memory_open: "access",
+  umount: "change",
+  session_id_change: "change",
 };
 
 type FileAction = "creation" | "modification" | "open";
@@ -108,7 +120,7 @@ function oneWord(kind: keyof typeof ONE_WORD): EventWords {
   return [CATEGORY_OF[kind], ...ONE_WORD[kind]];
 }
 
-const { signal_sent, ...OTHER_ACTS } = ACT_TYPES;
+const { signal_sent, load_module, unload_module, mmap, mprotect, process_memory_open, ...OTHER_ACTS } = ACT_TYPES;
 
 /** What the events of each sensor may be called. */
 export const SENSOR_WORDS: Readonly<Record<SensorName, readonly EventWords[]>> = {
@@ -116,8 +128,10 @@ export const SENSOR_WORDS: Readonly<Record<SensorName, readonly EventWords[]>> =
   fork: [oneWord("fork")],
   exit: [oneWord("exit")],
   act: typed("process", OTHER_ACTS),
+  memory: typed("process", { mmap, mprotect }),
+  module: typed("process", { load_module, unload_module }),
   signal: typed("process", { signal_sent }),
-  file: typed("file", FILE_TYPES),
+  file: [...typed("file", FILE_TYPES), ...typed("process", { process_memory_open })],
   change: typed("file", CHANGE_TYPES),
   connect: [oneWord("connect")],
   accept: [oneWord("accept")],

@@ -171,6 +171,15 @@ export const FIELD_NAMES = {
   bpfProgramName: "kestrel.bpf.program_name",
   bpfProgramType: "kestrel.bpf.program_type",
   namespaces: "kestrel.namespaces",
+  moduleName: "kestrel.module.name",
+  moduleTaints: "process.Ext.load_module.taint_flags",
+  keyOperation: "kestrel.key.operation",
+  keyDescription: "kestrel.key.description",
+  fileAttribute: "file.Ext.attribute.name",
+  systemCall: "auditd.data.syscall",
+  systemCallClass: "auditd.data.class",
+  systemCallArgument0: "auditd.data.a0",
+  systemCallArgument2: "auditd.data.a2",
 } as const;
 
 /** Field ids by the same keys. */

@@ -87,7 +87,16 @@ export interface FileEvent extends InodeFacts {
 }
 
 /** What was done to a file. */
-export type ChangeName = "rename" | "deletion" | "link" | "symlink" | "mode_change" | "owner_change";
+export type ChangeName =
+  | "rename"
+  | "deletion"
+  | "link"
+  | "symlink"
+  | "mode_change"
+  | "owner_change"
+  | "creation"
+  | "attribute_change"
+  | "attribute_removal";
 
 /** A file was renamed, removed, linked or given other rights or another owner. */
 export interface ChangeEvent {
@@ -99,8 +108,10 @@ export interface ChangeEvent {
   /** Where it was before the rename; the file that was linked; the text of a symbolic link. */
   readonly otherPath: string | undefined;
   readonly isFolder: boolean;
-  /** The mode that was set. */
+  /** The mode that was set, with the file's type for what was made. */
   readonly mode: number | undefined;
+  /** The extended attribute that was set or removed. */
+  readonly attribute: string | undefined;
   readonly uid: number | undefined;
   readonly gid: number | undefined;
   /** What the kernel has of the file after the change, when the call named it by its descriptor. */
@@ -132,7 +143,16 @@ export type ActName =
   | "root_change"
   | "io_uring_setup"
   | "userfaultfd"
-  | "namespace_change";
+  | "namespace_change"
+  | "load_module"
+  | "unload_module"
+  | "mmap"
+  | "mprotect"
+  | "kexec_load"
+  | "keyctl"
+  | "process_memory_open"
+  | "umount"
+  | "session_id_change";
 
 /** Something rare was done. What the values and the text are depends on `act`: see bpf/event.h. */
 export interface ActEvent {
@@ -145,6 +165,8 @@ export interface ActEvent {
   /** 0: not known. */
   readonly targetStartNs: number;
   readonly text: string;
+  /** A file that the act was done with; empty: none, or not known. */
+  readonly path: string;
 }
 
 /** Both ends of a flow. Addresses are 4 or 16 bytes. */

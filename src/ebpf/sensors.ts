@@ -10,11 +10,27 @@ import execObject from "../../build/bpf/exec.bpf.o" with { type: "file" };
 import exitObject from "../../build/bpf/exit.bpf.o" with { type: "file" };
 import fileObject from "../../build/bpf/file.bpf.o" with { type: "file" };
 import forkObject from "../../build/bpf/fork.bpf.o" with { type: "file" };
+import memoryObject from "../../build/bpf/memory.bpf.o" with { type: "file" };
+import moduleObject from "../../build/bpf/module.bpf.o" with { type: "file" };
 import sendObject from "../../build/bpf/send.bpf.o" with { type: "file" };
 import signalObject from "../../build/bpf/signal.bpf.o" with { type: "file" };
 
 /** Names of the sensors. */
-export type SensorName = "exec" | "fork" | "exit" | "act" | "signal" | "file" | "change" | "connect" | "accept" | "bind" | "send" | "dns";
+export type SensorName =
+  | "exec"
+  | "fork"
+  | "exit"
+  | "act"
+  | "memory"
+  | "module"
+  | "signal"
+  | "file"
+  | "change"
+  | "connect"
+  | "accept"
+  | "bind"
+  | "send"
+  | "dns";
 
 /** One program of an attachment. */
 export interface SensorProgram {
@@ -92,9 +108,38 @@ export const SENSORS: readonly Sensor[] = [
         blind: [
           "ids that change other than by setuid, setgid and their kind, as by a flaw in the kernel",
           "which process another one in a pid namespace attaches to or reads",
-          "memory of another process opened as /proc/PID/mem",
           ...(process.arch === "arm64" ? ["acts of 32-bit programs"] : []),
         ],
+      },
+    ],
+  },
+  {
+    name: "memory",
+    object: memoryObject,
+    ring: "process_ring",
+    required: false,
+    attachments: [
+      {
+        name: "raw_tp/sys_exit",
+        programs: [program("kestrel_memory", "calls")],
+        blind: [
+          "memory that is written first and made executable afterwards",
+          "more than the first time of each program",
+          ...(process.arch === "arm64" ? ["memory of 32-bit programs"] : []),
+        ],
+      },
+    ],
+  },
+  {
+    name: "module",
+    object: moduleObject,
+    ring: "process_ring",
+    required: false,
+    attachments: [
+      {
+        name: "raw_tp/module_load + module_free",
+        programs: [program("kestrel_module_load"), program("kestrel_module_free")],
+        blind: ["the file of a module that is loaded from memory (init_module), or on kernels before 5.15"],
       },
     ],
   },

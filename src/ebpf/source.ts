@@ -24,7 +24,7 @@ import { DEFAULT_VARIABLES } from "./environment.ts";
 import { ExecHold, HOLD_NS_MAX } from "./exec-hold.ts";
 import { ExecJoiner, type WholeEvent } from "./exec-joiner.ts";
 import { witness } from "./exec-witness.ts";
-import type { ActEvent } from "./kernel-event.ts";
+import type { ActEvent, ActName } from "./kernel-event.ts";
 import { LoadedSensors, type SensorStatus } from "./loader.ts";
 import { IdNames } from "./names.ts";
 import { primeTable, readProcess } from "./proc-files.ts";
@@ -526,8 +526,18 @@ function keepsIds({ act, actor }: ActEvent, before: Credentials): boolean {
   return act === "gid_change" && actor.gid === before.gid && actor.egid === before.egid && actor.sgid === before.sgid;
 }
 
+/** Acts that another sensor than `act` sees. */
+const SENSORS_OF_ACTS: ReadonlyMap<ActName, SensorName> = new Map([
+  ["signal_sent", "signal"],
+  ["load_module", "module"],
+  ["unload_module", "module"],
+  ["mmap", "memory"],
+  ["mprotect", "memory"],
+  ["process_memory_open", "file"],
+]);
+
 function sensorOf(event: WholeEvent): SensorName {
-  if (event.kind === "act" && event.act === "signal_sent") return "signal";
+  if (event.kind === "act") return SENSORS_OF_ACTS.get(event.act) ?? "act";
   return event.kind === "listen" ? "bind" : event.kind;
 }
 

@@ -123,6 +123,9 @@ export const enum ChangeKind {
   Symlink = 5,
   Mode = 6,
   Owner = 7,
+  Make = 8,
+  AttributeSet = 9,
+  AttributeRemove = 10,
 }
 
 /** struct change_event. */
@@ -158,6 +161,24 @@ export const enum ActKind {
   IoUring = 12,
   Userfaultfd = 13,
   Namespace = 14,
+  ModuleLoad = 15,
+  ModuleUnload = 16,
+  Mmap = 17,
+  Mprotect = 18,
+  Kexec = 19,
+  Key = 20,
+  MemoryOpen = 21,
+  Umount = 22,
+  Session = 23,
+}
+
+/** Which of several calls an act was done by. */
+export const enum Way {
+  Unshare = 1,
+  Setns = 2,
+  Clone = 3,
+  AddKey = 0x100,
+  RequestKey = 0x101,
 }
 
 /** struct act_event. */
@@ -167,7 +188,8 @@ export const enum Act {
   TargetPid = 136,
   Kind = 140,
   TextBytes = 142,
-  Size = 144,
+  PathBytes = 144,
+  Size = 152,
 }
 
 /** struct flow_event. */

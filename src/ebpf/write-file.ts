@@ -4,6 +4,15 @@ import type { ChangeEvent, FileEvent, InodeFacts } from "./kernel-event.ts";
 import type { RecordContext } from "./record-context.ts";
 
 const PERMISSION_BITS = 0o7777;
+const S_IFMT = 0o170000;
+/** What is made without being opened. */
+const FILE_TYPES: ReadonlyMap<number, string> = new Map([
+  [0o010000, "fifo"],
+  [0o020000, "char_device"],
+  [0o040000, "dir"],
+  [0o060000, "block_device"],
+  [0o140000, "socket"],
+]);
 
 /** Rights of a file as far as they are known. */
 interface FileRights {
@@ -27,6 +36,8 @@ export function writeChange(fields: FieldWriter, event: ChangeEvent, context: Re
   // What a path means now is not what the call meant: only what the call itself tells is told.
   if (event.isFolder) builder.keyword(id.fileType, "dir");
   else if (change === "symlink") builder.keyword(id.fileType, "symlink");
+  else if (change === "creation") fields.text(id.fileType, FILE_TYPES.get((event.mode ?? 0) & S_IFMT) ?? "file");
+  if (event.attribute !== undefined) fields.text(id.fileAttribute, event.attribute);
   writeInode(fields, event.inode, { mode: event.inode?.mode ?? event.mode, uid: event.uid, gid: event.gid }, context);
   if (otherPath === undefined) return;
   if (change !== "rename") {

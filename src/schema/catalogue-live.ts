@@ -23,4 +23,8 @@ export const LIVE_ROWS: readonly Row[] = [
   [857, "process.Ext.elf.interpreter", "keyword", "Dynamic loader that the program file asks for"],
   [858, "process.Ext.setuid", "bool", "Whether the program file has the set-user-id bit"],
   [859, "process.Ext.setgid", "bool", "Whether the program file has the set-group-id bit"],
+  [860, "kestrel.module.name", "keyword", "Name of the kernel module"],
+  [861, "kestrel.key.operation", "keyword", "What was done with a key of the kernel"],
+  [862, "kestrel.key.description", "keyword", "Description of a key that was added or asked for"],
+  [863, "file.Ext.attribute.name", "keyword", "Extended attribute of the file that was set or removed"],
 ];

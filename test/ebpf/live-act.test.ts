@@ -136,12 +136,19 @@ describe.skipIf(refusal !== undefined || !isX64)("rare acts", () => {
   test.skipIf(!isRoot)("namespaces, a mount and another root", async () => {
     mkdirSync(join(folder, "mnt"));
     const { events } = await run(
-      ["unshare", "--mount", "--uts", "/bin/sh", "-c", "mount -t tmpfs none mnt/ && exec chroot / true"],
+      ["unshare", "--mount", "--uts", "/bin/sh", "-c", "mount -t tmpfs none mnt/ && umount mnt && exec chroot / true"],
       "process",
     );
-    expect(events.find((fields) => fields["event.action"] === "namespace_change")).toMatchObject({ "kestrel.namespaces": ["mnt", "uts"] });
+    expect(events.find((fields) => fields["event.action"] === "namespace_change")).toMatchObject({
+      "kestrel.namespaces": ["mnt", "uts"],
+      "auditd.data.syscall": "unshare",
+      "auditd.data.class": "namespace",
+      "auditd.data.a0": "4020000",
+    });
     const mount = await collector.find((fields) => fields["event.action"] === "mount" && fields["file.path"] === join(folder, "mnt"));
     expect(mount).toMatchObject({ "event.type": ["change"], "process.name": "mount", "user.id": "0" });
+    const umount = await collector.find((fields) => fields["event.action"] === "umount" && fields["file.path"] === join(folder, "mnt"));
+    expect(umount).toMatchObject({ "event.type": ["change"], "process.name": "umount" });
     expect(events.find((fields) => fields["event.action"] === "root_change")).toMatchObject({ "file.path": "/", "process.name": "chroot" });
   });
 
@@ -161,6 +168,69 @@ describe.skipIf(refusal !== undefined || !isX64)("rare acts", () => {
         "kestrel.bpf.program_type": 1n,
       },
     ]);
+  });
+
+  test("memory that can be written and executed: once for each program and way, again after an exec", async () => {
+    const twice =
+      "for (int i = 0; i < 2; i++) { r = call(9, 0, 8192, 7, 0x22, -1); call(10, r, 4096, 3, 0, 0); r = call(10, r, 4096, 7, 0, 0); }";
+    const told = [
+      { "event.action": "mmap", "event.type": ["change"], "auditd.data.syscall": "mmap", "auditd.data.a2": "7" },
+      { "event.action": "mprotect", "auditd.data.syscall": "mprotect", "auditd.data.a2": "7", "kestrel.sensor": "raw_tp/sys_exit" },
+    ];
+    expect((await acts(twice)).events).toMatchObject(told);
+    // 32-bit code: mprotect of its own page, and the old mmap whose arguments lie in memory.
+    const compat =
+      "static unsigned words[6] = { 0, 4096, 7, 0x22, -1, 0 }; call32(90, (long)words, 0, 0); r = call32(125, (long)words & ~4095, 4096, 7);";
+    expect((await acts(compat)).events).toMatchObject(told);
+    const again = await acts(
+      `static char *none[1]; if (call(39, 0, 0, 0, 0, 0)) { ${twice} } call(59, (long)"/bin/true", (long)none, (long)none, 0, 0);`,
+    );
+    expect(again.events).toMatchObject(told);
+    const quiet = await acts("r = call(9, 0, 4096, 3, 0x22, -1); call(10, r, 4096, 5, 0, 0); r = 0;");
+    expect(quiet.events).toEqual([]);
+  });
+
+  test.skipIf(!isRoot)("the memory of another process, opened for writing as a file", async () => {
+    const victim = spawnVictim("sleep", "60");
+    const { events, errno } = await acts(
+      `r = call(2, (long)"/proc/${victim.pid}/task/${victim.pid}/mem", 0, 0, 0, 0); if (r > 0) r = call(2, (long)"/proc/${victim.pid}/mem", 1, 0, 0, 0); if (r > 0) r = 0;`,
+    );
+    expect(errno).toBe(0n);
+    expect(events).toMatchObject([
+      {
+        "event.action": "process_memory_open",
+        "event.type": ["access"],
+        "Target.process.pid": BigInt(victim.pid),
+        "Target.process.name": "sleep",
+      },
+    ]);
+  });
+
+  test.skipIf(!isRoot)("namespaces of a new process: clone, clone3; a plain clone is none", async () => {
+    const { events } = await acts(`
+      static unsigned long args[8] = { 0x04000000, 0, 0, 0, 17, 0, 0, 0 };
+      r = call(56, 17, 0, 0, 0, 0); if (r == 0) call(60, 0, 0, 0, 0, 0);
+      r = call(56, 0x08000011, 0, 0, 0, 0); if (r == 0) call(60, 0, 0, 0, 0, 0);
+      r = call(435, (long)args, 64, 0, 0, 0); if (r == 0) call(60, 0, 0, 0, 0, 0); r = 0;`);
+    const target = { "Target.process.pid": expect.any(BigInt), "auditd.data.syscall": "clone" };
+    expect(events).toMatchObject([
+      { "event.action": "namespace_change", "kestrel.namespaces": ["ipc"], ...target },
+      { "event.action": "namespace_change", "kestrel.namespaces": ["uts"], ...target },
+    ]);
+  });
+
+  test("a session of its own, keys", async () => {
+    const { events } = await acts(`
+      r = call(248, (long)"user", (long)"kestrel:test", (long)"x", 1, -2); if (r > 0) r = call(250, 11, r, 0, 0, 0); if (r > 0) r = 0;`);
+    expect(events).toMatchObject([
+      { "event.action": "keyctl", "event.type": ["access"], "kestrel.key.operation": "add_key", "kestrel.key.description": "kestrel:test" },
+      { "event.action": "keyctl", "kestrel.key.operation": "read" },
+    ]);
+    const { pid } = await run(["/bin/sh", "-c", "setsid true; :"], "process");
+    const session = await collector.find(
+      (fields) => fields["event.action"] === "session_id_change" && fields["process.ppid"] === BigInt(pid),
+    );
+    expect(session).toMatchObject({ "event.type": ["change"], "process.name": "setsid", "process.session_id": session["process.pid"] });
   });
 
   // Calls that a kernel may be built without, or forbid: the kernel's own answer decides what must be seen.

@@ -118,6 +118,38 @@ describe.skipIf(refusal !== undefined)("file changes", () => {
     expect(fields["file.gid"]).toBeUndefined();
   });
 
+  test("what is made without being opened: folders and pipes", async () => {
+    const make = (...command: readonly string[]) => run(command, "file").then(({ events }) => events);
+    expect(await make("mkdir", "-m", "750", "made")).toMatchObject([
+      {
+        "event.action": "creation",
+        "event.type": ["creation"],
+        "file.path": join(folder, "made"),
+        "file.type": "dir",
+        "file.mode": "0750",
+      },
+    ]);
+    expect(await make("mkfifo", "pipe")).toMatchObject([
+      { "event.action": "creation", "file.path": join(folder, "pipe"), "file.type": "fifo" },
+    ]);
+  });
+
+  test.skipIf(!isRoot)("extended attributes: a capability given and taken, by path", async () => {
+    const path = make("capable");
+    expect(await change("setcap", "cap_net_raw+ep", path)).toMatchObject({
+      "event.action": "attribute_change",
+      "event.type": ["change"],
+      "file.path": path,
+      "file.Ext.attribute.name": "security.capability",
+      "process.name": "setcap",
+    });
+    expect(await change("setcap", "-r", path)).toMatchObject({
+      "event.action": "attribute_removal",
+      "file.path": path,
+      "file.Ext.attribute.name": "security.capability",
+    });
+  });
+
   test.skipIf(!isX64)("a 32-bit call and an absolute path with superfluous parts", async () => {
     const from = make("thirty-two");
     const program = compile(

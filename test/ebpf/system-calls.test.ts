@@ -37,7 +37,7 @@ test("one number, two calls: 94 is lchown to 64-bit code and fchmod to 32-bit co
 test("every call has a number, no number is two calls, and a family belongs to one sensor", () => {
   const owners = new Map<number, string>();
   for (const { call, sensor, x64, compat, narrow } of SYSTEM_CALLS) {
-    expect(x64.length + compat.length).toBeGreaterThan(1);
+    expect(x64.length + compat.length).toBeGreaterThan(0);
     expect(narrow.every((number) => compat.includes(number))).toBe(true);
     expect(owners.get(familyOf(call)) ?? sensor).toBe(sensor);
     owners.set(familyOf(call), sensor);

@@ -15,7 +15,8 @@ export interface Act {
   readonly unseenBy: readonly string[];
 }
 
-type More = Partial<Pick<Act, "alerts" | "unseenBy" | "emulatedOnly">>;
+/** What an act may say beside. */
+export type More = Partial<Pick<Act, "alerts" | "unseenBy" | "emulatedOnly">>;
 
 /** Makes an act that must raise one alert under every attachment, unless `more` says otherwise. */
 export function act(sensor: string, name: string, parts: readonly [shell: string, query: string], more: More = {}): Act {

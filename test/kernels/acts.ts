@@ -2,7 +2,7 @@
 // give exactly one alert for it. Queries name what only this act has: the machine does other things too. On the machine at hand the same is
 // done in a changed root.
 import { EVASIONS } from "../evasion/evasions.ts";
-import { type Act, act, HERE, SYS_EXIT, TCP_ONLY } from "./act.ts";
+import { type Act, act, HERE, type More, SYS_EXIT, TCP_ONLY } from "./act.ts";
 
 /** A sensor that only cgroups can have, where there are none. */
 const OFF = ["off"];
@@ -25,6 +25,14 @@ function accepted(ip: string, port: number): string {
   return `network where event.action == "connection_accepted" and event.type == "start" and destination.port == ${port}
     and destination.ip == "${ip}" and source.ip == "${ip}" and source.port > 1024 and network.direction == "ingress"
     and process.executable == "/bin/network-acts"`;
+}
+
+/** The process acted on is another one of the same program. */
+const OF_ITSELF = 'Target.process.name == "rare-acts" and Target.process.pid != process.pid';
+
+/** An act of the program of rare acts. */
+function rare(sensor: string, name: string, condition: string, more: More = {}): Act {
+  return act(sensor, `${sensor}-${name}`, [`/bin/rare-acts ${name}`, `process where process.name == "rare-acts" and ${condition}`], more);
 }
 
 /** All acts in the order they are done. The name of one is the id of its rule. */
@@ -115,10 +123,68 @@ export const ACTS: readonly Act[] = [
     "echo >owned; chown 77 owned",
     `file where event.action == "owner_change" and file.path == "${HERE}/owned" and file.uid == "77"`,
   ]),
+  act("change", "change-make-folder", ["umask 027; mkdir room", `${MADE} "${HERE}/room" and file.type == "dir" and file.mode == "0750"`]),
+  act("change", "change-make-pipe", ["mkfifo pipe", `${MADE} "${HERE}/pipe" and file.type == "fifo"`]),
+  act("change", "change-attribute", [
+    "cp /bin/busybox capable; /bin/rare-acts attribute capable",
+    `file where event.action == "attribute_change" and file.path == "${HERE}/capable" and file.Ext.attribute.name == "security.capability"`,
+  ]),
   act("act", "act-mount", [
     "mkdir over; mount -t tmpfs kernels over; umount over",
     `process where event.action == "mount" and file.path == "${HERE}/over"`,
   ]),
+  rare("act", "user", 'event.action == "uid_change" and user.id == "77" and kestrel.previous.user.id == "0"'),
+  rare("act", "capset", 'event.action == "capabilities_change" and process.thread.capabilities.effective == "CAP_SYS_CHROOT"'),
+  rare("act", "ptrace", `event.action == "ptrace_attach" and ${OF_ITSELF}`),
+  rare("act", "vm-read", `event.action == "process_vm_read" and ${OF_ITSELF}`),
+  rare("act", "vm-write", `event.action == "process_vm_write" and ${OF_ITSELF}`),
+  rare("act", "bpf", 'event.action == "bpf_program_load" and kestrel.bpf.program_name == "implant" and kestrel.bpf.program_type == 1'),
+  rare("act", "uring", 'event.action == "io_uring_setup"'),
+  rare("act", "userfaultfd", 'event.action == "userfaultfd"'),
+  rare("act", "memfd", 'event.action == "memfd_create" and process.Ext.memfd.name == "memfd:payload"'),
+  rare("act", "clone", 'event.action == "namespace_change" and kestrel.namespaces == "ipc" and auditd.data.syscall == "clone"'),
+  rare("act", "key", 'event.action == "keyctl" and kestrel.key.operation == "add_key" and kestrel.key.description == "kernels:key"'),
+  rare("act", "kexec", 'event.action == "kexec_load"', { emulatedOnly: true }),
+  act("act", "act-unshare", [
+    "unshare --uts true",
+    'process where event.action == "namespace_change" and kestrel.namespaces == "uts" and auditd.data.a0 == "4000000"',
+  ]),
+  act("act", "act-chroot", [
+    "mkdir jail; chroot jail /nothing; true",
+    `process where event.action == "root_change" and file.path == "${HERE}/jail"`,
+  ]),
+  act("act", "act-umount", [
+    "mkdir under; mount -t tmpfs kernels under; umount under",
+    `process where event.action == "umount" and file.path == "${HERE}/under"`,
+  ]),
+  act("act", "act-session", [
+    "cp /bin/busybox session; exec -a setsid ./session true",
+    `process where event.action == "session_id_change" and process.executable == "${HERE}/session"`,
+  ]),
+  act("signal", "signal-kill", [
+    'sleep 78 & sh -c "kill -KILL $!"; wait; true',
+    'process where event.action == "signal_sent" and kestrel.signal == 9 and Target.process.name == "busybox"',
+  ]),
+  rare("memory", "mmap", 'event.action == "mmap" and auditd.data.a2 == "7"'),
+  rare("memory", "mprotect", 'event.action == "mprotect" and auditd.data.a2 == "7"'),
+  rare("file", "proc-mem", `event.action == "process_memory_open" and ${OF_ITSELF}`),
+  act(
+    "module",
+    "module-load",
+    [
+      '/bin/rare-acts module "/modules/$(uname -r).ko"',
+      // Before Linux 5.15 the file is not known.
+      `process where event.action == "load_module" and kestrel.module.name == "veth" and process.name == "rare-acts"
+        and (file.path : "/modules/*.ko" or (host.os.kernel : "5.10*" and file.path == null))`,
+    ],
+    { emulatedOnly: true },
+  ),
+  act(
+    "module",
+    "module-unload",
+    ["rmmod veth", 'process where event.action == "unload_module" and kestrel.module.name == "veth" and process.name == "busybox"'],
+    { emulatedOnly: true },
+  ),
   act("connect", "connect-tcp", ["/bin/acts connect tcp 127.0.0.1 901", connected("tcp", "127.0.0.1", 901)]),
   act("connect", "connect-tcp-ipv6", ["/bin/acts connect tcp ::1 902", connected("tcp", "::1", 902)]),
   act("connect", "connect-udp", ["/bin/acts connect udp 127.0.0.1 903", connected("udp", "127.0.0.1", 903)], { unseenBy: TCP_ONLY }),

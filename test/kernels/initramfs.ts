@@ -1,7 +1,8 @@
 // Makes the test machine's whole file system: busybox, the agent with the libraries it is linked to, the acts and a rule for each. Not
 // compressed: unpacking 170 MB takes an emulated machine longer than reading them.
-import { chmodSync, copyFileSync, existsSync, mkdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, globSync, mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+
 import { ROOT } from "../cli/program.ts";
 import type { Act } from "./act.ts";
 import { ACTS } from "./acts.ts";
@@ -25,6 +26,9 @@ export function makeInitramfs(): string {
   const image = join(KERNELS, "initramfs.cpio");
   rmSync(tree, { recursive: true, force: true });
   makeTree(tree, ACTS);
+  for (const module of globSync(join(KERNELS, "*/veth.ko"))) {
+    install(module, join(tree, "modules", `${readFileSync(join(dirname(module), "release"), "utf8").trim()}.ko`));
+  }
   return packTree(tree, image);
 }
 
@@ -42,7 +46,7 @@ export function makeTree(tree: string, acts: readonly Act[]): void {
   install(AGENT, join(tree, "bin/kestrel"));
   install(join(import.meta.dir, "init.sh"), join(tree, "init"));
   for (const library of librariesOf(AGENT)) install(realpathSync(library), join(tree, library));
-  for (const program of ["kernels/acts", "kernels/network-acts", "evasion/evasions"]) {
+  for (const program of ["kernels/acts", "kernels/network-acts", "kernels/rare-acts", "evasion/evasions"]) {
     compileActs(program, join(tree, "bin", basename(program)));
   }
   for (const [name, flags] of NOTHING) compileNothing(join(tree, "bin", name), flags);

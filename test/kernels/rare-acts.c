@@ -1,0 +1,200 @@
+/*
+ * Rare acts, one per word on the command line, each as its own process: calls that a shell has no command for. Each says what failed.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <linux/capability.h>
+#include <linux/kexec.h>
+#include <linux/keyctl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int fail(const char *what)
+{
+	perror(what);
+	return 1;
+}
+
+static long word = 7;
+
+/* A process to lay hands on: it waits until it is killed. */
+static pid_t victim(void)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	for (;;)
+		pause();
+}
+
+static int done_with(pid_t pid, int result)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	return result;
+}
+
+static int act_user(void)
+{
+	return setgid(78) || setuid(77) ? fail("setuid") : 0;
+}
+
+static int act_capset(void)
+{
+	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct data[2] = { { 1 << CAP_SYS_CHROOT, 1 << CAP_SYS_CHROOT, 0 } };
+
+	return syscall(SYS_capset, &head, data) ? fail("capset") : 0;
+}
+
+static int act_ptrace(void)
+{
+	pid_t pid = victim();
+
+	if (ptrace(PTRACE_SEIZE, pid, 0, 0))
+		return done_with(pid, fail("ptrace"));
+	return done_with(pid, 0);
+}
+
+static int act_vm_read(void)
+{
+	pid_t pid = victim();
+	long copy;
+	struct iovec local = { &copy, sizeof(copy) }, remote = { &word, sizeof(word) };
+
+	return done_with(pid, process_vm_readv(pid, &local, 1, &remote, 1, 0) == sizeof(copy) ? 0 : fail("process_vm_readv"));
+}
+
+static int act_vm_write(void)
+{
+	pid_t pid = victim();
+	struct iovec local = { &word, sizeof(word) };
+
+	return done_with(pid, process_vm_writev(pid, &local, 1, &local, 1, 0) == sizeof(word) ? 0 : fail("process_vm_writev"));
+}
+
+static int act_proc_mem(void)
+{
+	pid_t pid = victim();
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/%d/mem", pid);
+	return done_with(pid, open(path, O_RDWR) < 0 ? fail("open /proc/PID/mem") : 0);
+}
+
+static int act_bpf(void)
+{
+	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+	struct bpf_insn code[2] = { { .code = BPF_ALU64 | BPF_MOV | BPF_K }, { .code = BPF_JMP | BPF_EXIT } };
+	union bpf_attr attr = { .prog_type = BPF_PROG_TYPE_SOCKET_FILTER, .insn_cnt = 2, .insns = (__u64)code, .license = (__u64)"GPL" };
+
+	strcpy(attr.prog_name, "implant");
+	/* Before Linux 5.11 programs count as locked memory. */
+	setrlimit(RLIMIT_MEMLOCK, &unlimited);
+	return syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr)) < 0 ? fail("bpf") : 0;
+}
+
+static int act_uring(void)
+{
+	char params[120] = {};
+
+	return syscall(SYS_io_uring_setup, 4, params) < 0 ? fail("io_uring_setup") : 0;
+}
+
+static int act_userfaultfd(void)
+{
+	return syscall(SYS_userfaultfd, 0) < 0 ? fail("userfaultfd") : 0;
+}
+
+static int act_memfd(void)
+{
+	return memfd_create("payload", 0) < 0 ? fail("memfd_create") : 0;
+}
+
+static int act_clone(void)
+{
+	pid_t pid = syscall(SYS_clone, CLONE_NEWIPC | SIGCHLD, 0, 0, 0, 0);
+
+	if (!pid)
+		_exit(0);
+	return pid < 0 ? fail("clone") : 0;
+}
+
+static int act_key(void)
+{
+	return syscall(SYS_add_key, "user", "kernels:key", "x", 1, KEY_SPEC_PROCESS_KEYRING) < 0 ? fail("add_key") : 0;
+}
+
+/* Puts one page of nothing ready; it is never started. */
+static int act_kexec(void)
+{
+	static char page[4096];
+	struct kexec_segment segment = { .buf = page, .bufsz = sizeof(page), .mem = (void *)0x10000000, .memsz = sizeof(page) };
+
+	return syscall(SYS_kexec_load, 0x10000000, 1, &segment, KEXEC_ARCH_X86_64) ? fail("kexec_load") : 0;
+}
+
+static int act_mmap(void)
+{
+	void *memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return memory == MAP_FAILED ? fail("mmap") : 0;
+}
+
+static int act_mprotect(void)
+{
+	void *memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return mprotect(memory, 4096, PROT_READ | PROT_WRITE | PROT_EXEC) ? fail("mprotect") : 0;
+}
+
+static int act_module(const char *path)
+{
+	int fd = open(path, O_RDONLY);
+
+	return fd < 0 || syscall(SYS_finit_module, fd, "", 0) ? fail(path) : 0;
+}
+
+/* An attribute of a file: gives it a capability. */
+static int act_attribute(const char *path)
+{
+	struct vfs_cap_data data = { .magic_etc = VFS_CAP_REVISION_2, .data = { { .permitted = 1 << CAP_NET_RAW } } };
+
+	return syscall(SYS_setxattr, path, "security.capability", &data, sizeof(data), 0) ? fail("setxattr") : 0;
+}
+
+static const struct {
+	const char *name;
+	int (*run)(void);
+} acts[] = {
+	{ "user", act_user },	      { "capset", act_capset },	  { "ptrace", act_ptrace },	      { "vm-read", act_vm_read },
+	{ "vm-write", act_vm_write }, { "proc-mem", act_proc_mem }, { "bpf", act_bpf },		      { "uring", act_uring },
+	{ "memfd", act_memfd },	      { "clone", act_clone },	  { "key", act_key },		      { "kexec", act_kexec },
+	{ "mmap", act_mmap },	      { "mprotect", act_mprotect }, { "userfaultfd", act_userfaultfd },
+};
+
+int main(int argc, char **argv)
+{
+	if (argc == 3 && !strcmp(argv[1], "module"))
+		return act_module(argv[2]);
+	if (argc == 3 && !strcmp(argv[1], "attribute"))
+		return act_attribute(argv[2]);
+	for (unsigned i = 0; argc == 2 && i < sizeof(acts) / sizeof(acts[0]); i++)
+		if (!strcmp(argv[1], acts[i].name))
+			return acts[i].run();
+	fprintf(stderr, "rare-acts: unknown act\n");
+	return 1;
+}
