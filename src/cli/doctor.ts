@@ -1,5 +1,6 @@
 // kestrel doctor: what this machine lets Kestrel see, and why not more.
 import { inspectMachine } from "#ebpf";
+import { whyNoGate } from "#respond";
 import { EXIT, parseArguments } from "./arguments.ts";
 
 type Report = ReturnType<typeof inspectMachine>;
@@ -8,17 +9,20 @@ type Report = ReturnType<typeof inspectMachine>;
 export async function doctor(argv: readonly string[]): Promise<number> {
   const args = parseArguments(argv, { json: "switch" });
   const report = inspectMachine();
-  console.log(args.has("json") ? JSON.stringify(report) : reportText(report));
+  const refused = whyNoGate();
+  const gate = { available: refused === undefined, reason: refused ?? "" };
+  console.log(args.has("json") ? JSON.stringify({ ...report, gate }) : reportText(report, gate.reason));
   return report.error === undefined ? EXIT.ok : EXIT.cannotRun;
 }
 
-function reportText(report: Report): string {
+function reportText(report: Report, whyNotGate: string): string {
   const lines = [
     `kernel        ${report.kernel}, BTF ${report.btf ? "present" : "missing"}`,
     `libbpf        ${report.libbpf}`,
     `capabilities  ${report.capabilities.join(" ") || "none"}`,
     ...(report.missingCapabilities.length === 0 ? [] : [`missing       ${report.missingCapabilities.join(" ")}`]),
     `cgroup v2     ${report.cgroupRoot ?? "not mounted"}`,
+    `exec gate     ${whyNotGate === "" ? "programs can be denied before they run" : whyNotGate}`,
     ...Object.entries(report.limits).map(([name, value]) => `limit         ${name}: ${value}`),
     "",
   ];

@@ -13,6 +13,7 @@ import { type DataDirectory, defaultDataPath, openDataDirectory } from "./data-d
 import { ENRICHMENT_FLAGS, enrichmentOptions } from "./enrichment-options.ts";
 import { isolationSwitch } from "./isolation-parts.ts";
 import { withLateFields } from "./late-fields.ts";
+import { gateSettings } from "./live-gate.ts";
 import { type LiveResponse, liveResponse } from "./live-response.ts";
 import { demandListener, sensorLine, sensorParts, sensorStatus } from "./live-sensors.ts";
 import { backendOf } from "./log-input.ts";
@@ -55,6 +56,8 @@ export async function run(argv: readonly string[]): Promise<number> {
     ...ENRICHMENT_FLAGS,
   });
   if (args.positionals.length > 0) throw usageError(`Unexpected argument "${args.positionals[0]}"; rule paths go behind --rules`);
+  // Before anything is opened or compiled: a flag that makes no sense is said at once.
+  gateSettings(args);
   const hardening = giveUpRights(args);
   // Asked for at once: a signal during the start stops the agent as soon as it is up, cleanly.
   const stopped = stopSignal();

@@ -286,7 +286,9 @@ export class Gatekeeper {
     const asked = !this.#isAway && this.#channel.send({ kind: "ask", id, bootNs, pid, tid, file, script, uid, gid, ...idsAfter(attempt) });
     if (!asked) {
       this.#counts.unasked++;
-      this.#group.respond(fd, this.#allowsAlone(file));
+      const allowed = this.#allowsAlone(file);
+      if (!allowed) this.#counts.denied++;
+      this.#group.respond(fd, allowed);
       return true;
     }
     this.#counts.asked++;

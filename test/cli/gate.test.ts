@@ -5,7 +5,7 @@ import { appendFileSync, existsSync, readdirSync, readFileSync, readlinkSync, wr
 import { join } from "node:path";
 import { gatesRun, OwnMount } from "../respond/own-mount.ts";
 import { AgentProcess, type AlertJson, sensorsRun } from "./agent-process.ts";
-import { eventually, TempFolder } from "./program.ts";
+import { eventually, runKestrel, TempFolder } from "./program.ts";
 
 setDefaultTimeout(120_000);
 
@@ -266,7 +266,7 @@ describe.skipIf(!sensorsRun() || !gatesRun())("kestrel run holds programs", () =
       const keeper = scene.keeper() ?? 0;
       scene.agent.child.kill("SIGSTOP");
       const waiting = Bun.spawn(["/bin/sh", "-c", `exec ${evil}`], { stderr: "ignore" });
-      await becomes(() => /fanotify/.test(wchanOf(waiting.pid)), "a program that waits at the gate");
+      await becomes(() => /fanotify/.test(stackOf(waiting.pid)), "a program that waits at the gate");
       expect(waiting.exitCode).toBeNull();
       await scene.agent.kill();
       expect(await waiting.exited).toBe(code);
@@ -284,6 +284,17 @@ describe.skipIf(!sensorsRun() || !gatesRun())("kestrel run holds programs", () =
     await becomes(() => ![undefined, first].includes(scene.keeper()), "another gatekeeper");
     for (let tries = 0; (await scene.run(evil)).code !== 126; tries++) expect(tries).toBeLessThan(1000);
     await scene.reaches("restarts_total", 1);
+  });
+
+  test("a gatekeeper that is stopped is killed, which lets go, and another takes its place", async () => {
+    await using scene = await Scene.with(evilIn);
+    const evil = scene.mount.program("evil");
+    const first = scene.keeper() ?? 0;
+    process.kill(first, "SIGSTOP");
+    expect((await scene.run(evil)).code).toBe(0);
+    await becomes(() => ![undefined, first].includes(scene.keeper()), "another gatekeeper");
+    await scene.reaches("restarts_total", 1);
+    expect(scene.agent.stderr).toContain("SIGKILL");
   });
 
   test("a protected program is never denied", async () => {
@@ -318,7 +329,26 @@ describe.skipIf(!sensorsRun() || !gatesRun())("kestrel run holds programs", () =
   });
 });
 
-function wchanOf(pid: number): string {
+test("the gatekeeper by hand: whose part it is, and that nobody speaks to it", async () => {
+  const named = await runKestrel(["gatekeeper", "x"]);
+  expect([named.code, named.stderr]).toEqual([2, expect.stringContaining('"gatekeeper" is a part of "kestrel run"')]);
+  const alone = await runKestrel(["gatekeeper"], { stdin: "no message\n" });
+  expect([alone.code, alone.stderr]).toEqual([3, expect.stringContaining("No agent told the gatekeeper what to do")]);
+});
+
+test("flags of the gate that make no sense say so", async () => {
+  for (const [flags, message] of [
+    [["--gate-fail", "shut"], 'Flag "--gate-fail" needs open or closed, not "shut"'],
+    [["--gate-deadline", "5"], 'Flag "--gate-deadline" needs a whole number from 10 to 60000, not "5"'],
+    [["--gate-mount", "tmp"], 'Flag "--gate-mount" needs the path of a mount, or none, not "tmp"'],
+  ] as const) {
+    using folder = new TempFolder();
+    const { code, stderr } = await runKestrel(["run", "--data", folder.path, ...flags]);
+    expect([code, stderr]).toEqual([2, expect.stringContaining(message)]);
+  }
+});
+
+function stackOf(pid: number): string {
   try {
     return readFileSync(`/proc/${pid}/stack`, "utf8");
   } catch {
