@@ -41,6 +41,8 @@ export interface AgentParts {
   readonly files: () => FileCounts;
   /** Told which rules are armed. */
   readonly onRules: (rules: readonly Rule[]) => void;
+  /** Resolves when the sensors have followed the rules that were armed last. */
+  readonly sensorsSettled: () => Promise<void>;
   readonly sensors: () => readonly SensorStatus[];
   /** How the agent's watches over itself stand. */
   readonly self: () => readonly WatchStatus[];
@@ -72,6 +74,7 @@ export class Agent implements AgentPort {
     this.#problems = new Map(result.problems.map((problem) => [problem.ruleId, problem.diagnostics]));
     this.#state = "armed";
     this.#parts.onRules(rules);
+    await this.#parts.sensorsSettled();
     await this.#parts.gate.arm(rules.filter((rule) => !this.#problems.has(rule.id)));
     return result;
   }

@@ -22,12 +22,13 @@ export function sensorParts(
   source: EbpfSource,
   engine: Engine,
   gate: LiveGate,
-): Pick<AgentParts, "produced" | "sensorLosses" | "filtered" | "piecesLost" | "sensors" | "files" | "onRules"> {
+): Pick<AgentParts, "produced" | "sensorLosses" | "filtered" | "piecesLost" | "sensors" | "files" | "onRules" | "sensorsSettled"> {
   return {
     produced: () => (source.statuses().length > 0 ? source.produced : engine.counters().offered),
     sensorLosses: () => source.losses(),
     filtered: () => source.filtered(),
     piecesLost: () => source.counts().piecesLost,
+    sensorsSettled: () => source.settled(),
     sensors: () => [...sensorStatus(source), ...gate.statuses()],
     files: () => {
       const { held, heldTooLong, files } = source.counts();
@@ -44,16 +45,22 @@ export function sensorLine({ name, state, attachment, reason }: SensorStatus): s
 
 /** Lets the sensors follow what the rules can match, and says which of them that turned on or off. */
 export function demandListener(source: EbpfSource, log: Log): DemandListener {
+  let said = new Map<string, string>();
+  const say = (): void => {
+    const statuses = sensorStatus(source);
+    for (const status of statuses) {
+      const state = said.get(status.name);
+      if (state !== undefined && state !== status.state) log.write("info", sensorLine(status));
+    }
+    said = new Map(statuses.map(({ name, state }) => [name, state]));
+  };
   return (demand) => {
-    const before = new Map(sensorStatus(source).map((status) => [status.name, status.state]));
+    say();
     try {
       source.setDemand(demand);
+      void source.settled().then(say);
     } catch (error) {
       log.write("error", "sensors do not follow the rules", { reason: messageOf(error) });
-    }
-    for (const status of sensorStatus(source)) {
-      const state = before.get(status.name);
-      if (state !== undefined && state !== status.state) log.write("info", sensorLine(status));
     }
   };
 }

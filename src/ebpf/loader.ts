@@ -100,7 +100,7 @@ export class LoadedSensors {
   static load(options: LoadOptions): LoadedSensors {
     const loaded = new LoadedSensors(options);
     try {
-      loaded.#turnSensors();
+      while (loaded.attachNext());
       return loaded;
     } catch (error) {
       loaded.close();
@@ -133,17 +133,33 @@ export class LoadedSensors {
   }
 
   /**
-   * Chooses anew which events somebody can use. Sensors of none are detached, others attached; those that stay lose nothing. Of system
-   * calls, those that bring no such event end at one look, and when none is left nothing is attached.
+   * Chooses anew which events somebody can use. Sensors of none are detached; those that stay lose nothing; others are to be attached by
+   * {@link attachNext}. Of system calls, those that bring no such event end at one look, and when none is left nothing is attached.
    * `testsOf` says of files that are opened what must be true besides; the kernel makes no record of others.
    */
-  want(isWanted: WantedEvents, testsOf: TestsOf = () => undefined): void {
+  choose(isWanted: WantedEvents, testsOf: TestsOf = () => undefined): void {
     if (this.#isDetached) return;
     this.#wanted = isWanted;
     this.#testsOf = testsOf;
     for (const loaded of this.#loaded.values()) this.#fillFiles(loaded);
-    this.#turnSensors();
+    for (const sensor of SENSORS) {
+      const loaded = this.#loaded.get(sensor.name);
+      if (loaded !== undefined && !this.#isNeeded(sensor)) detachSensor(loaded);
+    }
     this.#dispatcher?.want(isWanted);
+  }
+
+  /** Attaches one sensor that is needed and is not yet. False: there was none. One may take long, and rings fill meanwhile. */
+  attachNext(): boolean {
+    if (this.#isDetached) return false;
+    const next = SENSORS.find((sensor) => {
+      const isOn = this.#loaded.get(sensor.name)?.attached === true || this.#refused.has(sensor.name);
+      return this.#isNeeded(sensor) && !isOn;
+    });
+    if (next === undefined) return false;
+    const loaded = this.#loaded.get(next.name);
+    if (loaded === undefined || !this.#attachAgain(next.name, loaded)) this.#loadSensor(next);
+    return true;
   }
 
   /** System call numbers that are looked at; 0: none, and nothing is attached to system calls. */
@@ -175,19 +191,6 @@ export class LoadedSensors {
 
   #isNeeded({ name, required }: Sensor): boolean {
     return required || SENSOR_WORDS[name].some(([, , action]) => this.#wanted(name, action));
-  }
-
-  #turnSensors(): void {
-    for (const sensor of SENSORS) {
-      const loaded = this.#loaded.get(sensor.name);
-      if (!this.#isNeeded(sensor)) {
-        if (loaded !== undefined) detachSensor(loaded);
-      } else if (loaded === undefined) {
-        if (!this.#refused.has(sensor.name)) this.#loadSensor(sensor);
-      } else if (!loaded.attached && !this.#attachAgain(sensor.name, loaded)) {
-        this.#loadSensor(sensor);
-      }
-    }
   }
 
   #attachAgain(sensor: SensorName, loaded: LoadedSensor): boolean {

@@ -126,9 +126,9 @@ export class EbpfSource implements Source, ExecWitness {
   readonly #controlGroups = new ControlGroups(this.#cgroupRoot);
   readonly #startOffsetNs: bigint;
   #demand = SensorDemand.everything();
-  /** The rings are being read: sensors are turned on and off behind that. */
-  #isReading = false;
-  #isDemandNew = false;
+  /** Sensors are being attached; who waits for the end of that. */
+  #isAttaching = false;
+  #waiting: (() => void)[] = [];
   #wallOffsetNs: bigint;
   #clockCheckedNs = 0n;
   #nowNs = 0n;
@@ -213,20 +213,35 @@ export class EbpfSource implements Source, ExecWitness {
 
   /**
    * Chooses which events somebody can use; without a choice all are sent. Sensors of none are detached, what still comes of them is left
-   * out and counted. The process table is kept whatever is wanted. At any time, from inside the sink too.
+   * out and counted; others are attached by and by, see {@link settled}. The process table is kept whatever is wanted. At any time, from
+   * inside the sink too.
    */
   setDemand(demand: Demand): void {
     this.#demand = new SensorDemand(demand);
-    this.#isDemandNew = true;
-    if (!this.#isReading) this.#applyDemand();
+    const sensors = this.#sensors;
+    if (sensors === undefined) return;
+    sensors.choose(this.#isWanted, this.#fileTests);
+    this.#lastStatuses = sensors.statuses;
+    this.#isAttaching = true;
   }
 
-  #applyDemand(): void {
-    const sensors = this.#sensors;
-    if (!this.#isDemandNew || sensors === undefined) return;
-    this.#isDemandNew = false;
-    sensors.want(this.#isWanted, this.#fileTests);
-    this.#openRings(sensors);
+  /** Resolves when all sensors are attached that are needed, as far as the kernel takes them. */
+  settled(): Promise<void> {
+    if (this.#sensors === undefined || !this.#isAttaching) return Promise.resolve();
+    this.#cancelPoll?.();
+    this.#schedule(0);
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** One sensor in a turn, since each takes its time and the rings of the others must not fill meanwhile. */
+  #attachNext(sensors: LoadedSensors): void {
+    this.#isAttaching = sensors.attachNext();
+    if (this.#isAttaching) this.#openRings(sensors);
+    else this.#endWaiting();
+  }
+
+  #endWaiting(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
   /** Opens what the sensors have brought; a ring comes with the first sensor that needs it. */
@@ -248,6 +263,7 @@ export class EbpfSource implements Source, ExecWitness {
     const sensors = this.#sensors;
     if (sensors === undefined) return;
     sensors.detach();
+    this.#endWaiting();
     // A sensor that was running on another CPU while we detached still finishes its record: look again until the counts meet.
     for (let look = 0; look < SETTLE_LOOKS_MAX; look++) {
       while (this.#drain() > 0);
@@ -389,7 +405,8 @@ export class EbpfSource implements Source, ExecWitness {
     const count = this.#drain();
     this.#idlePolls = count > 0 ? 0 : this.#idlePolls + 1;
     if (this.#sensors === undefined) return;
-    this.#schedule(count >= TURN_RECORDS_MAX ? 0 : this.#idlePolls > IDLE_AFTER_POLLS ? POLL_IDLE_MS : POLL_BUSY_MS);
+    if (this.#isAttaching) this.#attachNext(this.#sensors);
+    this.#schedule(count >= TURN_RECORDS_MAX || this.#isAttaching ? 0 : this.#idlePolls > IDLE_AFTER_POLLS ? POLL_IDLE_MS : POLL_BUSY_MS);
   }
 
   /**
@@ -411,7 +428,6 @@ export class EbpfSource implements Source, ExecWitness {
     activity?.release();
     this.#joiner.expire(this.#take, this.#nowNs);
     this.#table.expire(Number(this.#nowNs));
-    this.#applyDemand();
     if (count < TURN_RECORDS_MAX && this.#joiner.size === 0 && this.#hold.size === 0) this.#promise(beforeNs);
     return count;
   }
@@ -422,15 +438,6 @@ export class EbpfSource implements Source, ExecWitness {
   }
 
   #readRings(processes: RingBuffer | undefined, activity: RingBuffer | undefined): number {
-    this.#isReading = true;
-    try {
-      return this.#readInOrder(processes, activity);
-    } finally {
-      this.#isReading = false;
-    }
-  }
-
-  #readInOrder(processes: RingBuffer | undefined, activity: RingBuffer | undefined): number {
     let [hasProcess, hasActivity] = [processes?.next() ?? false, activity?.next() ?? false];
     let count = 0;
     for (; count < TURN_RECORDS_MAX && (hasProcess || hasActivity); count++) {

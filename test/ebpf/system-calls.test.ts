@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CounterReader } from "../../src/ebpf/counters.ts";
 import { LoadedSensors } from "../../src/ebpf/loader.ts";
-import { CALL_NARROW_IDS, Call, callTable, familyOf, SYSTEM_CALLS } from "../../src/ebpf/system-calls.ts";
+import { CALL_NARROW_IDS, Call, callTable, familyOf, SYSTEM_CALLS, type WantedEvents } from "../../src/ebpf/system-calls.ts";
 import { refusal } from "./live.ts";
 
 setDefaultTimeout(60_000);
@@ -67,14 +67,18 @@ describe.skipIf(refusal !== undefined)("while the sensors run", () => {
         return counters.read().change.produced - before;
       };
       expect([sensors.callNumbersOn, renames()]).toEqual([0, 0]);
-      sensors.want((_, action) => action === "rename");
+      const choose = (isWanted: WantedEvents): void => {
+        sensors.choose(isWanted);
+        while (sensors.attachNext());
+      };
+      choose((_, action) => action === "rename");
       expect(sensors.callNumbersOn).toBeGreaterThan(0);
       expect(renames()).toBeGreaterThanOrEqual(8);
-      sensors.want((_, action) => action === "userfaultfd");
+      choose((_, action) => action === "userfaultfd");
       expect(renames()).toBe(0);
-      sensors.want(() => false);
+      choose(() => false);
       expect([sensors.callNumbersOn, renames()]).toEqual([0, 0]);
-      sensors.want(everything);
+      choose(everything);
       expect(renames()).toBeGreaterThanOrEqual(8);
     } finally {
       sensors.close();
