@@ -1,32 +1,78 @@
-// A real load for a running agent: files opened for writing, connections on loopback, programs started. Nothing is simulated: each act goes
-// through the kernel and its sensors.
-import { closeSync, mkdtempSync, openSync, rmSync } from "node:fs";
+// A real load for a running agent: files written, renamed, removed, programs started, connections and servers on the loopback, memory files.
+// Nothing is simulated: each act goes through the kernel and its sensors.
+import { chmodSync, closeSync, mkdtempSync, openSync, renameSync, rmSync, unlinkSync } from "node:fs";
 import { connect, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { closeFd, sealedMemoryFile } from "#ffi/libc";
 
-// Of 1,000 events: 60 programs started (fork, exec and exit each), 20 connections, the rest files.
-const PROGRAMS = 60;
-const EVENTS_OF_PROGRAM = 3;
-const CONNECTIONS = 20;
-const SHARE = 1000;
 const TICK_MS = 20;
 const FILE_NAMES = 64;
+const EVENTS_OF_PROGRAM = 3;
+
+/** What a load is made of: a kind of act, how many of 1,000 acts are of it, and the events one must make. */
+interface Kind {
+  readonly share: number;
+  readonly events: number;
+  readonly act: (place: Place, turn: number) => void;
+}
+
+/** Where a load acts. */
+interface Place {
+  readonly directory: string;
+  readonly port: number;
+}
+
+/** Every kind of event that a machine at work makes, most of them files. */
+const KINDS: readonly Kind[] = [
+  { share: 60, events: 3, act: () => void Bun.spawnSync(["/bin/true"]) },
+  { share: 20, events: 1, act: ({ port }) => void connect(port, "127.0.0.1").on("error", () => undefined) },
+  { share: 20, events: 2, act: () => void createServer().listen(0, "127.0.0.1").close() },
+  { share: 60, events: 2, act: writeAndRename },
+  {
+    share: 30,
+    events: 3,
+    act: writeAndRemove,
+  },
+  { share: 10, events: 1, act: () => closeFd(sealedMemoryFile("kestrel-load", new Uint8Array(1))) },
+  { share: 800, events: 1, act: write },
+];
+
+function fileOf({ directory }: Place, turn: number): string {
+  return join(directory, `file-${turn % FILE_NAMES}`);
+}
+
+function write(place: Place, turn: number): void {
+  closeSync(openSync(fileOf(place, turn), "w"));
+}
+
+function writeAndRename(place: Place, turn: number): void {
+  write(place, turn);
+  renameSync(fileOf(place, turn), `${fileOf(place, turn)}.renamed`);
+}
+
+function writeAndRemove(place: Place, turn: number): void {
+  write(place, turn);
+  chmodSync(fileOf(place, turn), 0o600);
+  unlinkSync(fileOf(place, turn));
+}
 
 /** Acts at a steady rate until stopped. */
 export class SteadyLoad {
   readonly #directory = mkdtempSync(join(tmpdir(), "kestrel-load-"));
   readonly #server: Server;
-  readonly #port: number;
+  readonly #place: Place;
   readonly #perSecond: number;
   readonly #timer: ReturnType<typeof setInterval>;
   readonly #startMs = performance.now();
+  /** Of each kind, what it is owed: the kinds are spread evenly, so that every second looks like every other. */
+  readonly #owed = KINDS.map(() => 0);
   #acts = 0;
   #events = 0;
 
   private constructor(server: Server, perSecond: number) {
     this.#server = server;
-    this.#port = (server.address() as { port: number }).port;
+    this.#place = { directory: this.#directory, port: (server.address() as { port: number }).port };
     this.#perSecond = perSecond;
     this.#timer = setInterval(() => this.#catchUp(), TICK_MS);
   }
@@ -38,7 +84,7 @@ export class SteadyLoad {
     return new SteadyLoad(server, perSecond);
   }
 
-  /** Events that the acts so far must have made. */
+  /** Events that the acts so far must have made, where every sensor is in use. */
   get events(): number {
     return this.#events;
   }
@@ -48,20 +94,16 @@ export class SteadyLoad {
     while (this.#events < due) this.#act();
   }
 
-  // The kinds are spread evenly, so that every second looks like every other.
   #act(): void {
-    const acts = SHARE - PROGRAMS * (EVENTS_OF_PROGRAM - 1);
-    const place = this.#acts++ % acts;
-    if ((place * PROGRAMS) % acts < PROGRAMS) {
-      Bun.spawnSync(["/bin/true"]);
-      this.#events += EVENTS_OF_PROGRAM;
-    } else if ((place * CONNECTIONS) % acts < CONNECTIONS) {
-      connect(this.#port, "127.0.0.1").on("error", () => undefined);
-      this.#events++;
-    } else {
-      closeSync(openSync(join(this.#directory, `file-${this.#acts % FILE_NAMES}`), "w"));
-      this.#events++;
+    let next = 0;
+    for (const [index, { share }] of KINDS.entries()) {
+      this.#owed[index]! += share;
+      if (this.#owed[index]! > this.#owed[next]!) next = index;
     }
+    this.#owed[next]! -= 1000;
+    const { act, events } = KINDS[next]!;
+    act(this.#place, this.#acts++);
+    this.#events += events;
   }
 
   stop(): void {
