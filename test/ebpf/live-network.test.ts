@@ -1,8 +1,11 @@
 // The network sensors on this machine's own kernel: sockets bound, listening, accepting and sending, and DNS, by real programs, each by every
 // kind of call.
 import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { inspectMachine } from "#ebpf";
+import { EbpfSource, inspectMachine } from "#ebpf";
+import { SchemaRegistry } from "#schema";
 import { compileActs } from "../kernels/initramfs.ts";
 import { type Fields, liveSource, refusal } from "./live.ts";
 
@@ -198,3 +201,28 @@ describe.skipIf(refusal !== undefined)("sockets", () => {
     expect(lookup).not.toContainAnyKeys(["network.protocol", "dns.type", "dns.question.name"]);
   });
 });
+
+test.skipIf(refusal !== undefined || !hasBind)(
+  "a flood of sockets pushes no process out: what is dropped is counted, and is of its own ring",
+  async () => {
+    const registry = new SchemaRegistry();
+    const source = new EbpfSource({ registry, activityRingBytes: 64 << 10 });
+    const folder = mkdtempSync(join(tmpdir(), "kestrel-flood-"));
+    try {
+      const program = join(folder, "network-acts");
+      compileActs("kernels/network-acts", program);
+      let pushed = 0;
+      await source.start({ push: () => ++pushed > 0, ready: async () => {} });
+      // The thread waits and reads nothing meanwhile.
+      expect(Bun.spawnSync([program, "flood", "20000"]).exitCode).toBe(0);
+      await source.stop();
+      const { kernel } = source.counts();
+      expect(kernel.bind.produced).toBeGreaterThanOrEqual(20_000);
+      expect(kernel.bind.dropped).toBeGreaterThan(10_000);
+      expect(kernel.exec.dropped + kernel.fork.dropped + kernel.exit.dropped + kernel.act.dropped).toBe(0);
+      expect(source.produced).toBe(pushed + Object.values(source.losses()).reduce((sum, count) => sum + count, 0));
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  },
+);

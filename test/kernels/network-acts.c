@@ -187,6 +187,21 @@ static int act_listen(const char *how, const struct address *address)
 	return print_port(fd);
 }
 
+/* Binds sockets, one after another. */
+static int act_flood(int count)
+{
+	struct address address = address_of("127.0.0.1", 0);
+
+	while (count-- > 0) {
+		int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+		if (bind(fd, (void *)&address.any, address.size))
+			return fail("bind");
+		close(fd);
+	}
+	return 0;
+}
+
 /* Two sockets: the first sends `count` datagrams, the second one. */
 static int act_send(const char *how, const struct address *address, int count)
 {
@@ -295,6 +310,8 @@ int main(int argc, char **argv)
 {
 	struct address address = argc >= 5 ? address_of(argv[argc >= 6 ? 4 : 3], atoi(argv[argc >= 6 ? 5 : 4])) : (struct address){};
 
+	if (argc == 3 && is(argv[1], "flood"))
+		return act_flood(atoi(argv[2]));
 	if (argc == 6 && is(argv[1], "bind"))
 		return act_bind(argv[2], argv[3], &address);
 	if (argc == 5 && is(argv[1], "listen"))
