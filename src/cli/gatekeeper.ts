@@ -3,7 +3,7 @@
 import { KestrelError } from "#core";
 import { Gatekeeper, KeeperChannel } from "#respond";
 import { EXIT, usageError } from "./arguments.ts";
-import { GATEKEEPER } from "./gatekeeper-command.ts";
+import { GATEKEEPER } from "./own-command.ts";
 
 const STDIN = 0;
 const STDOUT = 1;

@@ -6,7 +6,7 @@ import type { RuleJudge } from "#engine";
 import { ExecGate, type ExecGateOptions, type Gate, type GateAccount, type GateFail, type Protection } from "#respond";
 import type { Rule } from "#rules";
 import { type Arguments, usageError } from "./arguments.ts";
-import { gatekeeperCommand } from "./gatekeeper-command.ts";
+import { GATEKEEPER, ownCommand } from "./own-command.ts";
 
 /** What people choose. */
 export interface GateSettings {
@@ -65,7 +65,7 @@ export class LiveGate implements Gate {
     this.#parts = parts;
     this.#isNowhere = mounts?.length === 0;
     const config = { agentPid: process.pid, fail, deadlineMs, mounts, protectedNames };
-    this.#gate = new ExecGate({ command: gatekeeperCommand(), config, witness, protection, clock, log, modeOf });
+    this.#gate = new ExecGate({ command: ownCommand(GATEKEEPER), config, witness, protection, clock, log, modeOf });
   }
 
   /** {@inheritDoc Gate.take} */

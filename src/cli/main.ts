@@ -2,8 +2,8 @@
 import { KestrelError, messageOf } from "#core";
 import { nearestName } from "#schema";
 import { EXIT } from "./arguments.ts";
-import { GATEKEEPER } from "./gatekeeper-command.ts";
 import { COMMANDS, overview } from "./help.ts";
+import { GATEKEEPER, HEARTBEAT } from "./own-command.ts";
 
 type Command = (argv: readonly string[]) => Promise<number>;
 
@@ -23,6 +23,7 @@ const LOADERS: Readonly<Record<string, () => Promise<Command>>> = {
 };
 /** Parts of other commands that are processes of their own. */
 const HIDDEN: typeof LOADERS = {
+  [HEARTBEAT]: async () => (await import("./heartbeat.ts")).heartbeat,
   [GATEKEEPER]: async () => (await import("./gatekeeper.ts")).gatekeeper,
 };
 

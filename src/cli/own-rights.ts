@@ -6,6 +6,7 @@ import { ruleFilePaths } from "#rules";
 import { checkTrusted, type Hardening, harden, type RightsKept, shedRights } from "#self";
 import { type Arguments, usageError } from "./arguments.ts";
 import type { DataDirectory } from "./data-directory.ts";
+import { ownCommand } from "./own-command.ts";
 
 const SECOND = "KESTREL_RIGHTS_GIVEN_UP";
 const FIRST_FREE_PORT = 1024;
@@ -33,8 +34,7 @@ function keptRights(args: Arguments): RightsKept {
 }
 
 function executeAgain(): void {
-  const program = Bun.main.startsWith("/$bunfs/") ? [process.execPath] : [process.execPath, Bun.main];
-  process.execve?.(process.execPath, [...program, ...process.argv.slice(2)], { ...process.env, [SECOND]: "1" });
+  process.execve?.(process.execPath, [...ownCommand(...process.argv.slice(2))], { ...process.env, [SECOND]: "1" });
 }
 
 /** Says what was done. */

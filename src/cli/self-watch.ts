@@ -1,25 +1,34 @@
 // The watches of a running agent over itself: what it attached, what it loses, its files, the clock, and whether it runs freely.
-import type { LossCounts } from "#core";
-import { agentAlert, type Clock, type Log } from "#core";
+import { resolve } from "node:path";
+import { agentAlert, type Clock, type Log, type LossCounts } from "#core";
 import type { EbpfSource } from "#ebpf";
 import type { Engine } from "#engine";
 import { ClockId, clockNs } from "#ffi/libc";
 import { ruleFilePaths } from "#rules";
-import { ClockWatch, FileWatch, FtraceWatch, LinkWatch, LossWatch, StallWatch, TracerWatch, Watcher } from "#self";
+import { ClockWatch, FileWatch, FtraceWatch, HeartbeatWatch, LinkWatch, LossWatch, StallWatch, TracerWatch, Watcher } from "#self";
+import { HEARTBEAT, ownCommand } from "./own-command.ts";
 
 /** What is watched. */
 export interface SelfWatchParts {
   readonly source: EbpfSource;
   readonly engine: Pick<Engine, "raise" | "counters">;
   readonly rulePaths: readonly string[];
+  /** Where the acts of the heartbeat are done. */
+  readonly dataPath: string;
+  readonly api: () => ApiAddress;
   readonly clock: Clock;
   readonly log: Log;
 }
 
 const EVERY_MS = 5000;
+/** A heartbeat that takes longer hangs. */
+const HEARTBEAT_MS_MAX = 30_000;
+
+/** Sensors that the acts of {@link HEARTBEAT} reach whatever the rules want of them; the others answer to some of their events only. */
+const ASKED = ["exec", "fork", "exit", "file", "change", "connect"] as const;
 
 /** A watcher, not yet started. */
-export function selfWatch({ source, engine, rulePaths, clock, log }: SelfWatchParts): Watcher {
+export function selfWatch({ source, engine, rulePaths, dataPath, api, clock, log }: SelfWatchParts): Watcher {
   const losses = (): LossCounts => ({ ...source.losses(), "queue-full": engine.counters().dropped });
   const attachments = (): readonly string[] => source.statuses().flatMap(({ attachment }) => attachment ?? []);
   return new Watcher({
@@ -31,10 +40,47 @@ export function selfWatch({ source, engine, rulePaths, clock, log }: SelfWatchPa
       new ClockWatch({ realtimeNs: () => clockNs(ClockId.Realtime), boottimeNs: () => clockNs(ClockId.Boottime) }),
       new StallWatch(() => clockNs(ClockId.Monotonic), { everyMs: EVERY_MS }),
       new TracerWatch(),
+      new HeartbeatWatch({
+        counts: () => heardBy(source),
+        act: () => beat(ownCommand(HEARTBEAT), resolve(dataPath, HEARTBEAT), api()),
+        monotonicNs: () => clockNs(ClockId.Monotonic),
+      }),
     ],
     clock,
     everyMs: EVERY_MS,
     raise: (notice) => engine.raise(agentAlert(notice, clock.nowNs())),
     log,
   });
+}
+
+/** Where this agent's API listens. */
+export interface ApiAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What each sensor in use counted, and what came out of the rings. */
+export function heardBy(source: Pick<EbpfSource, "statuses" | "counts">): Readonly<Record<string, number>> {
+  const inUse = new Set(source.statuses().flatMap(({ sensor, attachment }) => (attachment === undefined ? [] : sensor)));
+  if (inUse.size === 0) return {};
+  const { kernel, read } = source.counts();
+  const heard = ASKED.filter((sensor) => inUse.has(sensor)).map((sensor) => [
+    `Sensor ${sensor}`,
+    kernel[sensor].produced + kernel[sensor].filtered,
+  ]);
+  return { ...Object.fromEntries(heard), "The reader of the rings": read };
+}
+
+/** Has a child do what the sensors must count. */
+export async function beat(command: readonly string[], folder: string, { host, port }: ApiAddress): Promise<void> {
+  const reachable = host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "::1" : host;
+  const child = Bun.spawn([...command, folder, reachable, String(port)], {
+    stdin: "ignore",
+    stdout: "ignore",
+    stderr: "pipe",
+    timeout: HEARTBEAT_MS_MAX,
+    killSignal: "SIGKILL",
+  });
+  const [code, words] = await Promise.all([child.exited, new Response(child.stderr).text()]);
+  if (code !== 0) throw new Error(words.trim() || `it ended with ${code}`);
 }

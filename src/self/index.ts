@@ -2,6 +2,7 @@
 export { ClockWatch } from "./clock-watch.ts";
 export { FileWatch } from "./file-watch.ts";
 export { FtraceWatch } from "./ftrace-watch.ts";
+export { HeartbeatWatch } from "./heartbeat-watch.ts";
 export { type AttachedProgram, LinkWatch } from "./link-watch.ts";
 export { LossWatch } from "./loss-watch.ts";
 export { type Hardening, harden, type RightsKept, type ShedOptions, shedRights } from "./rights.ts";
