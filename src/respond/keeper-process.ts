@@ -18,6 +18,9 @@ const PING_MS = 1000;
 /** Pings without an answer after which it is killed. */
 const SILENT_PINGS_MAX = 3;
 
+/** The same before its first word: a slow machine needs some seconds to start it. */
+const SILENT_START_MAX = 60;
+
 /** See the head of this file. */
 export class KeeperProcess {
   readonly #options: KeeperProcessOptions;
@@ -25,6 +28,7 @@ export class KeeperProcess {
   readonly #read: Promise<void>;
   #cancelPing: Cancel | undefined;
   #silentPings = 0;
+  #hasSpoken = false;
   #ended = false;
 
   /** Starts one. Do not call it while another gatekeeper's marks stand: this thread would wait for its own verdict. */
@@ -65,7 +69,7 @@ export class KeeperProcess {
 
   #schedulePing(): void {
     this.#cancelPing = this.#options.clock.after(PING_MS, () => {
-      if (this.#silentPings++ >= SILENT_PINGS_MAX) {
+      if (this.#silentPings++ >= (this.#hasSpoken ? SILENT_PINGS_MAX : SILENT_START_MAX)) {
         this.#child.kill("SIGKILL");
         return;
       }
@@ -80,6 +84,7 @@ export class KeeperProcess {
     try {
       for await (const piece of this.#child.stdout) {
         this.#silentPings = 0;
+        this.#hasSpoken = true;
         for (const message of reader.take(decoder.decode(piece, { stream: true }))) this.#options.onMessage(message);
       }
     } catch {
