@@ -85,6 +85,7 @@ function toWireStatus(status: AgentStatus): WireStatus {
     alertCount: status.alertCount,
     memoryBytes: status.memoryBytes,
     self: status.self.map(({ name, title, findings, count }) => ({ name, title, findings, count })),
+    records: status.records.map(({ kind, produced, dropped, filtered }) => ({ kind, produced, dropped, filtered })),
     sensors: status.sensors.map(({ name, state, attachment, reason }) => ({ name, state, attachment, reason })),
   };
 }

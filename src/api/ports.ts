@@ -64,6 +64,18 @@ export interface SensorStatus {
   readonly reason: string;
 }
 
+/** One kind of records in the kernel's own account. */
+export interface RecordStatus {
+  /** `exec`, `file` and so on; `args`: pieces of long command lines. */
+  readonly kind: string;
+  /** Records that were to be sent. */
+  readonly produced: number;
+  /** Of these, lost because the ring was full. */
+  readonly dropped: number;
+  /** Not made, because no armed rule can match them; beside those produced. */
+  readonly filtered: number;
+}
+
 /** The agent at this moment. Counters count from its start. */
 export interface AgentStatus {
   readonly version: string;
@@ -82,6 +94,8 @@ export interface AgentStatus {
   readonly alertCount: number;
   readonly memoryBytes: number;
   readonly sensors: readonly SensorStatus[];
+  /** What the sensors sent, by kind. */
+  readonly records: readonly RecordStatus[];
   readonly self: readonly SelfStatus[];
 }
 

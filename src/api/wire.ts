@@ -128,6 +128,7 @@ export interface WireStatus {
   readonly alertCount: number;
   readonly memoryBytes: number;
   readonly self: readonly { readonly name: string; readonly title: string; readonly findings: readonly string[]; readonly count: number }[];
+  readonly records: readonly { readonly kind: string; readonly produced: number; readonly dropped: number; readonly filtered: number }[];
   readonly sensors: readonly {
     readonly name: string;
     readonly state: "on" | "fallback" | "unused" | "off";
@@ -324,6 +325,7 @@ export const status: z.ZodType<WireStatus> = z
     self: z
       .array(z.object({ name: z.string(), title: z.string(), findings: z.array(z.string()), count }))
       .meta({ description: "The agent's watches over itself; findings are what is not as it must be now." }),
+    records: z.array(z.object({ kind: z.string(), produced: count, dropped: count, filtered: count })),
     sensors: z.array(
       z.object({ name: z.string(), state: z.enum(["on", "fallback", "unused", "off"]), attachment: z.string(), reason: z.string() }),
     ),

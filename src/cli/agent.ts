@@ -10,6 +10,7 @@ import type { Store } from "#store";
 import type { LiveGate } from "./live-gate.ts";
 import type { ResponseModes } from "./response-modes.ts";
 import { type BookEntry, enabledRules, uploadedEntry } from "./rule-book.ts";
+import { sensorFamilies } from "./sensor-families.ts";
 import { sequenceFamilies } from "./sequence-families.ts";
 import { VERSION } from "./version.ts";
 
@@ -44,6 +45,7 @@ export interface AgentParts {
   /** Resolves when the sensors have followed the rules that were armed last. */
   readonly sensorsSettled: () => Promise<void>;
   readonly sensors: () => readonly SensorStatus[];
+  readonly records: () => AgentStatus["records"];
   /** How the agent's watches over itself stand. */
   readonly self: () => readonly WatchStatus[];
   /** Figures of what works beside the engine. */
@@ -103,6 +105,7 @@ export class Agent implements AgentPort {
       alertCount: counters.alerts,
       memoryBytes: process.memoryUsage.rss(),
       sensors: this.#parts.sensors(),
+      records: this.#parts.records(),
       self: this.#parts.self(),
     };
   }
@@ -210,6 +213,7 @@ export class Agent implements AgentPort {
         "cause",
         status.eventsFiltered,
       ),
+      ...sensorFamilies(status),
       metric("counter", "kestrel_argument_pieces_lost_total", "Lost pieces of arguments, whose events end early", this.#parts.piecesLost()),
       metric("counter", "kestrel_execs_held_total", "Starts of programs that waited for their file to be read", files.held),
       metric("counter", "kestrel_execs_held_too_long_total", "Of these, those let go before it was", files.heldTooLong),

@@ -30,6 +30,7 @@ function reportText(report: Report, whyNotGate: string): string {
     lines.push(`sensor ${sensor.padEnd(8)} ${attachment ?? "off"}`);
     for (const refusal of refused) lines.push(`       ${"".padEnd(8)} refused ${refusal.attachment}: ${refusal.reason}`);
   }
+  if (report.error === undefined) lines.push("", "A running agent attaches of these only the ones whose events an armed rule can match.");
   if (report.error !== undefined) lines.push("", `No sensor can run here: ${report.error}`);
   lines.push("", "Not covered:", ...report.notCovered.map((text) => `  ${text}`));
   return lines.join("\n");

@@ -22,7 +22,10 @@ export function sensorParts(
   source: EbpfSource,
   engine: Engine,
   gate: LiveGate,
-): Pick<AgentParts, "produced" | "sensorLosses" | "filtered" | "piecesLost" | "sensors" | "files" | "onRules" | "sensorsSettled"> {
+): Pick<
+  AgentParts,
+  "produced" | "sensorLosses" | "filtered" | "piecesLost" | "sensors" | "files" | "onRules" | "sensorsSettled" | "records"
+> {
   return {
     produced: () => (source.statuses().length > 0 ? source.produced : engine.counters().offered),
     sensorLosses: () => source.losses(),
@@ -30,6 +33,8 @@ export function sensorParts(
     piecesLost: () => source.counts().piecesLost,
     sensorsSettled: () => source.settled(),
     sensors: () => [...sensorStatus(source), ...gate.statuses()],
+    records: () =>
+      Object.entries(source.counts().kernel).map(([kind, { produced, dropped, filtered }]) => ({ kind, produced, dropped, filtered })),
     files: () => {
       const { held, heldTooLong, files } = source.counts();
       return { held, heldTooLong, byResult: { ...files } };

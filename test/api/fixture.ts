@@ -154,6 +154,7 @@ export class MemoryAgent implements AgentPort {
       alertCount: 17,
       memoryBytes: 58_000_000,
       self: [{ name: "tracer", title: "The agent is being traced", findings: this.findings, count: this.findings.length }],
+      records: [{ kind: "file", produced: 100, dropped: 3, filtered: 11 }],
       sensors: [
         { name: "exec", state: "on", attachment: "raw_tp/sched_process_exec", reason: "" },
         { name: "connect", state: "fallback", attachment: "tp/syscalls/sys_exit_connect", reason: "fentry was refused: EPERM" },

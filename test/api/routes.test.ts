@@ -275,6 +275,7 @@ describe("the agent", () => {
         filteredByCause: { "no-rule": 11 },
       },
       rules: { armed: 28 },
+      records: [{ kind: "file", produced: 100, dropped: 3, filtered: 11 }],
       sensors: [
         { name: "exec", state: "on" },
         { name: "connect", state: "fallback" },

@@ -39,7 +39,8 @@ describe.skipIf(!sensorsRun())("sensors of kestrel run", () => {
 
     expect(await sensorsOf(agent, "used")).toEqual(REQUIRED);
     expect(agent.stderr).toMatch(/sensor file +unused +\(no rule can match its events\)/);
-    expect(await put("my.file", fileRule("creation"))).toBe(201);
+    writeFileSync(marker, "");
+    expect(await put("my.file", fileRule("modification"))).toBe(201);
     expect(await sensorsOf(agent, "used")).toEqual([...REQUIRED, "file"].sort());
     writeFileSync(marker, "");
     await eventually(

@@ -1,20 +1,22 @@
 // What the shipped rules need of the sensors, so that a rule which by oversight wants everything does not get in unseen.
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { ALL_WORDS } from "#ebpf";
-import { mergedDemand } from "#schema";
 import { enabledRules, loadBook } from "../../src/cli/rule-book.ts";
 
 setDefaultTimeout(60_000);
+/** Kinds of events of one rule: those of a program, and all ways to make or change a file. */
+const KINDS_MAX = ALL_WORDS.length / 3;
 
-test("the shipped rules want programs, ends, written and watched files, changes and connections, nothing else", async () => {
+test("a shipped rule names what it is about: no one wants most of what sensors see", async () => {
   const request = { paths: [], uploaded: [], extraFields: [], backend: "wasm", words: ALL_WORDS, cacheDirectory: undefined } as const;
   const { entries, compiled } = await loadBook(request);
   const rules = enabledRules(entries);
   expect(rules.length).toBeGreaterThan(70);
-  const actions = mergedDemand(compiled.demands).map(({ words }) => words[2]);
-  const wanted = ["connection_attempted", "creation", "end", "exec", "link", "mode_change", "modification", "open", "owner_change"];
-  expect(actions.toSorted()).toEqual([...wanted, "rename", "symlink"]);
+  const wanted = rules.map(({ id }, index) => ({ id, actions: compiled.demands[index]?.map(({ words }) => words[2]) ?? [] }));
+  expect(wanted.filter(({ actions }) => actions.length > KINDS_MAX)).toEqual([]);
+  expect(wanted.filter(({ actions }) => actions.includes("exec")).length).toBeGreaterThan(40);
+  // A record of every fork would be a third of all that programs cause.
+  expect(wanted.filter(({ actions }) => actions.includes("fork"))).toEqual([]);
   // Rules about logins, which no sensor sees, want nothing of them.
-  const idle = rules.filter((_, index) => compiled.demands[index]?.length === 0).map(({ id }) => id);
-  expect(idle.toSorted()).toEqual(["kestrel.new-account-logs-in", "kestrel.password-guessed", "kestrel.passwords-sprayed"]);
+  expect(wanted.filter(({ actions }) => actions.length === 0).map(({ id }) => id)).toContain("kestrel.password-guessed");
 });

@@ -293,8 +293,12 @@ async function showStatus() {
   at("self").hidden = findings.length === 0;
   at("self").replaceChildren(raw(`Self-defence: ${findings.join("; ")}.`, 1000));
   const causes = Object.entries(status.events.droppedByCause).filter(([, lost]) => lost > 0);
+  const kinds = status.records.filter(({ dropped }) => dropped > 0).map(({ kind, dropped }) => `${whole.format(dropped)} ${kind}`);
+  const ofKinds = kinds.length === 0 ? "" : ` (${kinds.join(", ")})`;
   const lost =
-    causes.length === 0 ? "No event was lost." : `Lost: ${causes.map(([cause, times]) => `${whole.format(times)} ${cause}`).join(", ")}.`;
+    causes.length === 0
+      ? "No event was lost."
+      : `Lost: ${causes.map(([cause, times]) => `${whole.format(times)} ${cause}`).join(", ")}${ofKinds}.`;
   const { filtered } = status.events;
   at("losses").textContent = filtered === 0 ? lost : `${lost} Left out because no rule can match them: ${whole.format(filtered)}.`;
 }
