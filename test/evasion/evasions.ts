@@ -164,7 +164,7 @@ export const EVASIONS: readonly Evasion[] = [
   evasion("exec", "mapped-code", {
     trick: "Code mapped from a file instead of run (a library, `mmap` with PROT_EXEC)",
     result: "not covered",
-    how: "no sensor looks at mapped files; writing the file is seen",
+    how: "mapping a file is no event (memory that can be written and executed at once is); writing the file is seen",
     shell: "evasions mapped-code payload",
     query: `process where process.executable : "${HERE}/payload" or process.Ext.script : "${HERE}/payload"`,
   }),

@@ -1,5 +1,6 @@
 // README's table of tricks, made of the acts that real kernels did. A trick that no act of the matrix can show has its test beside this file.
 import { EVASIONS, type Evasion } from "./evasions.ts";
+import { GATE_TRICKS } from "./gate-tricks.ts";
 
 /** Tricks against the rings themselves: losing is what they are about. */
 const FLOODS: readonly Pick<Evasion, "trick" | "how">[] = [
@@ -12,14 +13,19 @@ const FLOODS: readonly Pick<Evasion, "trick" | "how">[] = [
 /** The table in Markdown, with its head. */
 export function evasionTable(): string {
   const rows = [
-    ["Trick", "Result", "How, or why not"],
-    ["---", "---", "---"],
-    ...EVASIONS.map((evasion) => [evasion.trick, resultOf(evasion), evasion.how]),
-    ...FLOODS.map(({ trick, how }) => [trick, "not covered", how]),
+    ["Trick", "Result", "Stopped by the gate", "How, or why not"],
+    ["---", "---", "---", "---"],
+    ...EVASIONS.map((evasion) => [evasion.trick, resultOf(evasion), stoppedAtGate(evasion), evasion.how]),
+    ...FLOODS.map(({ trick, how }) => [trick, "not covered", "", how]),
   ];
   return rows.map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
 
 function resultOf({ result, act }: Evasion): string {
   return act.unseenBy.length === 0 ? result : `${result}; not by ${act.unseenBy.map((attachment) => `\`${attachment}\``).join(" and ")}`;
+}
+
+function stoppedAtGate({ act }: Evasion): string {
+  const trick = GATE_TRICKS.find(({ name }) => act.name === `evasion-${name}`);
+  return trick === undefined ? "" : trick.stopped ? "yes" : "no";
 }
