@@ -32,6 +32,7 @@ function infoAfter(attempt: ExecAttempt, facts: ProcessFacts, before: ProcessInf
     deleted: isDeleted,
     // What is known is of the program that runs now.
     program: undefined,
+    packageName: undefined,
     // The start of a program saves the effective ids.
     credentials: { uid, gid, euid, egid, suid: euid, sgid: egid },
   };

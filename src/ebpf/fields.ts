@@ -78,6 +78,8 @@ export const FIELD_NAMES = {
   elfInterpreter: "process.Ext.elf.interpreter",
   fileSetsUser: "process.Ext.setuid",
   fileSetsGroup: "process.Ext.setgid",
+  packaged: "process.Ext.packaged",
+  packageName: "process.Ext.package",
   hashUncertain: "process.Ext.hash_uncertain",
   cgroupPath: "process.cgroup.path",
   cgroupId: "process.cgroup.id",

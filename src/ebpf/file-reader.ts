@@ -1,4 +1,4 @@
-// Reads the files of programs one after another, in the order they were asked for. Opens each at once; so the number that waits is also that of
+// Reads the files of programs in the order they were asked for, large ones beside the others. Opens each at once; so the number that waits is also that of
 // open files, which whoever asks bounds.
 import { closeSync } from "node:fs";
 import { type FileContent, type OpenFile, openProgram, type ProgramFile, readProgram, type Unreadable } from "./program-file.ts";
@@ -14,10 +14,18 @@ export interface FileReader {
   close(): void;
 }
 
+/** Files above this many bytes have a line of their own: a small one, read in a moment, need not wait for a large one. */
+const LARGE_BYTES: number = 4 << 20;
+
+interface Waiting {
+  readonly file: OpenFile;
+  readonly take: FileTaker;
+}
+
 /** See the head of this file. */
 export class ProgramReader implements FileReader {
-  #waiting: { readonly file: OpenFile; readonly take: FileTaker }[] = [];
-  #isReading = false;
+  readonly #small: Waiting[] = [];
+  readonly #large: Waiting[] = [];
 
   read(program: ProgramFile, take: FileTaker): void {
     const file = openProgram(program);
@@ -25,17 +33,20 @@ export class ProgramReader implements FileReader {
       take(file);
       return;
     }
-    this.#waiting.push({ file, take });
-    if (!this.#isReading) void this.#readAll();
+    const line = program.sizeBytes > LARGE_BYTES ? this.#large : this.#small;
+    // The first of a line is being read.
+    if (line.push({ file, take }) === 1) void readAll(line);
   }
 
   close(): void {
-    for (const { file } of this.#waiting.splice(0)) closeSync(file.fd);
+    for (const line of [this.#small, this.#large]) for (const { file } of line.splice(1)) closeSync(file.fd);
   }
+}
 
-  async #readAll(): Promise<void> {
-    this.#isReading = true;
-    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) next.take(await readProgram(next.file));
-    this.#isReading = false;
+async function readAll(line: Waiting[]): Promise<void> {
+  for (let first = line[0]; first !== undefined; first = line[0]) {
+    const content = await readProgram(first.file);
+    line.shift();
+    first.take(content);
   }
 }

@@ -48,6 +48,8 @@ export interface ProcessInfo {
   script: string;
   /** What is known of the file of its program; `undefined`: nobody looked yet. */
   program: ProgramFacts | undefined;
+  /** Package that brought that file; empty: none; `undefined`: not known. */
+  packageName: string | undefined;
   /** Nanoseconds since 1970 from which on it runs this program, when that was seen. */
   programSinceNs: bigint;
 }
@@ -133,6 +135,7 @@ export class ProcessTable {
       deleted: facts.deleted ?? from?.deleted ?? false,
       script: facts.script ?? from?.script ?? "",
       program: facts.program ?? from?.program,
+      packageName: facts.packageName ?? from?.packageName,
       programSinceNs: facts.programSinceNs ?? from?.programSinceNs ?? 0n,
     };
     const ancestors = parent === undefined ? [] : [parent.info, ...parent.ancestors.slice(0, ANCESTORS_MAX - 1)];

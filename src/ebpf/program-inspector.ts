@@ -13,6 +13,10 @@ export interface ProgramFacts {
   elf: ElfFacts | undefined;
   /** The file had been written just before it ran and was read after the process had ended: a change within one tick would not show. */
   isUncertain: boolean;
+  /** The file as the kernel told it first. */
+  readonly file: ProgramFile;
+  /** A path in our own root at which it stands; empty: nobody looked, or it stood elsewhere. */
+  ownPath: string;
 }
 
 /** Why files stay unknown, and how many; `known` beside them. */
@@ -82,7 +86,7 @@ export class ProgramInspector {
     file: ProgramFile,
     { key, isFresh, fsMagic }: { readonly key: string; readonly isFresh: boolean; readonly fsMagic: number },
   ): ProgramFacts {
-    const facts: ProgramFacts = { state: "pending", sha256: "", elf: undefined, isUncertain: false };
+    const facts: ProgramFacts = { state: "pending", sha256: "", elf: undefined, isUncertain: false, file, ownPath: "" };
     const refusal = this.#refusalOf(file, fsMagic);
     if (refusal !== undefined) {
       facts.state = "unknown";

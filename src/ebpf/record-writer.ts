@@ -166,7 +166,7 @@ export class RecordWriter {
       this.#builder.i64Number(id.ttyMinor, actor.ttyMinor);
     }
     if (event.kind === "exec") this.#writeCapabilities(event);
-    writeProgram(this.#fields, context.entry.info.program);
+    writeProgram(this.#fields, context.entry.info);
   }
 
   #writeCapabilities(event: ExecEvent): void {

@@ -27,6 +27,7 @@ import { witness } from "./exec-witness.ts";
 import type { ActEvent, ActName } from "./kernel-event.ts";
 import { LoadedSensors, type SensorStatus } from "./loader.ts";
 import { IdNames } from "./names.ts";
+import { Packages } from "./packages.ts";
 import { primeTable, readProcess } from "./proc-files.ts";
 import { type Credentials, type ProcessEntry, type ProcessFacts, type ProcessInfo, ProcessTable } from "./process-table.ts";
 import { ProcessTracker } from "./process-tracker.ts";
@@ -156,6 +157,7 @@ export class EbpfSource implements Source, ExecWitness {
   readonly #take = (event: WholeEvent): void => this.#arrive(event);
   readonly #hold: ExecHold;
   readonly #inspector: ProgramInspector | undefined;
+  readonly #packages = new Packages(randomSecret());
   readonly #isWanted = (sensor: SensorName, action: string): boolean => this.#demand.wantsAction(sensor, action);
   readonly #fileTests = (action: string): readonly DemandTest[] | undefined => this.#demand.testsOf("file", action);
   readonly #userName = (id: number): string | undefined => this.#users.nameOf(id, Number(this.#nowNs));
@@ -271,6 +273,7 @@ export class EbpfSource implements Source, ExecWitness {
     }
     this.#joiner.expire(this.#take);
     this.#inspector?.close();
+    this.#packages.close();
     this.#hold.release();
     this.#lastCounters = this.#counters?.read();
     this.#counters = undefined;
@@ -342,7 +345,9 @@ export class EbpfSource implements Source, ExecWitness {
   lateFields(event: { readonly pid: number; readonly entityId: string; readonly executable: string; readonly timeNs: bigint }): LateFields {
     const info = this.#table.current(event.pid)?.info;
     const isSame = info?.entityId === event.entityId && info.executable === event.executable && info.programSinceNs <= event.timeNs;
-    return isSame ? lateFieldsOf(info.program) : {};
+    if (!isSame) return {};
+    this.#findPackage(info);
+    return lateFieldsOf(info);
   }
 
   /** Living descendants of a process as the sensors saw them come, with those whose parent has gone. */
@@ -482,6 +487,12 @@ export class EbpfSource implements Source, ExecWitness {
     this.#hold.release(this.#nowNs);
   }
 
+  /** Once for each program of a process, or again while the databases are being read. */
+  #findPackage(info: ProcessInfo): void {
+    if (info.packageName !== undefined || info.program?.state !== "known") return;
+    info.packageName = this.#packages.ownerOf(info.executable, info.program, Number(this.#nowNs));
+  }
+
   #push(event: WholeEvent, facts: ProgramFacts | undefined): void {
     const previous = this.#tracker.credentialsBefore(event.actor);
     if (event.kind === "act" && previous !== undefined && keepsIds(event, previous)) {
@@ -492,8 +503,10 @@ export class EbpfSource implements Source, ExecWitness {
     const entry = this.#tracker.apply(event, texts);
     if (event.kind === "exec") {
       entry.info.program = facts;
+      entry.info.packageName = undefined;
       entry.info.programSinceNs = event.actor.timeNs + this.#wallOffsetNs;
     }
+    this.#findPackage(entry.info);
     if (!this.#demand.wants(event)) {
       this.#unwanted++;
       return;
@@ -563,6 +576,10 @@ function readText(path: string): string {
   } catch {
     return "";
   }
+}
+
+function randomSecret(): bigint {
+  return crypto.getRandomValues(new BigUint64Array(1))[0] ?? 0n;
 }
 
 function machineId(): string {

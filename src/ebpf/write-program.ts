@@ -1,7 +1,7 @@
 // What a record says of the file of the program, as far as it is known by then.
 import type { FieldWriter } from "./field-writer.ts";
 import type { ExecEvent } from "./kernel-event.ts";
-import type { ProgramFacts } from "./program-inspector.ts";
+import type { ProcessInfo } from "./process-table.ts";
 
 const SET_USER_ID = 0o4000;
 const SET_GROUP_ID = 0o2000;
@@ -13,13 +13,15 @@ export const LATE_FIELDS: readonly string[] = [
   "process.Ext.elf.static",
   "process.Ext.elf.stripped",
   "process.Ext.elf.interpreter",
+  "process.Ext.packaged",
+  "process.Ext.package",
 ];
 
 /** Names and values of late fields. */
 export type LateFields = Readonly<Record<string, string | boolean>>;
 
-/** What is known of a program by now, of {@link LATE_FIELDS}. */
-export function lateFieldsOf(program: ProgramFacts | undefined): LateFields {
+/** What is known by now of the program of a process, of {@link LATE_FIELDS}. */
+export function lateFieldsOf({ program, packageName }: ProcessInfo): LateFields {
   if (program?.state !== "known") return {};
   const { sha256, elf } = program;
   return {
@@ -30,14 +32,21 @@ export function lateFieldsOf(program: ProgramFacts | undefined): LateFields {
       "process.Ext.elf.stripped": elf.isStripped,
     }),
     ...(elf?.interpreter !== undefined && { "process.Ext.elf.interpreter": elf.interpreter }),
+    ...(packageName !== undefined && { "process.Ext.packaged": packageName !== "" }),
+    ...(packageName !== undefined && packageName !== "" && { "process.Ext.package": packageName }),
   };
 }
 
 /** What is in the file, in every record of a process whose file is known. */
-export function writeProgram({ id, builder }: FieldWriter, program: ProgramFacts | undefined): void {
+export function writeProgram(fields: FieldWriter, { program, packageName }: ProcessInfo): void {
+  const { id, builder } = fields;
   if (program?.state !== "known") return;
   const { sha256, elf, isUncertain } = program;
   builder.keyword(id.processSha256, sha256);
+  if (packageName !== undefined) {
+    builder.bool(id.packaged, packageName !== "");
+    fields.text(id.packageName, packageName);
+  }
   if (isUncertain) builder.bool(id.hashUncertain, true);
   if (elf === undefined) return;
   builder.keyword(id.elfArchitecture, elf.architecture);

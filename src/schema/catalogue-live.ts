@@ -27,4 +27,6 @@ export const LIVE_ROWS: readonly Row[] = [
   [861, "kestrel.key.operation", "keyword", "What was done with a key of the kernel"],
   [862, "kestrel.key.description", "keyword", "Description of a key that was added or asked for"],
   [863, "file.Ext.attribute.name", "keyword", "Extended attribute of the file that was set or removed"],
+  [864, "process.Ext.packaged", "bool", "Whether a package of this machine brought the program file"],
+  [865, "process.Ext.package", "keyword", "Package that brought the program file of the process"],
 ];

@@ -81,7 +81,8 @@ function inMemory(): readonly Row[] {
   };
   const loader = "/lib64/ld-linux-x86-64.so.2";
   const elf = { architecture: "x86-64", isStatic: false, isStripped: true, interpreter: loader };
-  const program: ProgramFacts = { state: "known", sha256: "ab".repeat(32), elf, isUncertain: false };
+  const file = { pid: 8, ppid: 7, path: "/usr/bin/bash", inode: 1n, sizeBytes: 1, changeNs: 1n };
+  const program: ProgramFacts = { state: "known", sha256: "ab".repeat(32), elf, isUncertain: false, file, ownPath: "" };
   const inspector = new ProgramInspector(() => {}, { read() {}, close() {} });
   return [
     measure("kernel record decoded (exec)", () => decodeExec(bytes)),
@@ -90,8 +91,10 @@ function inMemory(): readonly Row[] {
     measure("ECS record written (exec, 8 ancestors)", () => writer.write(event, context)),
     measure("the same, what is in the file known", () => {
       entry.info.program = program;
+      entry.info.packageName = "bash";
       writer.write(event, context);
       entry.info.program = undefined;
+      entry.info.packageName = undefined;
     }),
     measure("file of a program looked up, known (exec)", () => inspector.factsOf(event, SECOND)),
   ];

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { decode } from "../../src/ebpf/decode.ts";
 import { ExecHold, HELD_MAX, HOLD_NS_MAX } from "../../src/ebpf/exec-hold.ts";
 import type { WholeEvent } from "../../src/ebpf/exec-joiner.ts";
+import type { ProgramFile } from "../../src/ebpf/program-file.ts";
 import type { ProgramFacts } from "../../src/ebpf/program-inspector.ts";
 import { execRecord, exitRecord } from "./kernel-record.ts";
 
@@ -15,7 +16,15 @@ function event(record: Buffer): WholeEvent {
 
 const exec = (pid: number): WholeEvent => event(execRecord({ pid }, { path: "/bin/x", args: Buffer.from("x\0") }));
 const exit = (pid: number): WholeEvent => event(exitRecord({ pid }, 0));
-const facts = (state: ProgramFacts["state"]): ProgramFacts => ({ state, sha256: "", elf: undefined, isUncertain: false });
+const FILE: ProgramFile = { pid: 1, ppid: 0, path: "/bin/x", inode: 1n, sizeBytes: 1, changeNs: 1n };
+const facts = (state: ProgramFacts["state"]): ProgramFacts => ({
+  state,
+  sha256: "",
+  elf: undefined,
+  isUncertain: false,
+  file: FILE,
+  ownPath: "",
+});
 
 function setUp(isOn: boolean): { readonly hold: ExecHold; readonly out: number[] } {
   const out: number[] = [];

@@ -33,7 +33,7 @@ test("a file is read once, and known at once from then on", () => {
   expect(inspector.factsOf(exec({}), 0n)).toBe(first);
   expect(asked.map(({ file }) => file)).toEqual([{ pid: 7, ppid: 3, path: "/bin/x", inode: 0n, sizeBytes: 10, changeNs: 5n * SECOND }]);
   asked[0]?.take(FOUND);
-  expect(first).toEqual({ state: "known", sha256: FOUND.sha256, elf: undefined, isUncertain: false });
+  expect(first).toMatchObject({ state: "known", sha256: FOUND.sha256, elf: undefined, isUncertain: false, ownPath: "" });
   expect(inspector.factsOf(exec({}), 0n)).toBe(first);
   expect(asked).toHaveLength(1);
   expect(told()).toBe(1);
