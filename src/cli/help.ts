@@ -222,6 +222,21 @@ Examples
   kestrel rules
   kestrel rules show kestrel.exec-from-shm`,
   },
+  schema: {
+    summary: "List the fields that rules can test, and which sensors set them",
+    text: `kestrel schema [FIELD…] [--sensors] [--json]
+
+Lists every field of the catalogue, or those named and below: its type, the categories of the events that have it, the sensors that set
+it ("every", or "-" for fields that only logs from elsewhere have), and what it is.
+
+  --sensors            only fields that the sensors set
+  --schema FILE        more fields: JSON, {"name": "type", …}
+  --json               one object a line
+
+Examples
+  kestrel schema process.hash process.Ext
+  kestrel schema --sensors --json`,
+  },
   version: {
     summary: "Print the version",
     text: `kestrel version [--json]

@@ -19,6 +19,7 @@ const LOADERS: Readonly<Record<string, () => Promise<Command>>> = {
   record: async () => (await import("./record.ts")).record,
   isolate: async () => (await import("./isolate.ts")).isolate,
   rules: async () => (await import("./rules.ts")).rules,
+  schema: async () => (await import("./schema.ts")).schema,
   version: async () => (await import("./version.ts")).version,
 };
 /** Parts of other commands that are processes of their own. */

@@ -19,6 +19,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { cgroupRoot } from "#core";
+import { sensorFields } from "#ebpf";
 import { closeFd, sealedMemoryFile } from "#ffi/libc";
 import { type Fields, liveSource, refusal } from "./live.ts";
 
@@ -234,5 +235,22 @@ describe.skipIf(refusal !== undefined)("enrichment", () => {
       const times = ours.map((fields) => fields["@timestamp"] as bigint);
       expect(times).toEqual([...times].sort((a, b) => Number(a - b)));
     });
+  });
+
+  test("every field of every record so far is in the table, under the sensor that set it", () => {
+    const table = new Map(sensorFields().map(({ name, sensors }) => [name, sensors]));
+    // Several sensors have the same fallback attachment: what any of them may set is right.
+    const sensorsOf = (attachment: unknown): readonly string[] =>
+      live.source.statuses().flatMap((status) => (status.attachment === attachment ? status.sensor : []));
+    const wrong = new Set<string>();
+    for (const record of live.collector.all(() => true)) {
+      const sensors = sensorsOf(record["kestrel.sensor"]);
+      expect(sensors.length).toBeGreaterThan(0);
+      for (const name of Object.keys(record)) {
+        if (!sensors.some((sensor) => table.get(name)?.includes(sensor as never) === true)) wrong.add(`${name} of ${sensors.join()}`);
+      }
+    }
+    expect([...wrong]).toEqual([]);
+    expect(live.collector.all(() => true).length).toBeGreaterThan(50);
   });
 });
