@@ -1,21 +1,21 @@
 // The watches of a running agent over itself: what it attached, what it loses, its files, the clock, and whether it runs freely.
 import { resolve } from "node:path";
+import type { IsolationPort } from "#api";
 import { agentAlert, type Clock, type Log, type LossCounts } from "#core";
 import type { EbpfSource } from "#ebpf";
 import type { Engine } from "#engine";
 import { ClockId, clockNs } from "#ffi/libc";
 import { ruleFilePaths } from "#rules";
 import { ClockWatch, FileWatch, FtraceWatch, HeartbeatWatch, LinkWatch, LossWatch, StallWatch, TracerWatch, Watcher } from "#self";
+import { IsolationWatch } from "./isolation-watch.ts";
 import { HEARTBEAT, ownCommand } from "./own-command.ts";
 
 /** What is watched. */
 export interface SelfWatchParts {
   readonly source: EbpfSource;
   readonly engine: Pick<Engine, "raise" | "counters">;
-  readonly rulePaths: readonly string[];
-  /** Where the acts of the heartbeat are done. */
-  readonly dataPath: string;
   readonly api: () => ApiAddress;
+  readonly isolation: Pick<IsolationPort, "status">;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -27,8 +27,9 @@ const HEARTBEAT_MS_MAX = 30_000;
 /** Sensors that the acts of {@link HEARTBEAT} reach whatever the rules want of them; the others answer to some of their events only. */
 const ASKED = ["exec", "fork", "exit", "file", "change", "connect"] as const;
 
-/** A watcher, not yet started. */
-export function selfWatch({ source, engine, rulePaths, dataPath, api, clock, log }: SelfWatchParts): Watcher {
+/** A watcher, not yet started. `rulePaths`: as they were given; `dataPath`: where the acts of the heartbeat are done. */
+export function selfWatch(rulePaths: readonly string[], dataPath: string, parts: SelfWatchParts): Watcher {
+  const { source, engine, api, isolation, clock, log } = parts;
   const losses = (): LossCounts => ({ ...source.losses(), "queue-full": engine.counters().dropped });
   const attachments = (): readonly string[] => source.statuses().flatMap(({ attachment }) => attachment ?? []);
   return new Watcher({
@@ -40,6 +41,7 @@ export function selfWatch({ source, engine, rulePaths, dataPath, api, clock, log
       new ClockWatch({ realtimeNs: () => clockNs(ClockId.Realtime), boottimeNs: () => clockNs(ClockId.Boottime) }),
       new StallWatch(() => clockNs(ClockId.Monotonic), { everyMs: EVERY_MS }),
       new TracerWatch(),
+      new IsolationWatch(isolation),
       new HeartbeatWatch({
         counts: () => heardBy(source),
         act: () => beat(ownCommand(HEARTBEAT), resolve(dataPath, HEARTBEAT), api()),

@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import { type AgentNotice, KestrelError, MockClock } from "#core";
 import type { IsolationPolicy, IsolationState } from "#respond";
 import { IsolationSwitch } from "../../src/cli/isolation-switch.ts";
+import { IsolationWatch } from "../../src/cli/isolation-watch.ts";
 
 const REQUEST = { allow: ["10.0.0.0/8"], clients: [], whenAgentStops: "keep", cutCaller: false } as const;
 
@@ -167,9 +168,18 @@ test("one that cannot be put in force again after a restart is a critical alert"
 test("one that was detached is said to have failed, one without a record to have been found", () => {
   const here = world();
   const made = here.make();
+  const watch = new IsolationWatch(made);
+  expect(watch.look()).toEqual([]);
   made.isolate(REQUEST, "127.0.0.1");
+  expect(watch.look()).toEqual([]);
   here.on = false;
   expect(made.status()).toMatchObject({ state: "failed", reason: "Somebody detached its programs" });
+  expect(watch.look()).toEqual([
+    {
+      subject: "isolation",
+      message: "The machine is not isolated from the network, though it was asked for: Somebody detached its programs",
+    },
+  ]);
   const other = world();
   other.on = other.isFound = true;
   expect(other.make().status()).toMatchObject({ state: "on", reason: expect.stringContaining("An earlier agent left it") });
