@@ -65,7 +65,7 @@ if [ $$ != 1 ]; then
 	say "done 0"
 	exit
 fi
-[ ! -e /isolation.sh ] || . /isolation.sh
+[ ! -e /checks.sh ] || . /checks.sh
 run_pass preferred
 echo 0 >/proc/sys/kernel/ftrace_enabled
 run_pass without-ftrace
