@@ -4,7 +4,15 @@
  * are left out.
  */
 #define RING activity_ring
-#include "network.h"
+#include "sensor.h"
+
+/* Records that a policy has a say in. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 << 20);
+} process_ring SEC(".maps");
+
+#include "flow.h"
 
 #define TCP_SYN_SENT 2
 
@@ -38,7 +46,8 @@ int kestrel_connect_fentry(__u64 *ctx)
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct socket *socket = (struct socket *)ctx[0];
 	struct sock *sk = BPF_CORE_READ(socket, sk);
-	struct flow_event event = {};
+	struct noted_flow flow = {};
+	struct flow_event *event = &flow.event;
 	struct sockaddr_any address = {};
 	__u16 protocol = protocol_of(sk);
 	int length = ctx[2];
@@ -57,17 +66,17 @@ int kestrel_connect_fentry(__u64 *ctx)
 		return 0;
 	if (is_nobody(task))
 		return 0;
-	fill_header(&event.head, task, OP_CONNECT);
+	fill_header(&event->head, task, OP_CONNECT);
 	if (address.family == AF_INET) {
-		__builtin_memcpy(event.destination, &address.ip4, 4);
+		__builtin_memcpy(event->destination, &address.ip4, 4);
 	} else {
-		__builtin_memcpy(event.destination, address.ip6, 16);
+		__builtin_memcpy(event->destination, address.ip6, 16);
 	}
-	event.family = address.family;
-	event.protocol = protocol;
-	event.source_port = BPF_CORE_READ(sk, __sk_common.skc_num);
-	event.destination_port = port_of(address.port);
-	send(&event, sizeof(event), OP_CONNECT, 0);
+	event->family = address.family;
+	event->protocol = protocol;
+	event->source_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	event->destination_port = port_of(address.port);
+	tell_flow(&flow, task, OP_CONNECT, true, true);
 	return 0;
 }
 
@@ -80,21 +89,22 @@ int kestrel_connect_tcp(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct sock *sk = (struct sock *)ctx->args[0];
 	struct task_struct *task;
-	struct flow_event event = {};
+	struct noted_flow flow = {};
+	struct flow_event *event = &flow.event;
 
 	if (ctx->args[2] != TCP_SYN_SENT || !is_tcp(BPF_CORE_READ(sk, sk_protocol)))
 		return 0;
 	task = (struct task_struct *)bpf_get_current_task();
 	if (is_nobody(task))
 		return 0;
-	fill_header(&event.head, task, OP_CONNECT);
-	event.family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	if (event.family != AF_INET && event.family != AF_INET6)
+	fill_header(&event->head, task, OP_CONNECT);
+	event->family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	if (event->family != AF_INET && event->family != AF_INET6)
 		return 0;
-	read_near_end(sk, event.family, event.source, &event.source_port);
-	read_far_end(sk, event.family, event.destination, &event.destination_port);
-	event.protocol = PROTOCOL_TCP;
-	send(&event, sizeof(event), OP_CONNECT, 0);
+	read_near_end(sk, event->family, event->source, &event->source_port);
+	read_far_end(sk, event->family, event->destination, &event->destination_port);
+	event->protocol = PROTOCOL_TCP;
+	tell_flow(&flow, task, OP_CONNECT, true, false);
 	return 0;
 }
 
@@ -102,26 +112,27 @@ int kestrel_connect_tcp(struct bpf_raw_tracepoint_args *ctx)
 static __always_inline int report_datagram(struct bpf_sock_addr *ctx, __u16 family)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	struct flow_event event = {};
+	struct noted_flow flow = {};
+	struct flow_event *event = &flow.event;
 
 	if (is_tcp(ctx->protocol))
 		return 1;
 	if (is_nobody(task))
 		return 1;
-	fill_header(&event.head, task, OP_CONNECT);
+	fill_header(&event->head, task, OP_CONNECT);
 	if (family == AF_INET) {
 		__u32 ip4 = ctx->user_ip4;
 
-		__builtin_memcpy(event.destination, &ip4, 4);
+		__builtin_memcpy(event->destination, &ip4, 4);
 	} else {
 		__u32 ip6[4] = { ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3] };
 
-		__builtin_memcpy(event.destination, ip6, 16);
+		__builtin_memcpy(event->destination, ip6, 16);
 	}
-	event.family = family;
-	event.protocol = ctx->protocol;
-	event.destination_port = port_of(ctx->user_port);
-	send(&event, sizeof(event), OP_CONNECT, 0);
+	event->family = family;
+	event->protocol = ctx->protocol;
+	event->destination_port = port_of(ctx->user_port);
+	tell_flow(&flow, task, OP_CONNECT, false, true);
 	return 1;
 }
 

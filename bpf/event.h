@@ -23,7 +23,8 @@ enum event_op {
 	OP_SEND = 11, /* a first datagram to somewhere, sent without connect */
 	OP_DNS = 12,
 	OP_ACCEPT = 13,
-	OP_COUNT = 14, /* rows of the counter map */
+	OP_DENIED = 14, /* an exec or an open that a policy has denied: it did not happen */
+	OP_COUNT = 15, /* rows of the counter map */
 };
 
 /* Bits of event_header.flags. */
@@ -36,6 +37,7 @@ enum event_flag {
 	FLAG_CREATED = 32,	 /* file: this open made the file */
 	FLAG_WATCHED = 64,	 /* file: opened for reading, reported because its name is on the watch list */
 	FLAG_ENV = 128,		 /* args: bytes of the environment, not of the arguments */
+	FLAG_POLICY = 512,	 /* a policy matched: the record ends with a struct policy_note, see policy.h */
 	FLAG_ENV_CUT = 256,	 /* environment above ENV_BYTES_MAX was left out */
 };
 
@@ -258,6 +260,22 @@ struct dns_event {
 	__u16 message_bytes; /* of these in this record */
 	__u16 is_answer;
 	__u16 pad;
+};
+
+/* Behind it the path from the root on without its NUL, and a struct policy_note. Of an exec the header has the user ids it would have had. */
+struct denied_event {
+	struct event_header head;
+	__u64 inode;
+	__u64 size;
+	__u32 device;
+	__u32 mode;
+	__u32 owner;
+	__u32 group;
+	__u32 open_flags;
+	__u32 nlink;
+	__u16 about; /* OP_EXEC, OP_FILE */
+	__u16 path_bytes;
+	__u32 pad;
 };
 
 /* One row of the per-CPU counter map, by op. */

@@ -5,6 +5,7 @@
  */
 #define RING process_ring
 #include "path.h"
+#include "decide.h"
 
 /* Chunks of one exec, the first included. */
 #define ARGS_CHUNKS_MAX (ARGS_BYTES_MAX / ARGS_CHUNK_BYTES)
@@ -90,7 +91,7 @@ static __always_inline __u32 append_args(struct record *record, unsigned long fr
 		size = ARGS_CHUNK_BYTES;
 	/* Checked again behind the compiler's back: it makes the limit in a 32-bit copy, whose bounds Linux 6.1 does not follow. */
 	barrier_var(size);
-	if (used > RECORD_BYTES - ARGS_CHUNK_BYTES || size > ARGS_CHUNK_BYTES)
+	if (used > RECORD_BYTES - NOTE_BYTES - ARGS_CHUNK_BYTES || size > ARGS_CHUNK_BYTES)
 		return 0;
 	if (bpf_probe_read_user(record->bytes + used, size, (const void *)from)) {
 		record->head.flags |= FLAG_READ_FAILED;
@@ -119,6 +120,22 @@ __noinline int send_args(__u64 from, __u64 offset, __u64 size)
 	return 0;
 }
 
+/* Kills the program before its first instruction if a policy says so. True: the record is to carry the note. */
+static __always_inline bool judge(struct policy_note *note, struct task_struct *task, struct file *file)
+{
+	struct decision decision;
+	struct policy_work *work;
+
+	if (!policy_asks(&decision, task, POLICY_EXEC))
+		return false;
+	work = policy_begin(decision.tid, POLICY_EXEC);
+	if (!work)
+		return false;
+	set_program(work, file);
+	work->user = BPF_CORE_READ(task, cred, euid.val);
+	return policy_verdict(note, work, &decision, task, file, true, false) == VERDICT_NOTED;
+}
+
 SEC("raw_tp/sched_process_exec")
 int kestrel_exec(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -133,11 +150,14 @@ int kestrel_exec(struct bpf_raw_tracepoint_args *ctx)
 	unsigned long env_size = BPF_CORE_READ(mm, env_end) - env;
 	__u64 sent;
 	struct record *record = scratch_record();
+	struct policy_note note = {};
+	bool noted;
 	__u32 bytes;
 
 	if (!record)
 		return 0;
 	fill_header(&record->head, task, OP_EXEC);
+	noted = judge(&note, task, file);
 	fill_file(&record->exec, file);
 	fill_capabilities(&record->exec, task);
 	record->exec.pad = 0;
@@ -164,10 +184,13 @@ int kestrel_exec(struct bpf_raw_tracepoint_args *ctx)
 	/* The environment finds room here unless paths or arguments are long; then it comes in records of its own from its beginning. */
 	record->exec.env_bytes = append_args(record, env, env_size);
 	sent = record->exec.env_bytes;
+	if (noted)
+		append_note(record, &note);
 	bytes = record->used;
 	if (bytes > RECORD_BYTES)
 		return 0;
 	send(record->bytes, bytes, OP_EXEC, record->head.flags);
+	record->head.flags &= ~FLAG_POLICY;
 	for (__u64 i = 1; i < ARGS_CHUNKS_MAX; i++) {
 		if (send_args(from, i * ARGS_CHUNK_BYTES, size))
 			break;

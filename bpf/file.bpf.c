@@ -5,17 +5,19 @@
  */
 #define RING activity_ring
 #define PATH_IS_TESTED
-#include "path.h"
-#include "syscall.h"
-
-#define PROC_SUPER_MAGIC 0x9fa0
-#define PROC_DEPTH_MAX 16
 #define FLAG_NONE 0x8000 /* no flag of a record: this open is no event */
 
+#include "sensor.h"
+
+/* Acts that must not drown in files: memory that is opened, and what a policy has a say in. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4 << 20);
 } process_ring SEC(".maps");
+
+#include "decide.h"
+#include "noise.h"
+#include "syscall.h"
 
 /* Names whose reading is reported: credentials, keys. Filled by user space after load. */
 struct {
@@ -42,24 +44,24 @@ static __always_inline bool is_watched(struct dentry *dentry)
 	return name_is_watched(dentry, WATCH_NAME) || name_is_watched(BPF_CORE_READ(dentry, d_parent), WATCH_PARENT);
 }
 
-/* Of procfs only /proc/sys: what programs write about themselves is no file in any rule's sense. */
-static __always_inline bool is_proc_noise(struct dentry *dentry, __u64 magic)
+/* Kills who opened it before it has the descriptor if a policy says so. True: the record is to carry the note. */
+static __always_inline bool judge(struct policy_note *note, struct task_struct *task, struct file *file, __u16 flags)
 {
-	struct dentry *top = dentry;
-	char name[4] = {};
+	struct file *program = BPF_CORE_READ(task, mm, exe_file);
+	struct decision decision;
+	struct policy_work *work;
 
-	if (magic != PROC_SUPER_MAGIC)
+	if (!policy_asks(&decision, task, POLICY_OPEN))
 		return false;
-	for (int i = 0; i < PROC_DEPTH_MAX; i++) {
-		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
-
-		if (parent == dentry)
-			break;
-		top = dentry;
-		dentry = parent;
-	}
-	bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(top, d_name.name));
-	return !(name[0] == 's' && name[1] == 'y' && name[2] == 's' && name[3] == 0);
+	work = policy_begin(decision.tid, POLICY_OPEN);
+	if (!work)
+		return false;
+	set_program(work, program);
+	work->file_mount = (__u64)BPF_CORE_READ(file, f_path.mnt);
+	work->file_dentry = (__u64)BPF_CORE_READ(file, f_path.dentry);
+	work->mode = flags & FLAG_CREATED ? MODE_CREATED : flags & FLAG_WATCHED ? MODE_READ : MODE_WRITTEN;
+	work->user = BPF_CORE_READ(task, cred, euid.val);
+	return policy_verdict(note, work, &decision, task, program, true, false) == VERDICT_NOTED;
 }
 
 static __always_inline __u16 flags_of(struct dentry *dentry, __u32 f_mode, const struct demand *wanted)
@@ -114,10 +116,12 @@ static __always_inline void report_open(struct file *file)
 	__u32 f_mode = BPF_CORE_READ(file, f_mode);
 	__u16 mode = BPF_CORE_READ(inode, i_mode);
 	struct demand wanted;
+	struct policy_note note = {};
 	struct record *record;
 	__u32 class, bytes;
 	__u64 magic;
 	__u16 flags;
+	bool noted;
 
 	if ((mode & S_IFMT) != S_IFREG)
 		return;
@@ -150,6 +154,7 @@ static __always_inline void report_open(struct file *file)
 	flags = record->head.flags;
 	fill_header(&record->head, task, OP_FILE);
 	record->head.flags = flags;
+	noted = judge(&note, task, file, flags);
 	record->file.inode = BPF_CORE_READ(inode, i_ino);
 	record->file.size = BPF_CORE_READ(inode, i_size);
 	record->file.device = BPF_CORE_READ(inode, i_sb, s_dev);
@@ -160,10 +165,15 @@ static __always_inline void report_open(struct file *file)
 	record->file.nlink = BPF_CORE_READ(inode, i_nlink);
 	record->file.fs_magic = magic;
 	record->file.pad = 0;
+	if (noted)
+		append_note(record, &note);
 	bytes = record->used;
 	if (bytes > RECORD_BYTES)
 		return;
-	send(record->bytes, bytes, OP_FILE, flags);
+	if (noted)
+		send_noted(record->bytes, bytes, OP_FILE, POLICY_OPEN);
+	else
+		send(record->bytes, bytes, OP_FILE, flags);
 }
 
 /*

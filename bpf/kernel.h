@@ -66,6 +66,7 @@ struct inode {
 } KERNEL_TYPE;
 
 struct qstr {
+	unsigned int len;
 	const unsigned char *name;
 } KERNEL_TYPE;
 
@@ -217,6 +218,8 @@ struct task_struct {
 } KERNEL_TYPE;
 
 struct linux_binprm {
+	struct file *file;
+	struct cred *cred;
 	unsigned int secureexec : 1;
 	const char *filename;
 	const char *interp;

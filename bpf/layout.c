@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-/* Prints where the compiler puts each member of event.h and isolate.h: `struct.member offset` and `struct size`, and the calls of calls.h. A test compares user space with it. */
+/* Prints where the compiler puts each member of event.h, isolate.h and policy.h: `struct.member offset` and `struct size`, and the calls of calls.h. A test compares user space with it. */
 #include <stddef.h>
 #include <stdio.h>
 
 #include "calls.h"
 #include "event.h"
 #include "isolate.h"
+#include "policy.h"
 
 #define MEMBER(type, member) printf(#type "." #member " %zu\n", offsetof(struct type, member))
 #define VALUE(name) printf(#name " %d\n", name)
@@ -120,6 +121,18 @@ int main(void)
 	MEMBER(dns_event, is_answer);
 	SIZE(dns_event);
 
+	MEMBER(denied_event, inode);
+	MEMBER(denied_event, size);
+	MEMBER(denied_event, device);
+	MEMBER(denied_event, mode);
+	MEMBER(denied_event, owner);
+	MEMBER(denied_event, group);
+	MEMBER(denied_event, open_flags);
+	MEMBER(denied_event, nlink);
+	MEMBER(denied_event, about);
+	MEMBER(denied_event, path_bytes);
+	SIZE(denied_event);
+
 	MEMBER(sensor_counters, produced);
 	MEMBER(sensor_counters, dropped);
 	MEMBER(sensor_counters, truncated);
@@ -216,5 +229,39 @@ int main(void)
 	VALUE(CALL_MMAP);
 	VALUE(CALL_OLD_MMAP);
 	VALUE(CALL_MPROTECT);
+
+	MEMBER(policy_key, bits);
+	MEMBER(policy_key, generation);
+	MEMBER(policy_key, dimension);
+	MEMBER(policy_key, value);
+	SIZE(policy_key);
+
+	MEMBER(policy_table, clauses);
+	MEMBER(policy_table, enforced);
+	MEMBER(policy_table, denying);
+	MEMBER(policy_table, dimensions);
+	MEMBER(policy_table, defaults);
+	SIZE(policy_table);
+
+	MEMBER(policy_default, unmatched);
+	MEMBER(policy_default, free);
+	SIZE(policy_default);
+
+	MEMBER(policy_state, generation);
+	MEMBER(policy_state, deniers);
+	SIZE(policy_state);
+
+	MEMBER(policy_file, inode);
+	MEMBER(policy_file, device);
+	SIZE(policy_file);
+
+	MEMBER(policy_note, matched);
+	MEMBER(policy_note, acted);
+	MEMBER(policy_note, latency_ns);
+	MEMBER(policy_note, act);
+	MEMBER(policy_note, generation);
+	MEMBER(policy_note, means);
+	MEMBER(policy_note, spared);
+	SIZE(policy_note);
 	return 0;
 }

@@ -4,7 +4,15 @@
  * destination: a stream of datagrams is one event, until its entry is the oldest of a full map.
  */
 #define RING activity_ring
-#include "network.h"
+#include "sensor.h"
+
+/* Records that a policy has a say in. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 << 20);
+} process_ring SEC(".maps");
+
+#include "flow.h"
 
 /* Everything that makes a datagram one of a stream already told. */
 struct stream {
@@ -37,7 +45,8 @@ static __always_inline bool is_told(const struct stream *stream)
 static __always_inline int report_send(struct bpf_sock_addr *ctx, struct stream *stream)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	struct flow_event event = {};
+	struct noted_flow flow = {};
+	struct flow_event *event = &flow.event;
 	struct bpf_sock *sk = ctx->sk;
 
 	stream->socket = bpf_get_socket_cookie(ctx);
@@ -45,13 +54,13 @@ static __always_inline int report_send(struct bpf_sock_addr *ctx, struct stream 
 	stream->port = ctx->user_port;
 	if (is_told(stream) || is_nobody(task))
 		return 1;
-	fill_header(&event.head, task, OP_SEND);
-	__builtin_memcpy(event.destination, stream->address, 16);
-	event.family = stream->family;
-	event.protocol = ctx->protocol;
-	event.source_port = sk ? sk->src_port : 0;
-	event.destination_port = port_of(stream->port);
-	send(&event, sizeof(event), OP_SEND, 0);
+	fill_header(&event->head, task, OP_SEND);
+	__builtin_memcpy(event->destination, stream->address, 16);
+	event->family = stream->family;
+	event->protocol = ctx->protocol;
+	event->source_port = sk ? sk->src_port : 0;
+	event->destination_port = port_of(stream->port);
+	tell_flow(&flow, task, OP_SEND, false, true);
 	return 1;
 }
 

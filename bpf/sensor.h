@@ -30,7 +30,8 @@ struct {
 } counters SEC(".maps");
 
 /* The record being built: one of the structs of event.h, then its data. A per-CPU value may have 32 KiB. */
-#define RECORD_BYTES (256 + 2 * PATH_BYTES_MAX + FILENAME_BYTES_MAX + ARGS_CHUNK_BYTES)
+#define NOTE_BYTES 32 /* kept free for what a policy said of it */
+#define RECORD_BYTES (256 + NOTE_BYTES + 2 * PATH_BYTES_MAX + FILENAME_BYTES_MAX + ARGS_CHUNK_BYTES)
 struct record {
 	__u64 walk_mount;  /* where the walk along a path stands, see path.h */
 	__u64 walk_dentry;

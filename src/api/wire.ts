@@ -35,7 +35,7 @@ interface WireResponse {
   readonly mode: WireMode;
   readonly scope: "process" | "tree";
   readonly outcome: "done" | "would" | "gone" | "refused" | "failed";
-  readonly means: "none" | "sigkill" | "sigstop" | "freeze" | "fanotify";
+  readonly means: "none" | "sigkill" | "sigstop" | "freeze" | "fanotify" | "lsm" | "cgroup" | "bpf_signal";
   readonly target_pid: number;
   readonly process_count: number;
   readonly latency_ns: number;
@@ -268,7 +268,7 @@ const response = z
       description:
         "done: carried out. would: not, the mode is monitor. gone: the process had ended. refused: it is protected. failed: see reason.",
     }),
-    means: z.enum(["none", "sigkill", "sigstop", "freeze", "fanotify"]),
+    means: z.enum(["none", "sigkill", "sigstop", "freeze", "fanotify", "lsm", "cgroup", "bpf_signal"]),
     target_pid: count.meta({ description: "Process the event is about; 0 when it names none." }),
     process_count: count.meta({ description: "Processes reached, or that would have been." }),
     latency_ns: count.meta({ description: "From the event to the end of the act." }),

@@ -50,6 +50,10 @@ export interface AgentParts {
   readonly self: () => readonly WatchStatus[];
   /** Figures of what works beside the engine. */
   readonly moreMetrics: () => readonly MetricFamily[];
+  /** Told that modes have changed. */
+  readonly modesChanged: () => void;
+  /** Whether a rule's denials of programs come in the kernel: then the gate need not hold them. */
+  readonly deniesPrograms: (ruleId: string) => boolean;
 }
 
 const RATE_WINDOW_MS = 2000;
@@ -77,8 +81,19 @@ export class Agent implements AgentPort {
     this.#state = "armed";
     this.#parts.onRules(rules);
     await this.#parts.sensorsSettled();
-    await this.#parts.gate.arm(rules.filter((rule) => !this.#problems.has(rule.id)));
+    await this.#armGate();
     return result;
+  }
+
+  /** Starts the gate, when it is known what the kernel denies: that it need not hold. */
+  async startGate(): Promise<void> {
+    await this.#armGate();
+    await this.#parts.gate.start();
+  }
+
+  async #armGate(): Promise<void> {
+    const rules = enabledRules([...this.#entries.values()]);
+    await this.#parts.gate.arm(rules.filter(({ id }) => !this.#problems.has(id) && !this.#parts.deniesPrograms(id)));
   }
 
   /** Says in status that the agent is stopping. */
@@ -196,6 +211,7 @@ export class Agent implements AgentPort {
 
   setMode(id: string, mode: "monitor" | "enforce" | undefined): void {
     this.#parts.modes.give(id, mode);
+    this.#parts.modesChanged();
   }
 
   metrics(): readonly MetricFamily[] {
@@ -242,6 +258,7 @@ export class Agent implements AgentPort {
         "rule",
         perRule((state) => state.suppressed),
       ),
+      metric("counter", "kestrel_policy_unmatched_total", "Acts of the kernel by rules their events do not match", counters.actedUnmatched),
       ...sequenceFamilies(this.#parts.engine.sequenceMetrics()),
       ...this.#parts.moreMetrics(),
       metric("gauge", "kestrel_memory_bytes", "Resident memory", status.memoryBytes),

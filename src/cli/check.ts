@@ -1,4 +1,7 @@
 // kestrel check: says for every rule or query whether it compiles and what is wrong, for people or as JSON lines.
+import { readFileSync } from "node:fs";
+import { cgroupRoot } from "#core";
+import { inspectAbilities } from "#ebpf";
 import { ANY_KERNEL, type CheckedRule, checkRules, type KernelAbilities, type Rung, type RungName } from "#engine";
 import { whyNoGate } from "#respond";
 import { EXIT, parseArguments, usageError } from "./arguments.ts";
@@ -13,7 +16,7 @@ export async function check(argv: readonly string[]): Promise<number> {
   const checked = await checkRules(args.positionals, {
     registry: registryFrom(args.text("schema")),
     lenientFields: args.has("lenient-fields"),
-    kernel: kernelOf(args.text("kernel") ?? "this"),
+    kernel: kernelNamed(args.text("kernel") ?? "this"),
   });
   const writer = new LineWriter();
   for (const rule of checked) {
@@ -26,14 +29,16 @@ export async function check(argv: readonly string[]): Promise<number> {
   return failed === 0 ? EXIT.ok : EXIT.findings;
 }
 
-function kernelOf(name: string): KernelAbilities {
-  if (name === "any") return ANY_KERNEL;
-  if (name === "this") return { ...NO_PROGRAMS, gate: whyNoGate() };
+function kernelNamed(name: string): () => KernelAbilities {
+  if (name === "any") return () => ANY_KERNEL;
+  if (name === "this") return thisKernel;
   throw usageError(`Flag "--kernel" knows "this" and "any", not "${name}"`);
 }
 
-const NOT_LOADED = "this version loads no program that acts";
-const NO_PROGRAMS: Omit<KernelAbilities, "gate"> = { lsm: NOT_LOADED, cgroup: NOT_LOADED, signal: NOT_LOADED };
+function thisKernel(): KernelAbilities {
+  const { lsm, cgroup, signal } = inspectAbilities(cgroupRoot(readFileSync("/proc/self/mounts", "utf8")));
+  return { lsm, cgroup, signal, gate: whyNoGate() };
+}
 
 function jsonLine(rule: CheckedRule): string {
   const diagnostics = rule.findings.map(({ diagnostic: { severity, code, message, span } }) => ({

@@ -48,6 +48,13 @@ export function liveResponse(args: Arguments, parts: ResponseParts): LiveRespons
     ownPid: process.pid,
     cgroupRoot: cgroupRoot(readFileSync("/proc/self/mounts", "utf8")),
     modeOf,
+    usePolicies: (policies) =>
+      source.usePolicies({
+        policies,
+        isEnforced: ({ ruleId, mode }) => modeOf(ruleId, mode) === "enforce",
+        protectedFiles: protection.files().map(({ device, inode }) => ({ device: kernelDevice(device), inode })),
+        spared: protection.ownLine(),
+      }),
   });
   return {
     responder,
@@ -57,4 +64,11 @@ export function liveResponse(args: Arguments, parts: ResponseParts): LiveRespons
       await gate.close();
     },
   };
+}
+
+/** A device number as the kernel has it, from the form that stat gives. */
+function kernelDevice(device: bigint): number {
+  const major = ((device >> 8n) & 0xfffn) | ((device >> 32n) & 0xffff_f000n);
+  const minor = (device & 0xffn) | ((device >> 12n) & 0xffff_ff00n);
+  return Number(BigInt.asUintN(32, (major << 20n) | minor));
 }

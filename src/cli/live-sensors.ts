@@ -24,7 +24,17 @@ export function sensorParts(
   gate: LiveGate,
 ): Pick<
   AgentParts,
-  "produced" | "sensorLosses" | "filtered" | "piecesLost" | "sensors" | "files" | "onRules" | "sensorsSettled" | "records"
+  | "produced"
+  | "sensorLosses"
+  | "filtered"
+  | "piecesLost"
+  | "sensors"
+  | "files"
+  | "onRules"
+  | "sensorsSettled"
+  | "records"
+  | "modesChanged"
+  | "deniesPrograms"
 > {
   return {
     produced: () => (source.statuses().length > 0 ? source.produced : engine.counters().offered),
@@ -40,7 +50,17 @@ export function sensorParts(
       return { held, heldTooLong, byResult: { ...files } };
     },
     onRules: (rules) => source.setHold(readsLateFields(rules)),
+    modesChanged: () => source.policies.refreshModes(),
+    deniesPrograms: (ruleId) => source.policies.deniesPrograms(ruleId),
   };
+}
+
+/** How acts that rules deny are denied, a line of the log each. */
+export function denierLines(source: EbpfSource): readonly string[] {
+  return source.policies.status().deniers.map(({ act, means, refused }) => {
+    const reasons = refused.map((refusal) => `${refusal.attachment}: ${refusal.reason}`).join("; ");
+    return `denial ${act.padEnd(8)} ${(means ?? "off").padEnd(8)} ${reasons === "" ? "" : ` (${reasons})`}`.trimEnd();
+  });
 }
 
 /** A sensor in one line of the log. */

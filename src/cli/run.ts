@@ -15,10 +15,11 @@ import { isolationSwitch } from "./isolation-parts.ts";
 import { withLateFields } from "./late-fields.ts";
 import { gateSettings } from "./live-gate.ts";
 import { type LiveResponse, liveResponse } from "./live-response.ts";
-import { demandListener, sensorLine, sensorParts, sensorStatus } from "./live-sensors.ts";
+import { demandListener, denierLines, sensorLine, sensorParts, sensorStatus } from "./live-sensors.ts";
 import { backendOf } from "./log-input.ts";
 import { keepMemorySmall } from "./memory-keeper.ts";
 import { checkOwnFiles, giveUpRights, sayHardening } from "./own-rights.ts";
+import { policyFamilies } from "./policy-families.ts";
 import { RecordingSink } from "./recording-sink.ts";
 import { ResponseModes } from "./response-modes.ts";
 import { registryFrom } from "./schema-file.ts";
@@ -90,7 +91,7 @@ async function start(args: Arguments, hardening: readonly Hardening[]): Promise<
   const compiling = { registry, backend: backendOf(args), compile: compileInWorker, cacheDirectory: data.cache, log };
   const book = await readBook(args.texts("rules"), store, compiling);
   const saved = savedState(store, log);
-  const source = new EbpfSource({ registry, clock, ...(await enrichmentOptions(args)) });
+  const source = new EbpfSource({ registry, clock, ...(await enrichmentOptions(args)), onPolicyProblem: warner(log) });
   const recordPath = args.text("record");
   const modes = new ResponseModes(store);
   const isRunning = (id: string): boolean => engine.ruleState(id)?.quarantineReason === undefined;
@@ -122,7 +123,7 @@ async function start(args: Arguments, hardening: readonly Hardening[]): Promise<
     gate,
     ...sensorParts(source, engine, gate),
     self: () => watcher.statuses(),
-    moreMetrics: () => [...isolation.metrics(), ...gate.families(), ...watcher.metrics()],
+    moreMetrics: () => [isolation.metrics(), gate.families(), watcher.metrics(), policyFamilies(source.policies)].flat(),
   });
   const { armed, problems } = await agent.arm(book.compiled);
   sayArmed(armed, problems, log);
@@ -131,7 +132,7 @@ async function start(args: Arguments, hardening: readonly Hardening[]): Promise<
   undo.defer(() => recording?.close());
   const watching = await startWatching(source, recording ?? engine.input, { registry, log, response, ended: () => engine.finish() });
   undo.defer(() => watching.stop());
-  await gate.start();
+  await agent.startGate();
   const server = serve(args, { agent, alerts: alertReader(store, storeSink), isolation, clock, log, data });
   isolation.resume(server);
   watcher.start();
@@ -189,6 +190,10 @@ async function readBook(
   return book;
 }
 
+function warner(log: Log): (text: string) => void {
+  return (text) => log.write("warn", text);
+}
+
 function sayArmed(armed: number, problems: ArmResult["problems"], log: Log): void {
   for (const { ruleId, diagnostics } of problems)
     log.write("warn", "rule left out", { rule: ruleId, reason: diagnostics[0]?.message ?? "" });
@@ -237,6 +242,7 @@ async function startWatching(source: EbpfSource, sink: RecordSink, parts: Watchi
     return recording;
   }
   for (const status of sensorStatus(source)) log.write("info", sensorLine(status));
+  for (const line of denierLines(source)) log.write("info", line);
   return source;
 }
 

@@ -29,6 +29,7 @@ export type { ReplayPlace, ReplayPosition } from "./replay-position.ts";
 export { type ReplayOptions, ReplaySource } from "./replay-source.ts";
 export type {
   AlertResponse,
+  KernelResponse,
   Responder,
   ResponseAction,
   ResponseMeans,

@@ -6,7 +6,7 @@ const ACTIONS: readonly ResponseAction[] = ["kill", "suspend", "deny"];
 const MODES: readonly ResponseMode[] = ["monitor", "enforce"];
 const SCOPES: readonly ResponseScope[] = ["process", "tree"];
 const OUTCOMES: readonly ResponseOutcome[] = ["done", "would", "gone", "refused", "failed"];
-const MEANS: readonly ResponseMeans[] = ["none", "sigkill", "sigstop", "freeze", "fanotify"];
+const MEANS: readonly ResponseMeans[] = ["none", "sigkill", "sigstop", "freeze", "fanotify", "lsm", "cgroup", "bpf_signal"];
 
 /** The response as JSON. */
 export function encodeResponse(response: AlertResponse): { readonly [key: string]: Json } {

@@ -1,5 +1,6 @@
 // What is done about an alert, beyond saying it: the request the engine makes, the port that carries it out, and the account of the act.
 // Only a live agent has a responder; a replay has none, so it never acts.
+import type { RulePolicy } from "#schema";
 
 /** What a rule can ask for beside the alert. */
 export type ResponseAction = "kill" | "suspend" | "deny";
@@ -23,8 +24,18 @@ export type ResponseOutcome =
   /** The system did not let us, or nothing here can carry the action out. */
   | "failed";
 
-/** How it was carried out, or would have been: `fanotify` before the program ran, the others after the alert. */
-export type ResponseMeans = "none" | "sigkill" | "sigstop" | "freeze" | "fanotify";
+/** How it was carried out, or would have been. */
+export type ResponseMeans =
+  | "none"
+  | "sigkill"
+  | "sigstop"
+  | "freeze"
+  /** Before the program ran, at the gate. */
+  | "fanotify"
+  /** In the kernel: the act was denied by a security module's hook, or by a control group's; who did it was killed by the sensor. */
+  | "lsm"
+  | "cgroup"
+  | "bpf_signal";
 
 /** The account of one response, part of its alert. */
 export interface AlertResponse {
@@ -43,6 +54,20 @@ export interface AlertResponse {
   readonly reason: string;
 }
 
+/** What a program in the kernel did about the act before its event came. */
+export interface KernelResponse {
+  /** It decided that the rule matches. */
+  readonly matched: boolean;
+  /** It carried the rule's action out. */
+  readonly acted: boolean;
+  /** It left a protected process or program alone. */
+  readonly spared: boolean;
+  /** The program was not started, by this rule's policy or another's: the event's process is who tried to. */
+  readonly notStarted: boolean;
+  readonly means: ResponseMeans;
+  readonly latencyNs: bigint;
+}
+
 /** What the engine asks for when a rule with an action matched. */
 export interface ResponseRequest {
   readonly ruleId: string;
@@ -56,10 +81,14 @@ export interface ResponseRequest {
   readonly entityId: string;
   /** Of the event, nanoseconds since 1970. */
   readonly timeNs: bigint;
+  /** When the kernel had a say in it. */
+  readonly kernel?: KernelResponse;
 }
 
 /** Carries responses out. Synchronous, because every microsecond counts, and it never throws: what went wrong is in the account. */
 export interface Responder {
   /** Undefined when there is nothing to account for: whoever responds has been told not to. */
   respond(request: ResponseRequest): AlertResponse | undefined;
+  /** Policies of the rules that are armed now, for whoever can act by them in the kernel. */
+  usePolicies?(policies: readonly RulePolicy[]): void;
 }

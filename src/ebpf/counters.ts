@@ -32,7 +32,8 @@ type CountedKind =
   | "listen"
   | "send"
   | "dns"
-  | "accept";
+  | "accept"
+  | "denied";
 
 const ROWS: readonly (readonly [CountedKind, Op])[] = [
   ["exec", Op.Exec],
@@ -48,6 +49,7 @@ const ROWS: readonly (readonly [CountedKind, Op])[] = [
   ["send", Op.Send],
   ["dns", Op.Dns],
   ["accept", Op.Accept],
+  ["denied", Op.Denied],
 ];
 
 /** All rows. */

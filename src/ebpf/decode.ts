@@ -1,11 +1,12 @@
 // One kernel record as a value. `decode` takes any bytes: it answers `undefined` for what no sensor of ours can have sent, never throws,
 // and never reads outside the record.
 import { decodeAct } from "./decode-act.ts";
+import { decodeDenied } from "./decode-denied.ts";
 import { decodeChange, decodeFile } from "./decode-file.ts";
 import { decodeDns, decodeFlow } from "./decode-network.ts";
 import type { ArgsEvent, ExecEvent, ExitEvent, KernelEvent } from "./kernel-event.ts";
 import { copyOf, decodeActor, pathOf, readSafe, textOf } from "./record-bytes.ts";
-import { Act, Args, Change, Dns, Exec, Exit, FileOpen, Flag, Flow, Fork, Head, Op } from "./wire.ts";
+import { Act, Args, Change, Denied, Dns, Exec, Exit, FileOpen, Flag, Flow, Fork, Head, Op } from "./wire.ts";
 
 /** Reads the record at `bytes[offset, offset + length)`. `undefined`: not a record. */
 export function decode(bytes: Uint8Array, offset: number, length: number): KernelEvent | undefined {
@@ -38,6 +39,8 @@ export function decode(bytes: Uint8Array, offset: number, length: number): Kerne
       return length < Flow.Size ? undefined : decodeFlow(record, "send");
     case Op.Dns:
       return length < Dns.Size ? undefined : decodeDns(record);
+    case Op.Denied:
+      return length < Denied.Size ? undefined : decodeDenied(record);
     default:
       return undefined;
   }

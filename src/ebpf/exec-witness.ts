@@ -42,6 +42,7 @@ function actorOf({ bootNs, pid }: ExecAttempt, info: ProcessInfo, { ancestors }:
   const { startNs, ppid, pgid, sid, loginUid, ttyMajor, ttyMinor, credentials } = info;
   return {
     timeNs: bootNs,
+    note: undefined,
     startNs,
     parentStartNs: ancestors[0]?.startNs ?? 0,
     cgroupId: 0n,

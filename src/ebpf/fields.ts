@@ -182,6 +182,11 @@ export const FIELD_NAMES = {
   systemCallClass: "auditd.data.class",
   systemCallArgument0: "auditd.data.a0",
   systemCallArgument2: "auditd.data.a2",
+  policyMatched: "kestrel.policy.matched",
+  policyActed: "kestrel.policy.acted",
+  policyMeans: "kestrel.policy.means",
+  policySpared: "kestrel.policy.spared",
+  policyLatency: "kestrel.policy.latency",
 } as const;
 
 /** Field ids by the same keys. */

@@ -1,9 +1,12 @@
 // Door of the ebpf room: the live source and what doctor tells about this machine. Nothing here knows rules or alerts.
 
 export type { CounterTable, SensorCounts } from "./counters.ts";
+export { inspectAbilities } from "./deniers.ts";
 export { type DoctorReport, inspectMachine } from "./doctor.ts";
 export { ALL_WORDS } from "./event-words.ts";
 export { type SensorField, sensorFields } from "./field-sources.ts";
 export type { Refusal, SensorStatus } from "./loader.ts";
-export { type EbpfCounts, type EbpfOptions, EbpfSource } from "./source.ts";
+export type { PolicyStatus } from "./policies-in-use.ts";
+export { type EbpfCounts, EbpfSource } from "./source.ts";
+export type { EbpfOptions } from "./source-options.ts";
 export { LATE_FIELDS, type LateFields } from "./write-program.ts";

@@ -26,6 +26,20 @@ export interface Actor {
   readonly ttyMinor: number;
   readonly flags: number;
   readonly comm: string;
+  /** What was decided about the act in the kernel, when a policy matched. */
+  readonly note: PolicyNote | undefined;
+}
+
+/** What a record's end says of the policies: bits are clauses, see policy-tables.ts. */
+export interface PolicyNote {
+  readonly matched: bigint;
+  /** Of these, those that were carried out. */
+  readonly acted: bigint;
+  readonly latencyNs: number;
+  readonly act: number;
+  readonly generation: number;
+  readonly means: number;
+  readonly spared: boolean;
 }
 
 /** A program was started. `args` and `env` are raw bytes, each string ended by a NUL; more may follow in {@link ArgsEvent}s. */

@@ -7,6 +7,7 @@ import { type BpfLink, type BpfMap, BpfObject } from "#ffi/libbpf";
 import { CallDispatcher } from "./call-dispatcher.ts";
 import { SENSOR_WORDS } from "./event-words.ts";
 import { FileDemand, fileTables, type TestsOf } from "./file-demand.ts";
+import { POLICY_MAPS, type PolicyMap } from "./policy-maps.ts";
 import {
   type Attachment,
   CALLS_OBJECT,
@@ -69,8 +70,8 @@ export interface LoadOptions {
   readonly testsOf?: TestsOf;
 }
 
-const SHARED_MAPS = ["process_ring", "activity_ring", "counters"] as const;
-type SharedMap = (typeof SHARED_MAPS)[number];
+type SharedMap = "process_ring" | "activity_ring" | "counters" | PolicyMap;
+const SHARED_MAPS: readonly SharedMap[] = ["process_ring", "activity_ring", "counters", ...POLICY_MAPS];
 
 /** The sensors in the kernel. Closing detaches and unloads them all. */
 export class LoadedSensors {
@@ -125,6 +126,11 @@ export class LoadedSensors {
       links.map((link) => ({ name: `sensor ${sensor} (${attachment.name})`, fd: link.fd })),
     );
     return calls === undefined ? own : [...own, { name: "system calls (raw_tp/sys_exit)", fd: calls }];
+  }
+
+  /** Folder of cgroup v2's root, if it is mounted. */
+  get cgroupRoot(): string | undefined {
+    return this.#options.cgroupRoot;
   }
 
   /** A shared map; `undefined` when no sensor that uses it is loaded. */
@@ -350,7 +356,8 @@ function ftraceIsOff(): boolean {
   }
 }
 
-function openFolder(path: string): number {
+/** Opens a folder to attach programs to. */
+export function openFolder(path: string): number {
   try {
     return openSync(path, "r");
   } catch (cause) {

@@ -59,6 +59,15 @@ export class ProcessTracker {
     return entry;
   }
 
+  /** The process of an act that did not happen: of a program that was not to start, as it would have been. The table keeps what is. */
+  attempt(event: WholeEvent, texts?: ProgramTexts): ProcessEntry {
+    const entry = this.#entryOf(event.actor, false);
+    if (event.kind !== "exec") return entry;
+    const info = { ...entry.info };
+    this.#applyExec({ ...event, workingDirectory: event.workingDirectory || info.workingDirectory }, info, texts);
+    return { ...entry, info };
+  }
+
   /** The ids of a process as far as they were known before an event; `undefined`: it is not in the table. */
   credentialsBefore(actor: Actor): Credentials | undefined {
     return this.#table.find(actor.pid, actor.startNs)?.info.credentials;

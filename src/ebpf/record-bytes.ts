@@ -1,7 +1,8 @@
 // Pieces of a kernel record: numbers, texts, paths, and who did it. Nothing here reads outside the record or keeps a view on it, so the ring
 // may reuse the bytes.
-import type { Actor } from "./kernel-event.ts";
-import { COMM_BYTES, Head } from "./wire.ts";
+import type { Actor, PolicyNote } from "./kernel-event.ts";
+import { Note } from "./policy-wire.ts";
+import { COMM_BYTES, Flag, Head } from "./wire.ts";
 
 const NUL = 0;
 
@@ -30,6 +31,22 @@ export function decodeActor(record: Buffer): Actor {
     ttyMinor: tty & 0xfffff,
     flags: record.readUInt16LE(Head.Flags),
     comm: textOf(record, Head.Comm, Head.Comm + COMM_BYTES),
+    note: noteOf(record),
+  };
+}
+
+/** The end of a record that a policy had a say in. */
+function noteOf(record: Buffer): PolicyNote | undefined {
+  const at = record.byteLength - Note.Size;
+  if ((record.readUInt16LE(Head.Flags) & Flag.Policy) === 0 || at < Head.Size) return undefined;
+  return {
+    matched: record.readBigUInt64LE(at + Note.Matched),
+    acted: record.readBigUInt64LE(at + Note.Acted),
+    latencyNs: record.readUInt32LE(at + Note.LatencyNs),
+    act: record.readUInt8(at + Note.Act),
+    generation: record.readUInt8(at + Note.Generation),
+    means: record.readUInt8(at + Note.Means),
+    spared: record.readUInt8(at + Note.Spared) !== 0,
   };
 }
 

@@ -1,6 +1,7 @@
 // What a record is made of beside the kernel event. Data only.
 import type { ControlGroup } from "./control-groups.ts";
 import type { ActEvent, Actor, ChangeEvent, DnsEvent, ExecEvent, ExitEvent, FileEvent, FlowEvent, ForkEvent } from "./kernel-event.ts";
+import type { PolicyFacts } from "./kernel-policies.ts";
 import type { Credentials, ProcessEntry, ProcessInfo } from "./process-table.ts";
 import type { ProgramTexts } from "./program-texts.ts";
 
@@ -35,6 +36,8 @@ export interface RecordContext {
   readonly startOffsetNs: bigint;
   /** The control group the process was in, when it is known. */
   readonly group: ControlGroup | undefined;
+  /** What the kernel did about it, when a policy matched. */
+  readonly policy: PolicyFacts | undefined;
   userName(uid: number): string | undefined;
   groupName(gid: number): string | undefined;
 }

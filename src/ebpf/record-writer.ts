@@ -12,6 +12,7 @@ import { Flag } from "./wire.ts";
 import { writeAct } from "./write-act.ts";
 import { writeChange, writeFile } from "./write-file.ts";
 import { writeDns, writeFlow } from "./write-network.ts";
+import { writePolicy } from "./write-policy.ts";
 import { writeFileRights, writeProgram } from "./write-program.ts";
 
 const AUDIT_UNSET = 0xffff_ffff;
@@ -52,11 +53,11 @@ export class RecordWriter {
     this.#builder.begin(typeof category === "string" ? this.#categoryIds[category] : CATEGORY_SEVERAL, timeNs);
     this.#builder.date(id.timestamp, timeNs);
     this.#builder.keywords(id.eventCategory, typeof category === "string" ? [category] : category);
-    this.#builder.keywords(id.eventType, [type]);
+    this.#builder.keywords(id.eventType, context.policy?.denied === true ? [type, "denied"] : [type]);
     this.#builder.keyword(id.eventKind, "event");
     this.#builder.keyword(id.eventAction, action);
     // Nobody but the gate makes records of attempts, and puts only denied ones among the events.
-    if (event.kind === "attempt") this.#builder.keyword(id.eventOutcome, "failure");
+    if (event.kind === "attempt" || context.policy?.denied === true) this.#builder.keyword(id.eventOutcome, "failure");
     this.#builder.keyword(id.eventModule, "kestrel");
     this.#writeHost();
     this.#writeUser(event, context);
@@ -69,6 +70,7 @@ export class RecordWriter {
     this.#writeContainer(context);
     this.#writeLineage(context);
     this.#builder.keyword(id.sensor, context.sensor);
+    if (context.policy !== undefined) writePolicy(this.#fields, context.policy);
     if ((event.actor.flags & INCOMPLETE) !== 0) this.#builder.markRecordTruncated();
     return this.#builder.finish();
   }

@@ -16,7 +16,7 @@ import {
 } from "#core";
 import { ClockId, clockNs } from "#ffi/libc";
 import { RingBuffer } from "#ffi/ring-buffer";
-import type { Demand, DemandTest, SchemaRegistry } from "#schema";
+import type { Demand, DemandTest } from "#schema";
 import { ControlGroups } from "./control-groups.ts";
 import { CounterReader, type CounterTable, NO_COUNTS } from "./counters.ts";
 import { decode, recordTime } from "./decode.ts";
@@ -24,10 +24,13 @@ import { DEFAULT_VARIABLES } from "./environment.ts";
 import { ExecHold, HOLD_NS_MAX } from "./exec-hold.ts";
 import { ExecJoiner, type WholeEvent } from "./exec-joiner.ts";
 import { witness } from "./exec-witness.ts";
-import type { ActEvent, ActName } from "./kernel-event.ts";
+import type { ActEvent, ActName, Actor } from "./kernel-event.ts";
+import type { PolicyFacts, PolicySet } from "./kernel-policies.ts";
 import { LoadedSensors, type SensorStatus } from "./loader.ts";
 import { IdNames } from "./names.ts";
 import { Packages } from "./packages.ts";
+import { PoliciesInUse } from "./policies-in-use.ts";
+import { Means } from "./policy-wire.ts";
 import { primeTable, readProcess } from "./proc-files.ts";
 import { type Credentials, type ProcessEntry, type ProcessFacts, type ProcessInfo, ProcessTable } from "./process-table.ts";
 import { ProcessTracker } from "./process-tracker.ts";
@@ -35,33 +38,11 @@ import { type InspectCounts, type ProgramFacts, ProgramInspector } from "./progr
 import { TextReader } from "./program-texts.ts";
 import type { HostFacts, RecordContext } from "./record-context.ts";
 import { RecordWriter } from "./record-writer.ts";
-import { Redactor, type SecretTest } from "./redactor.ts";
+import { Redactor } from "./redactor.ts";
 import { SensorDemand } from "./sensor-demand.ts";
 import type { SensorName } from "./sensors.ts";
+import type { EbpfOptions } from "./source-options.ts";
 import { type LateFields, lateFieldsOf } from "./write-program.ts";
-
-/** Settings of an {@link EbpfSource}; every one has a default. */
-export interface EbpfOptions {
-  readonly registry: SchemaRegistry;
-  /** Timers only; events carry the kernel's time. */
-  readonly clock?: Clock;
-  /** Ring of processes and rare acts: a power of two of at least 4096 bytes. */
-  readonly processRingBytes?: number;
-  /** Ring of files and connections. */
-  readonly activityRingBytes?: number;
-  /** Report the agent's own files and connections too. */
-  readonly includeOwn?: boolean;
-  /** Names of environment variables to keep with an exec, beside the usual ones. */
-  readonly variables?: readonly string[];
-  /** Whether secrets are taken out of arguments and variables; true unless said otherwise. */
-  readonly redact?: boolean;
-  /** Whether the files of programs are read, for their hash and what else is in them; true unless said otherwise. */
-  readonly inspect?: boolean;
-  /** Longest wait of an exec for what is in its file, ms; HOLD_NS_MAX without it. */
-  readonly holdMs?: number;
-  /** What is to be taken out beside the usual: arguments and values for which it says true. */
-  readonly isSecret?: SecretTest;
-}
 
 /** Counters of a running source, for status and metrics. */
 export interface EbpfCounts {
@@ -136,6 +117,9 @@ export class EbpfSource implements Source, ExecWitness {
   #started = false;
   #sensors: LoadedSensors | undefined;
   readonly #sensorNames = new Map<string, string>();
+  readonly #policies: PoliciesInUse;
+  /** What notes say, read at once: other policies may be in use before the event is pushed. */
+  readonly #explained = new WeakMap<Actor, PolicyFacts>();
   #processRing: RingBuffer | undefined;
   #activityRing: RingBuffer | undefined;
   #counters: CounterReader | undefined;
@@ -165,6 +149,7 @@ export class EbpfSource implements Source, ExecWitness {
 
   constructor(options: EbpfOptions) {
     this.#options = options;
+    this.#policies = new PoliciesInUse(options.onPolicyProblem);
     this.#clock = options.clock ?? new SystemClock();
     const redactor = options.redact === false ? undefined : new Redactor(options.isSecret);
     this.#texts = new TextReader([...DEFAULT_VARIABLES, ...(options.variables ?? [])], redactor);
@@ -208,9 +193,20 @@ export class EbpfSource implements Source, ExecWitness {
       this.#sensors = undefined;
       throw error;
     }
+    this.#policies.start(this.#sensors);
     // Attached first, primed second: what starts in between is in the ring and merely comes as already known.
     primeTable(this.#table, this.#lookup);
     this.#schedule(0);
+  }
+
+  /** Lets the kernel act by these policies, at any time; in use when the rings are read, which hold what was decided before: see {@link settled}. */
+  usePolicies(set: PolicySet): void {
+    this.#policies.give(set);
+  }
+
+  /** What the kernel does by itself, and the modes it does it in. */
+  get policies(): Pick<PoliciesInUse, "refreshModes" | "deniesPrograms" | "status"> {
+    return this.#policies;
   }
 
   /**
@@ -227,9 +223,9 @@ export class EbpfSource implements Source, ExecWitness {
     this.#isAttaching = true;
   }
 
-  /** Resolves when all sensors are attached that are needed, as far as the kernel takes them. */
+  /** Resolves when all sensors are attached that are needed, as far as the kernel takes them, and the policies given are in use. */
   settled(): Promise<void> {
-    if (this.#sensors === undefined || !this.#isAttaching) return Promise.resolve();
+    if (this.#sensors === undefined || !(this.#isAttaching || this.#policies.isWaiting)) return Promise.resolve();
     this.#cancelPoll?.();
     this.#schedule(0);
     return new Promise((resolve) => this.#waiting.push(resolve));
@@ -239,7 +235,7 @@ export class EbpfSource implements Source, ExecWitness {
   #attachNext(sensors: LoadedSensors): void {
     this.#isAttaching = sensors.attachNext();
     if (this.#isAttaching) this.#openRings(sensors);
-    else this.#endWaiting();
+    else if (!this.#policies.isWaiting) this.#endWaiting();
   }
 
   #endWaiting(): void {
@@ -264,6 +260,7 @@ export class EbpfSource implements Source, ExecWitness {
     this.#cancelPoll = undefined;
     const sensors = this.#sensors;
     if (sensors === undefined) return;
+    this.#policies.release();
     sensors.detach();
     this.#endWaiting();
     // A sensor that was running on another CPU while we detached still finishes its record: look again until the counts meet.
@@ -277,6 +274,7 @@ export class EbpfSource implements Source, ExecWitness {
     this.#hold.release();
     this.#lastCounters = this.#counters?.read();
     this.#counters = undefined;
+    this.#policies.stop();
     this.#processRing?.close();
     this.#activityRing?.close();
     this.#processRing = undefined;
@@ -369,6 +367,7 @@ export class EbpfSource implements Source, ExecWitness {
       {
         entry,
         parent: known.ancestors[0],
+        policy: undefined,
         sessionLeader: leader(actor.sid),
         groupLeader: leader(actor.pgid),
         sensor: "fanotify",
@@ -410,7 +409,9 @@ export class EbpfSource implements Source, ExecWitness {
     const count = this.#drain();
     this.#idlePolls = count > 0 ? 0 : this.#idlePolls + 1;
     if (this.#sensors === undefined) return;
+    if (count < TURN_RECORDS_MAX) this.#policies.apply();
     if (this.#isAttaching) this.#attachNext(this.#sensors);
+    else if (!this.#policies.isWaiting) this.#endWaiting();
     this.#schedule(count >= TURN_RECORDS_MAX || this.#isAttaching ? 0 : this.#idlePolls > IDLE_AFTER_POLLS ? POLL_IDLE_MS : POLL_BUSY_MS);
   }
 
@@ -472,12 +473,16 @@ export class EbpfSource implements Source, ExecWitness {
       this.#malformed++;
       return;
     }
+    const policy = this.#policies.explain(event.actor.note);
+    if (policy !== undefined) this.#explained.set(event.actor, policy);
     if (event.kind === "args") this.#joined++;
     this.#joiner.take(event, this.#take);
   }
 
   #arrive(event: WholeEvent): void {
-    const facts = event.kind === "exec" ? this.#inspector?.factsOf(event, this.#wallOffsetNs) : undefined;
+    // A denied program runs nowhere: there is no process through which to look at its file.
+    const isStarted = event.kind === "exec" && event.actor.note?.means !== Means.Lsm;
+    const facts = isStarted ? this.#inspector?.factsOf(event, this.#wallOffsetNs) : undefined;
     this.#hold.take(event, facts, this.#nowNs);
   }
 
@@ -500,7 +505,8 @@ export class EbpfSource implements Source, ExecWitness {
       return;
     }
     const texts = event.kind === "exec" ? this.#texts.read(event) : undefined;
-    const entry = this.#tracker.apply(event, texts);
+    const policy = this.#explained.get(event.actor);
+    const entry = policy?.denied === true ? this.#tracker.attempt(event, texts) : this.#tracker.apply(event, texts);
     if (event.kind === "exec") {
       entry.info.program = facts;
       entry.info.packageName = undefined;
@@ -511,7 +517,7 @@ export class EbpfSource implements Source, ExecWitness {
       this.#unwanted++;
       return;
     }
-    const length = this.#writer.write(event, this.#contextOf(event, entry, { previous, texts }));
+    const length = this.#writer.write(event, this.#contextOf(event, entry, { previous, texts, policy }));
     this.#pushed++;
     if (this.#sink?.push(this.#writer.bytes, 0, length) === false) this.#refused++;
   }
@@ -521,14 +527,14 @@ export class EbpfSource implements Source, ExecWitness {
     return targetPid === 0 ? undefined : this.#table.current(targetPid)?.info;
   }
 
-  #contextOf(event: WholeEvent, entry: ProcessEntry, before: Pick<RecordContext, "previous" | "texts">): RecordContext {
+  #contextOf(event: WholeEvent, entry: ProcessEntry, before: Pick<RecordContext, "previous" | "texts" | "policy">): RecordContext {
     const { actor } = event;
     return {
       entry,
       parent: entry.ancestors[0],
       sessionLeader: this.#table.current(actor.sid)?.info,
       groupLeader: this.#table.current(actor.pgid)?.info,
-      sensor: this.#sensorNames.get(sensorOf(event)) ?? event.kind,
+      sensor: before.policy?.denied === true ? `deny/${before.policy.means}` : (this.#sensorNames.get(sensorOf(event)) ?? event.kind),
       ...before,
       target: event.kind === "act" ? this.#targetOf(event) : undefined,
       wallOffsetNs: this.#wallOffsetNs,

@@ -15,6 +15,7 @@ export const enum Op {
   Send = 11,
   Dns = 12,
   Accept = 13,
+  Denied = 14,
 }
 
 /** Bits of `event_header.flags`. */
@@ -28,6 +29,7 @@ export const enum Flag {
   Watched = 64,
   Env = 128,
   EnvCut = 256,
+  Policy = 512,
 }
 
 /** struct event_header: begins every record. */
@@ -214,6 +216,21 @@ export const enum Dns {
   MessageSize = 152,
   MessageBytes = 154,
   IsAnswer = 156,
+  Size = 160,
+}
+
+/** struct denied_event. */
+export const enum Denied {
+  Inode = 112,
+  SizeBytes = 120,
+  Device = 128,
+  Mode = 132,
+  Owner = 136,
+  Group = 140,
+  OpenFlags = 144,
+  Nlink = 148,
+  About = 152,
+  PathBytes = 154,
   Size = 160,
 }
 

@@ -30,8 +30,8 @@ export interface CheckOptions {
   readonly registry: SchemaRegistry;
   /** Unknown fields are warnings. */
   readonly lenientFields: boolean;
-  /** What the kernel in question can do about acts. */
-  readonly kernel: KernelAbilities;
+  /** What the kernel in question can do about acts; asked once, if a rule has an action. */
+  readonly kernel: () => KernelAbilities;
 }
 
 /** Checks every rule of files, folders and globs. */
@@ -40,6 +40,11 @@ export async function checkRules(paths: readonly string[], options: CheckOptions
   const { entries, problems } = await loadRules(paths, options);
   const excerpts = new Map(problems.map((problem) => [problem.diagnostic, problem.excerpt]));
   const checked: CheckedRule[] = [];
+  let kernel: KernelAbilities | undefined;
+  const askKernel = (): KernelAbilities => {
+    kernel ??= options.kernel();
+    return kernel;
+  };
   for (const entry of entries) {
     const diagnostics = [...entry.diagnostics, ...(entry.rule === null ? [] : await checkUserRule(entry.rule, options.registry))];
     checked.push({
@@ -48,18 +53,18 @@ export async function checkRules(paths: readonly string[], options: CheckOptions
       id: entry.id,
       ok: entry.rule !== null && diagnostics.every((diagnostic) => diagnostic.severity !== "error"),
       findings: diagnostics.map((diagnostic) => ({ diagnostic, excerpt: excerpts.get(diagnostic) ?? "" })),
-      response: entry.rule === null ? undefined : await climb(entry.rule, options),
+      response: entry.rule === null ? undefined : await climb(entry.rule, options.registry, askKernel),
     });
   }
   return checked;
 }
 
-async function climb(rule: Rule, { registry, kernel }: CheckOptions): Promise<Rung | undefined> {
+async function climb(rule: Rule, registry: SchemaRegistry, kernel: () => KernelAbilities): Promise<Rung | undefined> {
   if (rule.action === "alert") return undefined;
   const { kernelConditionOf } = await import("#eql");
   const condition = rule.body.kind === "eql" ? kernelConditionOf(querySource(rule), registry) : undefined;
   const whyNotAtGate = rule.action === "deny" ? (await gateRule(rule, registry)).reason : undefined;
-  return rungOf({ rule, condition, whyNotAtGate, kernel });
+  return rungOf({ rule, condition, whyNotAtGate, kernel: kernel() });
 }
 
 /** What is wrong with a Lua or Wasm body: it is loaded once and thrown away. An EQL rule was checked with its text. */

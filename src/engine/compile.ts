@@ -1,6 +1,7 @@
 // Rules to a program: the conditions of EQL rules, and the exceptions of Lua and Wasm rules as predicates beside them.
 // Runs in the caller's thread; compile-worker.ts runs it in another, so that a running agent neither pauses nor keeps the compiler in memory.
 import { workerUrl } from "#core";
+import type { kernelConditionOf } from "#eql";
 import type { Rule } from "#rules";
 import {
   type Backend,
@@ -10,12 +11,14 @@ import {
   type ExtraField,
   everyEvent,
   type RulePlan,
+  type RulePolicy,
   type RuleSetProgram,
   type SchemaRegistry,
 } from "#schema";
+import { policyOf } from "./ladder.ts";
 
 /** What a compiler needs of a rule. */
-export type CompilableRule = Pick<Rule, "id" | "body" | "exceptions">;
+export type CompilableRule = Pick<Rule, "id" | "body" | "exceptions" | "action" | "mode" | "scope">;
 
 /** A compiled set. Lists are parallel to the rules that were given. */
 export interface CompiledRules {
@@ -25,6 +28,8 @@ export interface CompiledRules {
   /** Plan of each rule that depends on several events. */
   readonly plans: readonly (RulePlan | undefined)[];
   readonly diagnostics: readonly (readonly Diagnostic[])[];
+  /** What the kernel can decide of the rules with an action; not parallel. */
+  readonly policies: readonly RulePolicy[];
   /**
    * What each rule can match of events of the words that were asked about. A Lua rule, which may look at anything, wants all that its
    * exceptions leave; a Wasm rule all, since what it sees of one event may tell in its answer about another.
@@ -44,7 +49,7 @@ export type RuleCompiler = (
 
 /** Compiles in this thread. The compiler is loaded at the first use. */
 export const compileHere: RuleCompiler = async (rules, registry, backend, words = []) => {
-  const { compileRuleSet } = await import("#eql");
+  const { compileRuleSet, kernelConditionOf } = await import("#eql");
   const inSet = rules.map((rule, index) => ({ rule, index })).filter(({ rule }) => rule.body.kind === "eql" || rule.exceptions.length > 0);
   const { program, queries } = compileRuleSet(
     inSet.map(({ rule }) => querySource(rule)),
@@ -64,8 +69,14 @@ export const compileHere: RuleCompiler = async (rules, registry, backend, words 
     const isUserRule = rules[index]?.body.kind !== "eql";
     diagnostics[index] = isUserRule && query.plan !== undefined ? [...query.diagnostics, LINEAGE_REFUSED] : query.diagnostics;
   });
-  return { program, predicates, plans, diagnostics, demands, categories: registry.categories.names() };
+  const policies = rules.flatMap((rule) => policyIn(rule, registry, kernelConditionOf) ?? []);
+  return { program, predicates, plans, diagnostics, policies, demands, categories: registry.categories.names() };
 };
+
+function policyIn(rule: CompilableRule, registry: SchemaRegistry, conditionOf: typeof kernelConditionOf): RulePolicy | undefined {
+  if (rule.action === "alert" || rule.body.kind !== "eql") return undefined;
+  return policyOf(rule, conditionOf(querySource(rule), registry));
+}
 
 /** What a Lua or Wasm rule decides it decides at its event, alone. */
 const LINEAGE_REFUSED: Diagnostic = {
@@ -119,10 +130,13 @@ const compileInOneWorker: RuleCompiler = async (rules, registry, backend, words 
       worker.onmessage = (event: MessageEvent<CompileReply>) => resolve(event.data);
       worker.onerror = (event) => reject(new Error(event.message));
       const request: CompileRequest = {
-        rules: rules.map(({ id, body, exceptions }) => ({
+        rules: rules.map(({ id, body, exceptions, action, mode, scope }) => ({
           id,
           body: body.kind === "wasm" ? { kind: "wasm", bytes: new Uint8Array(0) } : body,
           exceptions,
+          action,
+          mode,
+          scope,
         })),
         extraFields: registry.extraFields(),
         categories: registry.categories.names(),

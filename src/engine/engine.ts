@@ -6,6 +6,7 @@ import {
   type Alert,
   type BusCounters,
   type Clock,
+  type Emission,
   type Evaluator,
   EventBus,
   type FullPolicy,
@@ -133,6 +134,7 @@ export class Engine {
   #sequenceRaised = false;
   /** Records consumed, the ones of the current batch included. */
   #consumed = 0;
+  #actedUnmatched = 0;
 
   constructor(options: EngineOptions) {
     this.#options = options;
@@ -215,6 +217,7 @@ export class Engine {
         this.#loadPlans(plans);
         this.#retryReady = false;
         this.#demand(runnable, compiledRules.demands);
+        this.#responding.usePolicies(set.policies.filter(({ ruleId }) => this.#states.get(ruleId)?.quarantineReason === undefined));
       });
     } catch (error) {
       this.#closeUnused(userRules);
@@ -336,6 +339,7 @@ export class Engine {
     const plans = await readyPlans(set.plans);
     for (const { commit } of await prepareAll(new Set([this.#retry, ...this.#partitions]), set)) commit();
     this.#loadPlans(plans);
+    this.#responding.usePolicies(set.policies);
     this.#retryReady = true;
   }
 
@@ -354,6 +358,7 @@ export class Engine {
     const sequencing = !this.#sequencing.isIdle;
     for (let record = 0; record < batch.count; record++) {
       if (sequencing) this.#sequencing.begin(batch.bytes, batch.offsets[record] as number);
+      this.#responding.begin();
       for (const list of lists) {
         const { user, fault } = list;
         // A rule stopped for its time failed at no record: it stops with the batch's first.
@@ -361,6 +366,9 @@ export class Engine {
           this.#quarantine(user.rule, batch, record, fault);
         }
         this.#raiseHits(batch, record, list);
+      }
+      for (const ruleId of this.#responding.unanswered(() => this.#view.reset(batch.bytes, batch.offsets[record] as number))) {
+        this.#raiseActed(ruleId, batch, record);
       }
       if (sequencing) this.#sequencing.end();
     }
@@ -410,16 +418,30 @@ export class Engine {
         const rule = list.ruleOf(predicate);
         const state = this.#states.get(rule.id);
         if (state?.rule !== rule || state.quarantineReason !== undefined || (rule.body.kind !== "eql" && list.user === undefined)) continue;
-        state.hits++;
         this.#view.reset(batch.bytes, batch.offsets[record] as number);
-        if (!state.admit(this.#view)) continue;
-        state.alerts++;
-        // First the act, then its account.
-        const response = this.#responding.respond(rule, this.#view);
-        const alert = this.#builder.ruleAlert(rule, this.#view, list.user?.evaluator.emission?.(record));
-        this.#emit(response === undefined ? alert : { ...alert, response });
+        this.#raiseRule(state, list.user?.evaluator.emission?.(record));
       }
     }
+  }
+
+  // The kernel acted by a rule that the record does not match or that has gone, as when a program file was renamed: no act without an alert.
+  #raiseActed(ruleId: string, batch: RecordBatch, record: number): void {
+    const state = this.#states.get(ruleId);
+    this.#actedUnmatched++;
+    this.#options.log.write("warn", "the kernel acted by a rule that does not match the event", { rule: ruleId });
+    if (state === undefined) return;
+    this.#view.reset(batch.bytes, batch.offsets[record] as number);
+    this.#raiseRule(state, undefined);
+  }
+
+  /** Raises the alert of a rule for the record in view. First the act, then its account. */
+  #raiseRule(state: RuleState, emission: Emission | undefined): void {
+    state.hits++;
+    if (!state.admit(this.#view)) return;
+    state.alerts++;
+    const response = this.#responding.respond(state.rule, this.#view);
+    const alert = this.#builder.ruleAlert(state.rule, this.#view, emission);
+    this.#emit(response === undefined ? alert : { ...alert, response });
   }
 
   #raiseSequence(rule: Rule, records: readonly (Uint8Array | undefined)[]): void {
@@ -500,8 +522,8 @@ export class Engine {
   }
 
   /** Counters of the bus and of alerts. */
-  counters(): BusCounters & { readonly alerts: number; readonly sinkErrors: number } {
-    return { ...this.#bus.counters(), alerts: this.#alerts, sinkErrors: this.#sinkErrors };
+  counters(): BusCounters & { readonly alerts: number; readonly sinkErrors: number; readonly actedUnmatched: number } {
+    return { ...this.#bus.counters(), alerts: this.#alerts, sinkErrors: this.#sinkErrors, actedUnmatched: this.#actedUnmatched };
   }
 
   /** Figures of the sequences. */
@@ -565,7 +587,9 @@ function armedSet(rules: readonly Rule[], compiled: CompiledRules, problems: Rul
     byPredicate[predicate] = rule;
     if (rule.body.kind !== "eql") gates.set(rule.id, predicate);
   });
-  return { program: compiled.program, rules: byPredicate, plans, slots, gates };
+  const refused = new Set(problems.map(({ ruleId }) => ruleId));
+  const policies = compiled.policies.filter(({ ruleId }) => !refused.has(ruleId));
+  return { program: compiled.program, rules: byPredicate, plans, slots, gates, policies };
 }
 
 /** Bits of a one-predicate evaluator, kept only where the rule set's predicate `gate` holds too. */

@@ -11,7 +11,7 @@ const prepared = new Map<number, PreparedSet>();
 async function prepare(request: Extract<WorkerRequest, { kind: "prepare" }>): Promise<WorkerReply> {
   const { id, program, backend, cacheDirectory } = request;
   partition ??= new InlinePartition(ruleSetFactory(backend, cacheDirectory));
-  prepared.set(id, await partition.prepare({ program, rules: [], plans: [], slots: new Int32Array(0), gates: new Map() }));
+  prepared.set(id, await partition.prepare({ program, rules: [], plans: [], slots: new Int32Array(0), gates: new Map(), policies: [] }));
   return { kind: "done", id };
 }
 

@@ -2,7 +2,7 @@
 // A partition computes hit bits and nothing else; a rule's failure is a result, anything else that goes wrong ends the bus.
 import { type Evaluator, KestrelError, type Partition, type RecordBatch, RuleFault, workerUrl } from "#core";
 import type { Rule } from "#rules";
-import type { Backend, RulePlan, RuleSetProgram } from "#schema";
+import type { Backend, RulePlan, RulePolicy, RuleSetProgram } from "#schema";
 
 /** A compiled rule set with the rule of each predicate. Immutable; a reload makes another. */
 export interface ArmedSet {
@@ -15,6 +15,8 @@ export interface ArmedSet {
   readonly slots: Int32Array;
   /** Predicate of the exceptions of a Lua or Wasm rule, by rule id. */
   readonly gates: ReadonlyMap<string, number>;
+  /** What the kernel can decide of its rules. */
+  readonly policies: readonly RulePolicy[];
 }
 
 /** What a partition says of one batch, together with the set that was armed when it ran. */

@@ -110,6 +110,8 @@ function matchesOthers(condition: ConditionNode, registry: SchemaRegistry): bool
     { category: "file", type: "change", action: "rename", mode: undefined },
     { category: "file", type: "deletion", action: "deletion", mode: undefined },
     { category: "file", type: "creation", action: "link", mode: undefined },
+    { category: "network", type: "start", action: "connection_accepted", mode: undefined },
+    { category: "network", type: "info", action: "listen", mode: undefined },
   ];
   return others.some((variant) => {
     const formula = new ActReader(undefined, variant, registry).formula(condition);
@@ -134,7 +136,7 @@ class ActReader {
       [registry.idOf("event.module"), "kestrel"],
       [registry.idOf("host.os.type"), "linux"],
     ]);
-    if (category === "network") known.set(registry.idOf("network.direction"), "egress");
+    if (action === "connection_attempted") known.set(registry.idOf("network.direction"), "egress");
     this.#known = known;
     this.#event = { category: registry.categories.idOf(category), value: (id) => known.get(id) };
   }

@@ -1,6 +1,6 @@
 // Whom no response may touch: init, the kernel, the agent with the processes that started it, and programs on a list. A listed name counts
 // only for a program of the system: what a process calls itself, or a copy of it under /tmp, protects nobody.
-import { type BigIntStats, statSync } from "node:fs";
+import { type BigIntStats, realpathSync, statSync } from "node:fs";
 import type { HostProcess, Processes } from "./processes.ts";
 
 /** Programs that keep a machine reachable and running. */
@@ -33,6 +33,8 @@ export interface ProtectionOptions {
   readonly ownPid: number;
   /** What is known of a file; for tests. */
   readonly fileFacts?: (path: string) => FileFacts | undefined;
+  /** A path without symbolic links; for tests. */
+  readonly realPath?: (path: string) => string | undefined;
 }
 
 /** Identity and owner of a file. */
@@ -51,6 +53,19 @@ export interface RunnableFile extends FileFacts {
 
 const ANCESTORS_MAX = 1000;
 const DELETED = " (deleted)";
+/** Where listed programs are looked for. */
+const PROGRAM_FOLDERS: readonly string[] = [
+  "/usr/bin",
+  "/usr/sbin",
+  "/usr/lib/systemd",
+  "/usr/lib/openssh",
+  "/usr/libexec",
+  "/usr/libexec/openssh",
+  "/usr/lib",
+  "/bin",
+  "/sbin",
+  "/lib/systemd",
+];
 const SYSTEM_FOLDERS: readonly string[] = ["/usr/", "/bin/", "/sbin/", "/lib/"];
 
 /** See the head of this file. */
@@ -60,13 +75,15 @@ export class Protection {
   readonly #names: ReadonlySet<string>;
   readonly #paths: ReadonlySet<string>;
   readonly #fileFacts: (path: string) => FileFacts | undefined;
+  readonly #realPath: (path: string) => string | undefined;
 
-  constructor({ processes, names, ownPid, fileFacts = readFileFacts }: ProtectionOptions) {
+  constructor({ processes, names, ownPid, fileFacts = readFileFacts, realPath = readRealPath }: ProtectionOptions) {
     this.#processes = processes;
     this.#ownPid = ownPid;
     this.#names = new Set(names.filter((name) => !name.includes("/")));
     this.#paths = new Set(names.filter((name) => name.startsWith("/")));
     this.#fileFacts = fileFacts;
+    this.#realPath = realPath;
   }
 
   /** Why this process must not be touched; `undefined` when it may. */
@@ -87,6 +104,26 @@ export class Protection {
     const here = this.#fileFacts(path);
     const isSystemFile = here !== undefined && here.device === device && here.inode === inode;
     return isSystemFile ? `${path} is on the list of protected programs` : undefined;
+  }
+
+  /** Files of this machine that are listed programs, as far as they are found in the system's folders. A link to another program is none. */
+  files(): readonly FileFacts[] {
+    const paths = [...this.#paths, ...PROGRAM_FOLDERS.flatMap((folder) => [...this.#names].map((name) => `${folder}/${name}`))];
+    const listed = paths.map(this.#realPath).filter((path) => path !== undefined && this.#isListed(path)) as readonly string[];
+    const found = listed.flatMap((path) => this.#fileFacts(path) ?? []).filter(({ uid, isShared }) => uid === 0 && !isShared);
+    return [...new Map(found.map((facts) => [`${facts.device} ${facts.inode}`, facts])).values()];
+  }
+
+  /** The agent and the processes that started it. */
+  ownLine(): readonly HostProcess[] {
+    const line: HostProcess[] = [];
+    for (let pid = this.#ownPid; pid > 1 && line.length < ANCESTORS_MAX; ) {
+      const found = this.#processes.look(pid);
+      if (found === undefined) break;
+      line.push(found);
+      pid = found.ppid;
+    }
+    return line;
   }
 
   // Looked up each time: whoever started the agent may end, and its number pass to somebody else.
@@ -118,6 +155,14 @@ export class Protection {
     const here = this.#fileFacts(path);
     if (running === undefined || running.uid !== 0 || running.isShared) return false;
     return here !== undefined && here.device === running.device && (isDeleted || here.inode === running.inode);
+  }
+}
+
+function readRealPath(path: string): string | undefined {
+  try {
+    return realpathSync(path);
+  } catch {
+    return undefined;
   }
 }
 

@@ -4,6 +4,7 @@ import {
   type AlertResponse,
   type Cancel,
   type Clock,
+  type KernelResponse,
   type Log,
   messageOf,
   type Responder,
@@ -40,6 +41,8 @@ export interface LiveResponderOptions {
   readonly ownPid: number;
   /** Where cgroup v2 is mounted. */
   readonly cgroupRoot: string | undefined;
+  /** Takes the policies of the rules that are armed, to act by them in the kernel. */
+  readonly usePolicies?: NonNullable<Responder["usePolicies"]>;
   /** The mode in effect, which people change while the agent runs. */
   readonly modeOf: (ruleId: string, own: ResponseMode) => ResponseMode;
 }
@@ -65,11 +68,19 @@ export class LiveResponder implements Responder {
     this.#options = options;
   }
 
+  /** {@inheritDoc Responder.usePolicies} */
+  usePolicies(policies: Parameters<NonNullable<Responder["usePolicies"]>>[0]): void {
+    if (!this.#closed) this.#options.usePolicies?.(policies);
+  }
+
   /** {@inheritDoc Responder.respond} */
   respond(request: ResponseRequest): AlertResponse | undefined {
     if (this.#closed) return undefined;
     const { action, scope, pid, timeNs } = request;
     const mode = this.#options.modeOf(request.ruleId, request.mode);
+    const { kernel } = request;
+    const done = kernel && kernelAccount(kernel, mode);
+    if (done !== undefined) return { action, mode, scope, ...done, targetPid: pid, latencyNs: kernel?.latencyNs ?? 0n };
     let account: Account;
     try {
       account = this.#account({ ...request, mode });
@@ -196,6 +207,15 @@ export class LiveResponder implements Responder {
     const pids = late.map((process) => process.pid).join(" ");
     log.write("warn", "late descendants reached", { rule: request.ruleId, action: request.action, root: request.pid, pids });
   }
+}
+
+/** What the kernel has done already, or leaves nothing to be done about; undefined when it is still to be done. */
+function kernelAccount({ matched, acted, spared, notStarted, means }: KernelResponse, mode: ResponseMode): Account | undefined {
+  if (acted) return { outcome: "done", means, processCount: 1, reason: "" };
+  if (notStarted) return nothing("gone", "The program was not started: another rule denied it");
+  if (matched && spared) return nothing("refused", "The program or process is protected");
+  if (matched && mode === "monitor") return { outcome: "would", means, processCount: 1, reason: "The rule's mode is monitor" };
+  return undefined;
 }
 
 function nothing(outcome: AlertResponse["outcome"], reason: string): Account {

@@ -29,4 +29,9 @@ export const LIVE_ROWS: readonly Row[] = [
   [863, "file.Ext.attribute.name", "keyword", "Extended attribute of the file that was set or removed"],
   [864, "process.Ext.packaged", "bool", "Whether a package of this machine brought the program file"],
   [865, "process.Ext.package", "keyword", "Package that brought the program file of the process"],
+  [870, "kestrel.policy.matched", "keyword[]", "Rules whose policy matched in the kernel"],
+  [871, "kestrel.policy.acted", "keyword[]", "Rules that the kernel carried out"],
+  [872, "kestrel.policy.means", "keyword", "How the kernel acts: lsm, cgroup or bpf_signal"],
+  [873, "kestrel.policy.spared", "bool", "Whether a protected process or program was left alone"],
+  [874, "kestrel.policy.latency", "i64", "Nanoseconds the kernel took to decide and act"],
 ];

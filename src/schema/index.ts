@@ -33,6 +33,7 @@ export {
   POLICY_ACTS,
   POLICY_BLOCKS_MAX,
   POLICY_CLAUSES_MAX,
+  POLICY_DIMENSIONS,
   POLICY_TEXT_BYTES_MAX,
   type PolicyAct,
   type PolicyBlock,

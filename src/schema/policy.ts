@@ -13,7 +13,7 @@ export type PolicyAct = (typeof POLICY_ACTS)[number];
  * so that a block may mean a whole text or its beginning; folded ones have ASCII letters in lower case. `user` is the effective user id, `port` the
  * far one: both big endian; `address` has 16 bytes, IPv4 as `::ffff:a.b.c.d`; `transport` is the protocol's number; `mode` how a file is opened.
  */
-const POLICY_DIMENSIONS = [
+export const POLICY_DIMENSIONS = [
   "program",
   "programFolded",
   "programName",

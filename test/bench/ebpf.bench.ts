@@ -70,6 +70,7 @@ function inMemory(): readonly Row[] {
     sessionLeader: entry.info,
     groupLeader: entry.info,
     previous: undefined,
+    policy: undefined,
     texts,
     target: undefined,
     sensor: "raw_tp/sched_process_exec",

@@ -49,6 +49,7 @@ const compileLenient: RuleCompiler = async (rules, registryOf, backend, words) =
     predicates: queries.map(({ predicate }) => predicate),
     plans: queries.map(({ plan }) => plan),
     diagnostics: queries.map(({ diagnostics }) => diagnostics),
+    policies: [],
     demands: queries.map(({ demand }) => demand),
     categories: registryOf.categories.names(),
   };

@@ -1,9 +1,10 @@
-// The offsets in src/ebpf/wire.ts and src/respond/isolation-map.ts are those of bpf/event.h and bpf/isolate.h as the compiler lays it out,
+// The offsets in src/ebpf/wire.ts, src/ebpf/policy-wire.ts and src/respond/isolation-map.ts are those of the headers in bpf as the compiler lays it out,
 // and the calls of system-calls.ts those of bpf/calls.h.
 import { expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Note, PolicyDefault, PolicyFile, PolicyKey, PolicyState, PolicyTable } from "../../src/ebpf/policy-wire.ts";
 import { CALL_FAMILY_SHIFT, CALL_NARROW_IDS, CALL_NUMBERS, Call } from "../../src/ebpf/system-calls.ts";
 import {
   Act,
@@ -15,6 +16,7 @@ import {
   DemandName,
   DemandUser,
   DemandWord,
+  Denied,
   Dns,
   Exec,
   Exit,
@@ -124,6 +126,17 @@ const WIRE: Readonly<Record<string, number>> = {
   "dns_event.message_bytes": Dns.MessageBytes,
   "dns_event.is_answer": Dns.IsAnswer,
   dns_event: Dns.Size,
+  "denied_event.inode": Denied.Inode,
+  "denied_event.size": Denied.SizeBytes,
+  "denied_event.device": Denied.Device,
+  "denied_event.mode": Denied.Mode,
+  "denied_event.owner": Denied.Owner,
+  "denied_event.group": Denied.Group,
+  "denied_event.open_flags": Denied.OpenFlags,
+  "denied_event.nlink": Denied.Nlink,
+  "denied_event.about": Denied.About,
+  "denied_event.path_bytes": Denied.PathBytes,
+  denied_event: Denied.Size,
   "sensor_counters.produced": Counter.Produced,
   "sensor_counters.dropped": Counter.Dropped,
   "sensor_counters.truncated": Counter.Truncated,
@@ -217,6 +230,34 @@ const WIRE: Readonly<Record<string, number>> = {
   CALL_MMAP: Call.Mmap,
   CALL_OLD_MMAP: Call.OldMmap,
   CALL_MPROTECT: Call.Mprotect,
+  "policy_key.bits": PolicyKey.Bits,
+  "policy_key.generation": PolicyKey.Generation,
+  "policy_key.dimension": PolicyKey.Dimension,
+  "policy_key.value": PolicyKey.Value,
+  policy_key: PolicyKey.Size,
+  "policy_table.clauses": PolicyTable.Clauses,
+  "policy_table.enforced": PolicyTable.Enforced,
+  "policy_table.denying": PolicyTable.Denying,
+  "policy_table.dimensions": PolicyTable.Dimensions,
+  "policy_table.defaults": PolicyTable.Defaults,
+  policy_table: PolicyTable.Size,
+  "policy_default.unmatched": PolicyDefault.Unmatched,
+  "policy_default.free": PolicyDefault.Free,
+  policy_default: PolicyDefault.Size,
+  "policy_state.generation": PolicyState.Generation,
+  "policy_state.deniers": PolicyState.Deniers,
+  policy_state: PolicyState.Size,
+  "policy_file.inode": PolicyFile.Inode,
+  "policy_file.device": PolicyFile.Device,
+  policy_file: PolicyFile.Size,
+  "policy_note.matched": Note.Matched,
+  "policy_note.acted": Note.Acted,
+  "policy_note.latency_ns": Note.LatencyNs,
+  "policy_note.act": Note.Act,
+  "policy_note.generation": Note.Generation,
+  "policy_note.means": Note.Means,
+  "policy_note.spared": Note.Spared,
+  policy_note: Note.Size,
 };
 
 const compiler = Bun.which("cc") ?? Bun.which("clang");

@@ -237,7 +237,7 @@ test("the kernel's tables and the reference evaluator agree", () => {
     { numRuns: runs },
   );
   // Not vacuous.
-  expect(Math.min(seen.true, seen.false, seen.undecidedAct)).toBeGreaterThan(100);
+  expect(Math.min(seen.true, seen.false, seen.undecidedAct)).toBeGreaterThan(20);
 });
 
 test("many rules at once decide as each alone, and what has no room is refused by name", () => {

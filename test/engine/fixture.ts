@@ -162,6 +162,7 @@ export const faultyCompiler: RuleCompiler = async (rules, registry) => {
     predicates,
     plans: rules.map(() => undefined),
     diagnostics: rules.map(() => []),
+    policies: [],
     demands: rules.map(() => []),
     categories: registry.categories.names(),
   };

@@ -19,6 +19,9 @@ test("evaluators of a compiled plan with regular expressions do not load the lib
   const rule = {
     id: "a",
     body: { kind: "eql" as const, query: QUERY, dialect: "default" as const },
+    action: "alert" as const,
+    mode: "monitor" as const,
+    scope: "process" as const,
     exceptions: ['file.path regex~ "/tmp/[a-z]+" and process.name : "x*"'],
   };
   const { plans, diagnostics } = await compileHere([rule], new SchemaRegistry(), "wasm");

@@ -13,10 +13,12 @@ export interface Act {
   readonly emulatedOnly: boolean;
   /** Attachments that are known not to see it; doctor says so too. `off`: the sensor may be off where there are no cgroups. */
   readonly unseenBy: readonly string[];
+  /** What the rule is to do about it: then only alerts that say it was done count. */
+  readonly action?: "deny" | "kill" | undefined;
 }
 
 /** What an act may say beside. */
-export type More = Partial<Pick<Act, "alerts" | "unseenBy" | "emulatedOnly">>;
+export type More = Partial<Pick<Act, "alerts" | "unseenBy" | "emulatedOnly" | "action">>;
 
 /** Makes an act that must raise one alert under every attachment, unless `more` says otherwise. */
 export function act(sensor: string, name: string, parts: readonly [shell: string, query: string], more: More = {}): Act {

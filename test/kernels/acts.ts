@@ -3,6 +3,7 @@
 // done in a changed root.
 import { EVASIONS } from "../evasion/evasions.ts";
 import { type Act, act, HERE, type More, SYS_EXIT, TCP_ONLY } from "./act.ts";
+import { RESPONSES } from "./response-acts.ts";
 
 /** A sensor that only cgroups can have, where there are none. */
 const OFF = ["off"];
@@ -240,6 +241,7 @@ export const ACTS: readonly Act[] = [
     ],
     { unseenBy: OFF },
   ),
+  ...RESPONSES,
   ...EVASIONS.map((evasion) => evasion.act),
   // The guest waits for its alert: what came before is out by then.
   act("exec", "last", ["/bin/true last-act", 'process where event.action == "exec" and process.command_line == "/bin/true last-act"']),

@@ -55,7 +55,9 @@ export function makeTree(tree: string, acts: readonly Act[]): void {
   }
   writeFileSync(
     join(tree, "rules", "acts.json"),
-    JSON.stringify(acts.map(({ name, query }) => ({ id: name, name, severity: "low", query }))),
+    JSON.stringify(
+      acts.map(({ name, query, action }) => ({ id: name, name, severity: "low", query, ...(action && { action, mode: "enforce" }) })),
+    ),
   );
 }
 

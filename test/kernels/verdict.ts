@@ -106,6 +106,11 @@ function readPasses(results: string): readonly Pass[] {
     .map((text) => readPass(text.split("\n")));
 }
 
+interface AlertLine {
+  readonly rule: { readonly id: string };
+  readonly response?: { readonly outcome: string };
+}
+
 function readPass([name = "", ...lines]: readonly string[]): Pass {
   const of = (kind: string): readonly string[] => {
     const start = `@@ ${kind} `;
@@ -118,8 +123,10 @@ function readPass([name = "", ...lines]: readonly string[]): Pass {
   }
   const alerts = new Map<string, number>();
   for (const line of of("alert")) {
-    const id = (JSON.parse(line) as { readonly rule: { readonly id: string } }).rule.id;
-    alerts.set(id, (alerts.get(id) ?? 0) + 1);
+    const { rule, response } = JSON.parse(line) as AlertLine;
+    // An act that was to be stopped and was not does not count as seen.
+    if (response !== undefined && response.outcome !== "done") continue;
+    alerts.set(rule.id, (alerts.get(rule.id) ?? 0) + 1);
   }
   const [exit] = of("exit");
   return {

@@ -193,7 +193,14 @@ export class SteppedWorker {
       case "prepare":
         this.#prepared.set(
           id,
-          await this.#partition.prepare({ program: request.program, rules: [], plans: [], slots: new Int32Array(0), gates: new Map() }),
+          await this.#partition.prepare({
+            program: request.program,
+            rules: [],
+            plans: [],
+            slots: new Int32Array(0),
+            gates: new Map(),
+            policies: [],
+          }),
         );
         return { kind: "done", id };
       case "commit":

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* A connection or datagram on its way, as a record with room for a note, decided by the policies and told. */
+#ifndef KESTREL_FLOW_H
+#define KESTREL_FLOW_H
+
+#include "network.h"
+#include "decide.h"
+
+struct noted_flow {
+	struct flow_event event;
+	struct policy_note note;
+};
+
+/* Makes ready to decide; 0: nothing is to be decided, or cannot be. */
+static __always_inline struct policy_work *begin_flow(struct decision *decision, const struct flow_event *event, struct task_struct *task,
+						      struct file *program)
+{
+	bool is_ip4 = event->family == AF_INET;
+	struct policy_work *work;
+
+	if (!policy_asks(decision, task, POLICY_CONNECT))
+		return 0;
+	work = policy_begin(decision->tid, POLICY_CONNECT);
+	if (!work)
+		return 0;
+	set_program(work, program);
+	__builtin_memcpy(work->address, event->destination, 16);
+	if (is_ip4) {
+		__builtin_memset(work->address, 0, 10);
+		__builtin_memset(work->address + 10, 0xff, 2);
+		__builtin_memcpy(work->address + 12, event->destination, 4);
+	}
+	work->port = event->destination_port;
+	work->transport = event->protocol;
+	work->user = BPF_CORE_READ(task, cred, euid.val);
+	return work;
+}
+
+/* Tells of a flow whose record is whole but for its note. */
+static __always_inline void tell_flow(struct noted_flow *flow, struct task_struct *task, __u16 op, bool can_signal, bool may_deny)
+{
+	struct file *program = BPF_CORE_READ(task, mm, exe_file);
+	struct decision decision = {};
+	struct policy_work *work = begin_flow(&decision, &flow->event, task, program);
+	enum verdict verdict = VERDICT_NONE;
+
+	if (work)
+		verdict = policy_verdict(&flow->note, work, &decision, task, program, can_signal, may_deny);
+	if (verdict == VERDICT_DENIED)
+		return;
+	if (verdict == VERDICT_NONE) {
+		send(&flow->event, sizeof(flow->event), op, 0);
+		return;
+	}
+	flow->event.head.flags |= FLAG_POLICY;
+	send_noted(flow, sizeof(*flow), op, POLICY_CONNECT);
+}
+
+/* For programs that can deny. True: deny it; it has been told. */
+static __always_inline bool deny_flow(struct noted_flow *flow, struct task_struct *task, __u16 op, __u8 means)
+{
+	struct file *program = BPF_CORE_READ(task, mm, exe_file);
+	__u64 began = bpf_ktime_get_boot_ns();
+	struct decision decision = {};
+	struct policy_work *work = begin_flow(&decision, &flow->event, task, program);
+	bool denies;
+
+	if (!work)
+		return false;
+	denies = policy_denies(&flow->note, work, &decision, task, program);
+	policy_end(decision.tid);
+	if (!denies)
+		return false;
+	flow->note.means = means;
+	flow->note.latency_ns = bpf_ktime_get_boot_ns() - began;
+	policy_count(POLICY_CONNECT, COUNT_ACTED);
+	if (!may_report(POLICY_CONNECT))
+		return true;
+	fill_header(&flow->event.head, task, op);
+	flow->event.head.flags = FLAG_POLICY;
+	send_noted(flow, sizeof(*flow), op, POLICY_CONNECT);
+	return true;
+}
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* Opened files that are nobody's business. */
+#ifndef KESTREL_NOISE_H
+#define KESTREL_NOISE_H
+
+#include "kernel.h"
+
+#define PROC_SUPER_MAGIC 0x9fa0
+#define PROC_DEPTH_MAX 16
+
+/* Of procfs only /proc/sys: what programs write about themselves is no file in any rule's sense. */
+static __always_inline bool is_proc_noise(struct dentry *dentry, __u64 magic)
+{
+	struct dentry *top = dentry;
+	char name[4] = {};
+
+	if (magic != PROC_SUPER_MAGIC)
+		return false;
+	for (int i = 0; i < PROC_DEPTH_MAX; i++) {
+		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
+
+		if (parent == dentry)
+			break;
+		top = dentry;
+		dentry = parent;
+	}
+	bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(top, d_name.name));
+	return !(name[0] == 's' && name[1] == 'y' && name[2] == 's' && name[3] == 0);
+}
+
+#endif
