@@ -119,12 +119,12 @@ test.skipIf(notHere !== undefined)(
 test.skipIf(skipped !== undefined)(
   "Linux 6.1: every act is seen by the best attachments, and by the fallbacks what they promise",
   async () => {
-    const transcript = await boot(kernel, makeInitramfs(), 400_000);
+    const transcript = await boot(kernel, makeInitramfs(), 600_000);
     const entry = { kernel: release ?? "", transcript, verdict: judge(transcript.results) };
     console.log(matrixText([entry]));
     expect(passed(entry)).toBe(true);
   },
-  420_000,
+  630_000,
 );
 
 test.skipIf(skipped !== undefined)("a machine that does not end is killed at its deadline, and that is a failure", async () => {
