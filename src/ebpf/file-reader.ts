@@ -18,7 +18,7 @@ export interface FileReader {
 const LARGE_BYTES: number = 4 << 20;
 
 interface Waiting {
-  readonly file: OpenFile;
+  readonly file: Promise<OpenFile | Unreadable>;
   readonly take: FileTaker;
 }
 
@@ -28,24 +28,24 @@ export class ProgramReader implements FileReader {
   readonly #large: Waiting[] = [];
 
   read(program: ProgramFile, take: FileTaker): void {
-    const file = openProgram(program);
-    if (typeof file === "string") {
-      take(file);
-      return;
-    }
     const line = program.sizeBytes > LARGE_BYTES ? this.#large : this.#small;
     // The first of a line is being read.
-    if (line.push({ file, take }) === 1) void readAll(line);
+    if (line.push({ file: openProgram(program), take }) === 1) void readAll(line);
   }
 
   close(): void {
-    for (const line of [this.#small, this.#large]) for (const { file } of line.splice(1)) closeSync(file.fd);
+    for (const line of [this.#small, this.#large]) for (const { file } of line.splice(1)) void file.then(closeUnread);
   }
+}
+
+function closeUnread(file: OpenFile | Unreadable): void {
+  if (typeof file !== "string") closeSync(file.fd);
 }
 
 async function readAll(line: Waiting[]): Promise<void> {
   for (let first = line[0]; first !== undefined; first = line[0]) {
-    const content = await readProgram(first.file);
+    const file = await first.file;
+    const content = typeof file === "string" ? file : await readProgram(file);
     line.shift();
     first.take(content);
   }

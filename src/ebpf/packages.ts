@@ -4,6 +4,7 @@
 import { lstatSync, statSync } from "node:fs";
 import { readDpkg } from "./dpkg-database.ts";
 import { PackageIndex } from "./package-index.ts";
+import { standsAt } from "./program-file.ts";
 import type { ProgramFacts } from "./program-inspector.ts";
 import { RpmDatabase } from "./rpm-database.ts";
 
@@ -44,7 +45,7 @@ export class Packages {
       this.#lookedNs = nowNs;
       void this.refresh();
     }
-    if ((this.#index === undefined && this.#rpm === undefined) || !standsAt(path, program)) return undefined;
+    if ((this.#index === undefined && this.#rpm === undefined) || !isAt(path, program)) return undefined;
     return this.#index?.ownerOf(path) ?? this.#rpm?.ownerOf(path) ?? "";
   }
 
@@ -69,18 +70,15 @@ export class Packages {
   }
 }
 
-/** Whether the file of the program is what stands at the path in our own root; asked once for each path it is run by. */
-function standsAt(path: string, program: ProgramFacts): boolean {
+/** Whether the file of the program stands at the path in our own root. Looks once for a path that is new, and says so from then on. */
+function isAt(path: string, program: ProgramFacts): boolean {
   if (program.ownPath === path) return true;
-  try {
-    const { ino, size, ctimeNs } = statSync(path, { bigint: true });
-    const { inode, sizeBytes, changeNs } = program.file;
-    if (ino !== inode || size !== BigInt(sizeBytes) || ctimeNs !== changeNs) return false;
-    program.ownPath = path;
-    return true;
-  } catch {
-    return false;
-  }
+  if (program.askedPath === path || path === program.file.path) return false;
+  program.askedPath = path;
+  void standsAt(path, program.file).then((isThere) => {
+    if (isThere) program.ownPath = path;
+  });
+  return false;
 }
 
 function stampOf(path: string): string {

@@ -1,8 +1,9 @@
 // Reads the file of a program that was started and says what is in it. The path is a watched process's and may lead elsewhere by now: what is
-// opened counts only if inode, size and time of the last change are those the kernel saw at the exec, before and after reading. Opened at
-// once, while the process most likely still runs; read in pieces by the threads of the runtime, hashed here between other work, a fraction of
-// a millisecond at a time.
-import { closeSync, constants, fstatSync, openSync, read, readSync, statSync } from "node:fs";
+// opened counts only if device, inode, size and time of the last change are those the kernel saw at the exec, before and after reading.
+// Nothing here waits for a file system in our own thread: one that a process serves may never answer. Looked up and read by the threads of
+// the runtime, hashed here between other work, a fraction of a millisecond at a time.
+import { closeSync, constants, fstatSync, open, read, readSync } from "node:fs";
+import { stat } from "node:fs/promises";
 import { type ElfFacts, readElf } from "./elf.ts";
 
 /** A file to look at, as the kernel saw it. */
@@ -11,13 +12,15 @@ export interface ProgramFile {
   readonly ppid: number;
   /** As the process saw it. */
   readonly path: string;
+  /** As the kernel counts: major << 20 | minor. */
+  readonly device: number;
   readonly inode: bigint;
   readonly sizeBytes: number;
   readonly changeNs: bigint;
 }
 
-/** What a file must be to count; without an inode any will do. */
-export type Wanted = Pick<ProgramFile, "sizeBytes" | "changeNs"> & { readonly inode: bigint | undefined };
+/** What a file must be to count; without an inode any inode of any device will do. */
+type Wanted = Pick<ProgramFile, "device" | "sizeBytes" | "changeNs"> & { readonly inode: bigint | undefined };
 
 /** Why nothing is known of a file. `gone`: no longer there under any name tried; `changed`: not what ran. */
 export type Unreadable = "gone" | "changed" | "failed";
@@ -28,11 +31,14 @@ export interface FileContent {
   readonly elf: ElfFacts | undefined;
   /** Whether the process was still running it after it was read: then nobody could have changed it meanwhile. */
   readonly isRunning: boolean;
+  /** Whether it stands at its path in our own root. */
+  readonly isAtPath: boolean;
 }
 
 /** A file that was opened and is what the kernel saw. Whoever has it closes it, or reads it, which does. */
 export interface OpenFile {
   readonly fd: number;
+  readonly file: ProgramFile;
   readonly wanted: Wanted;
   /** The kernel's link of the process, when it was opened by that. */
   readonly link: string | undefined;
@@ -43,27 +49,28 @@ const CHUNK_BYTES = 256 << 10;
 const OPEN_FLAGS: number = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
 
 /** Opens the file: by way of the process, then by its path in our root and in its parent's, which a process that is gone leaves. */
-export function openProgram(file: ProgramFile): OpenFile | Unreadable {
+export async function openProgram(file: ProgramFile): Promise<OpenFile | Unreadable> {
   const link = `/proc/${file.pid}/exe`;
   const places = file.path.startsWith("/") ? [link, file.path, `/proc/${file.ppid}/root${file.path}`] : [link];
   let worst: Unreadable = "gone";
   for (const place of places) {
-    // Which file it is the kernel's own link says better than a number, which layered file systems have several of.
+    // Which file it is the kernel's own link says better than numbers, which layered file systems have several of.
     const wanted: Wanted = place === link ? { ...file, inode: undefined } : file;
-    const fd = openAt(place, wanted);
-    if (typeof fd === "number") return { fd, wanted, link: place === link ? link : undefined };
+    const fd = await openAt(place, wanted);
+    if (typeof fd === "number") return { fd, file, wanted, link: place === link ? link : undefined };
     if (fd === "changed") worst = fd;
   }
   return worst;
 }
 
 /** Reads an open file and closes it. */
-export async function readProgram({ fd, wanted, link }: OpenFile): Promise<FileContent | Unreadable> {
+export async function readProgram({ fd, file, wanted, link }: OpenFile): Promise<FileContent | Unreadable> {
   try {
     const sha256 = await hashOf(fd, wanted.sizeBytes);
     const elf = readElf((offset, length) => readAt(fd, offset, length));
     if (sha256 === undefined || !isSame(fstatSync(fd, { bigint: true }), wanted)) return "changed";
-    return { sha256, elf, isRunning: link !== undefined && isSame(statOf(link), wanted) };
+    const isRunning = link !== undefined && isSame(await statOf(link), wanted);
+    return { sha256, elf, isRunning, isAtPath: await standsAt(file.path, file) };
   } catch {
     return "failed";
   } finally {
@@ -71,39 +78,55 @@ export async function readProgram({ fd, wanted, link }: OpenFile): Promise<FileC
   }
 }
 
-function openAt(place: string, wanted: Wanted): number | Unreadable {
+/** Whether the file stands at a path in our own root. */
+export async function standsAt(path: string, file: ProgramFile): Promise<boolean> {
+  return path.startsWith("/") && isSame(await statOf(path), file);
+}
+
+async function openAt(place: string, wanted: Wanted): Promise<number | Unreadable> {
   // Looked at before it is opened: a device may act on being opened.
-  const stat = statOf(place);
-  if (stat === undefined) return "gone";
-  if (!isSame(stat, wanted)) return "changed";
-  try {
-    const fd = openSync(place, OPEN_FLAGS);
-    if (isSame(fstatSync(fd, { bigint: true }), wanted)) return fd;
-    closeSync(fd);
-    return "changed";
-  } catch {
-    return "gone";
-  }
+  const found = await statOf(place);
+  if (found === undefined) return "gone";
+  if (!isSame(found, wanted)) return "changed";
+  const fd = await openBare(place);
+  if (fd === undefined) return "gone";
+  if (isSame(fstatSync(fd, { bigint: true }), wanted)) return fd;
+  closeSync(fd);
+  return "changed";
+}
+
+/** A plain descriptor: nothing closes it but us. */
+function openBare(place: string): Promise<number | undefined> {
+  return new Promise((resolve) => open(place, OPEN_FLAGS, (error, fd) => resolve(error === null ? fd : undefined)));
 }
 
 interface FileStat {
   isFile(): boolean;
+  readonly dev: bigint;
   readonly ino: bigint;
   readonly size: bigint;
   readonly ctimeNs: bigint;
 }
 
-function statOf(place: string): FileStat | undefined {
+async function statOf(place: string): Promise<FileStat | undefined> {
   try {
-    return statSync(place, { bigint: true });
+    return await stat(place, { bigint: true });
   } catch {
     return undefined;
   }
 }
 
-function isSame(stat: FileStat | undefined, file: Wanted): boolean {
-  if (file.inode !== undefined && stat?.ino !== file.inode) return false;
-  return stat?.isFile() === true && stat.size === BigInt(file.sizeBytes) && stat.ctimeNs === file.changeNs;
+function isSame(found: FileStat | undefined, { device, inode, sizeBytes, changeNs }: Wanted): boolean {
+  if (found?.isFile() !== true || found.size !== BigInt(sizeBytes) || found.ctimeNs !== changeNs) return false;
+  // The device too: a file system that a process serves may give its files any other number it likes.
+  return inode === undefined || (found.ino === inode && kernelDevice(found.dev) === device);
+}
+
+/** A device number as stat(2) gives it, in the kernel's own form. */
+export function kernelDevice(dev: bigint): number {
+  const major = (dev >> 8n) & 0xfffn;
+  const minor = (dev & 0xffn) | ((dev >> 12n) & 0xfff00n);
+  return Number((major << 20n) | minor);
 }
 
 async function hashOf(fd: number, sizeBytes: number): Promise<string | undefined> {

@@ -17,6 +17,8 @@ export interface ProgramFacts {
   readonly file: ProgramFile;
   /** A path in our own root at which it stands; empty: nobody looked, or it stood elsewhere. */
   ownPath: string;
+  /** The last other path that was looked at for that. */
+  askedPath: string;
 }
 
 /** Why files stay unknown, and how many; `known` beside them. */
@@ -65,7 +67,7 @@ export class ProgramInspector {
       return known;
     }
     const changeNs = BigInt(changeSeconds) * 1_000_000_000n + BigInt(changeNanoseconds);
-    const file: ProgramFile = { pid: actor.pid, ppid: actor.ppid, path: event.executable, inode, sizeBytes, changeNs };
+    const file: ProgramFile = { pid: actor.pid, ppid: actor.ppid, path: event.executable, device, inode, sizeBytes, changeNs };
     const isFresh = actor.timeNs + wallOffsetNs - changeNs < FRESH_NS;
     return this.#ask(file, { key, isFresh, fsMagic: event.fsMagic });
   }
@@ -86,7 +88,7 @@ export class ProgramInspector {
     file: ProgramFile,
     { key, isFresh, fsMagic }: { readonly key: string; readonly isFresh: boolean; readonly fsMagic: number },
   ): ProgramFacts {
-    const facts: ProgramFacts = { state: "pending", sha256: "", elf: undefined, isUncertain: false, file, ownPath: "" };
+    const facts: ProgramFacts = { state: "pending", sha256: "", elf: undefined, isUncertain: false, file, ownPath: "", askedPath: "" };
     const refusal = this.#refusalOf(file, fsMagic);
     if (refusal !== undefined) {
       facts.state = "unknown";
@@ -119,6 +121,7 @@ export class ProgramInspector {
     }
     facts.sha256 = content.sha256;
     facts.elf = content.elf;
+    if (content.isAtPath) facts.ownPath = facts.file.path;
     facts.isUncertain = isFresh && !content.isRunning;
     facts.state = "known";
     this.#counts.known++;

@@ -82,8 +82,8 @@ function inMemory(): readonly Row[] {
   };
   const loader = "/lib64/ld-linux-x86-64.so.2";
   const elf = { architecture: "x86-64", isStatic: false, isStripped: true, interpreter: loader };
-  const file = { pid: 8, ppid: 7, path: "/usr/bin/bash", inode: 1n, sizeBytes: 1, changeNs: 1n };
-  const program: ProgramFacts = { state: "known", sha256: "ab".repeat(32), elf, isUncertain: false, file, ownPath: "" };
+  const file = { pid: 8, ppid: 7, path: "/usr/bin/bash", device: 1, inode: 1n, sizeBytes: 1, changeNs: 1n };
+  const program: ProgramFacts = { state: "known", sha256: "ab".repeat(32), elf, isUncertain: false, file, ownPath: "", askedPath: "" };
   const inspector = new ProgramInspector(() => {}, { read() {}, close() {} });
   return [
     measure("kernel record decoded (exec)", () => decodeExec(bytes)),

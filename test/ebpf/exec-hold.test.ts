@@ -16,7 +16,7 @@ function event(record: Buffer): WholeEvent {
 
 const exec = (pid: number): WholeEvent => event(execRecord({ pid }, { path: "/bin/x", args: Buffer.from("x\0") }));
 const exit = (pid: number): WholeEvent => event(exitRecord({ pid }, 0));
-const FILE: ProgramFile = { pid: 1, ppid: 0, path: "/bin/x", inode: 1n, sizeBytes: 1, changeNs: 1n };
+const FILE: ProgramFile = { pid: 1, ppid: 0, path: "/bin/x", device: 1, inode: 1n, sizeBytes: 1, changeNs: 1n };
 const facts = (state: ProgramFacts["state"]): ProgramFacts => ({
   state,
   sha256: "",
@@ -24,6 +24,7 @@ const facts = (state: ProgramFacts["state"]): ProgramFacts => ({
   isUncertain: false,
   file: FILE,
   ownPath: "",
+  askedPath: "",
 });
 
 function setUp(isOn: boolean): { readonly hold: ExecHold; readonly out: number[] } {

@@ -17,7 +17,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { readElf } from "../../src/ebpf/elf.ts";
-import { openProgram, type ProgramFile, readProgram } from "../../src/ebpf/program-file.ts";
+import { kernelDevice, openProgram, type ProgramFile, readProgram } from "../../src/ebpf/program-file.ts";
 
 const SEED = Number(Bun.env["KESTREL_SEED"] ?? 20_260_714);
 const folder = mkdtempSync(join(tmpdir(), "kestrel-files-"));
@@ -26,12 +26,12 @@ const ours = process.execPath;
 
 /** A file as the kernel would tell it of a process that is gone. */
 function told(path: string, pid = 0): ProgramFile {
-  const { ino, size, ctimeNs } = statSync(path, { bigint: true });
-  return { pid, ppid: 0, path, inode: ino, sizeBytes: Number(size), changeNs: ctimeNs };
+  const { dev, ino, size, ctimeNs } = statSync(path, { bigint: true });
+  return { pid, ppid: 0, path, device: kernelDevice(dev), inode: ino, sizeBytes: Number(size), changeNs: ctimeNs };
 }
 
 async function inspectFile(file: ProgramFile): Promise<Awaited<ReturnType<typeof readProgram>>> {
-  const open = openProgram(file);
+  const open = await openProgram(file);
   return typeof open === "string" ? open : await readProgram(open);
 }
 
@@ -86,6 +86,14 @@ describe("which file is read", () => {
       "changed",
     ],
     [
+      "a file of another device in its place",
+      (path) => {
+        rmSync(path);
+        symlinkSync("/proc/version", path);
+      },
+      "changed",
+    ],
+    [
       "a link to itself in its place",
       (path) => {
         rmSync(path);
@@ -102,6 +110,12 @@ describe("which file is read", () => {
     expect(await inspectFile(file)).toBe(answer as never);
   });
 
+  test("the same numbers on another device", async () => {
+    const path = join(folder, "device");
+    writeFileSync(path, "x");
+    expect(await inspectFile({ ...told(path), device: 1 })).toBe("changed");
+  });
+
   test("a name that is no path is not looked for", async () => {
     expect(await inspectFile({ ...told(ours), path: "memfd:x" })).toBe("gone");
   });
@@ -110,7 +124,7 @@ describe("which file is read", () => {
 test("what changes between opening and reading is not taken for what ran; the file is closed", async () => {
   const path = join(folder, "changes");
   writeFileSync(path, "x".repeat(1000));
-  const open = openProgram(told(path));
+  const open = await openProgram(told(path));
   if (typeof open === "string") throw new Error(open);
   writeFileSync(path, "x".repeat(999));
   expect(await readProgram(open)).toBe("changed");

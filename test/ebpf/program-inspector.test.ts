@@ -24,14 +24,16 @@ function exec(parts: Partial<ExecEvent>): ExecEvent {
   return { ...(decode(new Uint8Array(record), 0, record.length) as ExecEvent), sizeBytes: 10, changeSeconds: 5, ...parts };
 }
 
-const FOUND: FileContent = { sha256: "ab".repeat(32), elf: undefined, isRunning: false };
+const FOUND: FileContent = { sha256: "ab".repeat(32), elf: undefined, isRunning: false, isAtPath: false };
 
 test("a file is read once, and known at once from then on", () => {
   const { inspector, asked, told } = setUp();
   const first = inspector.factsOf(exec({}), 0n);
   expect(first.state).toBe("pending");
   expect(inspector.factsOf(exec({}), 0n)).toBe(first);
-  expect(asked.map(({ file }) => file)).toEqual([{ pid: 7, ppid: 3, path: "/bin/x", inode: 0n, sizeBytes: 10, changeNs: 5n * SECOND }]);
+  expect(asked.map(({ file }) => file)).toEqual([
+    { pid: 7, ppid: 3, path: "/bin/x", device: 0, inode: 0n, sizeBytes: 10, changeNs: 5n * SECOND },
+  ]);
   asked[0]?.take(FOUND);
   expect(first).toMatchObject({ state: "known", sha256: FOUND.sha256, elf: undefined, isUncertain: false, ownPath: "" });
   expect(inspector.factsOf(exec({}), 0n)).toBe(first);
