@@ -18,6 +18,7 @@ enum call_family {
 	FAMILY_ACT = 3,
 	FAMILY_SOCKET = 4,
 	FAMILY_MEMORY = 5,
+	FAMILY_ATTRIBUTE = 6,
 	FAMILY_COUNT = 8,
 };
 
@@ -36,19 +37,10 @@ enum call {
 	CALL_CHMOD = 0x209,
 	CALL_FCHMOD = 0x20a,
 	CALL_FCHMODAT = 0x20b,
-	CALL_CHOWN = 0x20c, /* lchown too */
-	CALL_FCHOWN = 0x20d,
-	CALL_FCHOWNAT = 0x20e,
 	CALL_MKDIR = 0x20f,
 	CALL_MKDIRAT = 0x210,
 	CALL_MKNOD = 0x211,
 	CALL_MKNODAT = 0x212,
-	CALL_SET_ATTRIBUTE = 0x213, /* setxattr, lsetxattr */
-	CALL_FSET_ATTRIBUTE = 0x214,
-	CALL_SET_ATTRIBUTEAT = 0x215,
-	CALL_REMOVE_ATTRIBUTE = 0x216,
-	CALL_FREMOVE_ATTRIBUTE = 0x217,
-	CALL_REMOVE_ATTRIBUTEAT = 0x218,
 	CALL_SET_USER = 0x300, /* setuid, setreuid, setresuid */
 	CALL_SET_GROUP = 0x301,
 	CALL_CAPSET = 0x302,
@@ -78,6 +70,15 @@ enum call {
 	CALL_MMAP = 0x500,
 	CALL_OLD_MMAP = 0x501, /* of 32-bit code: its arguments lie in memory */
 	CALL_MPROTECT = 0x502, /* pkey_mprotect too */
+	CALL_CHOWN = 0x600, /* lchown too */
+	CALL_FCHOWN = 0x601,
+	CALL_FCHOWNAT = 0x602,
+	CALL_SET_ATTRIBUTE = 0x603, /* setxattr, lsetxattr */
+	CALL_FSET_ATTRIBUTE = 0x604,
+	CALL_SET_ATTRIBUTEAT = 0x605,
+	CALL_REMOVE_ATTRIBUTE = 0x606,
+	CALL_FREMOVE_ATTRIBUTE = 0x607,
+	CALL_REMOVE_ATTRIBUTEAT = 0x608,
 };
 
 #endif

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /*
- * A file was renamed, removed, linked, given other rights, owners or attributes, or a folder or device was made. Seen as the call returns,
- * when it has succeeded. Folders and descriptors are read from kernel objects; the names below them from the caller, where another thread
- * may have changed them meanwhile.
+ * A file was renamed, removed, linked, given other rights, owners or attributes, or a folder or device was made. Preferred: the hooks of
+ * change-hooks.h. Otherwise seen as the call returns, when it has succeeded: folders and descriptors are read from kernel objects, the names
+ * below them from the caller, where another thread may have changed them meanwhile. Owners and attributes are seen in this way only.
  */
 #define RING activity_ring
 #include "path.h"
 #include "change.h"
+#include "change-hooks.h"
 
 /* A 16-bit user id of old 32-bit calls: its -1 is not ours. */
 static __always_inline __u32 widened(__u32 id)
@@ -23,6 +24,22 @@ static __always_inline __u16 append_user_text(struct record *record, __u64 text)
 	if (!text || used > RECORD_BYTES - FILENAME_BYTES_MAX)
 		return 0;
 	length = bpf_probe_read_user_str(record->bytes + used, FILENAME_BYTES_MAX, (const void *)text);
+	if (length <= 0) {
+		record->head.flags |= FLAG_READ_FAILED;
+		return 0;
+	}
+	record->used = used + length;
+	return length;
+}
+
+static __always_inline __u16 append_kernel_text(struct record *record, __u64 text)
+{
+	__u32 used = record->used;
+	long length;
+
+	if (used > RECORD_BYTES - FILENAME_BYTES_MAX)
+		return 0;
+	length = bpf_probe_read_kernel_str(record->bytes + used, FILENAME_BYTES_MAX, (const void *)text);
 	if (length <= 0) {
 		record->head.flags |= FLAG_READ_FAILED;
 		return 0;
@@ -112,7 +129,7 @@ static __always_inline void report_change(struct task_struct *task, __u16 kind, 
 	send(record->bytes, bytes, OP_CHANGE, record->head.flags);
 }
 
-/* Of family FAMILY_CHANGE: not attached itself, see calls.bpf.c. */
+/* Of families FAMILY_CHANGE and FAMILY_ATTRIBUTE: not attached itself, see calls.bpf.c. */
 SEC("?raw_tp/sys_exit")
 int kestrel_change(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -141,5 +158,77 @@ int kestrel_change(struct bpf_raw_tracepoint_args *ctx)
 	report_change(task, kind, &names);
 	return 0;
 }
+
+/* A function of its own, so that the verifier looks at it once for each program. */
+__noinline int report_pending(void)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	struct pending *change = bpf_map_lookup_elem(&pending_changes, &thread);
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct record *record = scratch_record();
+	struct change_event *event;
+	__u32 bytes;
+
+	if (!change || !record)
+		return 0;
+	if (config.agent_pid && BPF_CORE_READ(task, tgid) == config.agent_pid)
+		return 0;
+	event = &record->change;
+	fill_header(&record->head, task, OP_CHANGE);
+	__builtin_memset(&event->inode, 0, sizeof(struct change_event) - sizeof(struct event_header));
+	event->kind = change->kind;
+	event->values[0] = change->mode;
+	if (!change->inode)
+		keep_inode(change, change->dentry);
+	event->inode = change->inode;
+	event->size = change->size;
+	event->device = change->device;
+	event->file_mode = change->file_mode;
+	event->owner = change->owner;
+	event->group = change->group;
+	record->used = sizeof(struct change_event);
+	event->folder_bytes = append_path(record, (struct vfsmount *)change->mount, (struct dentry *)change->dentry);
+	if (change->kind == CHANGE_RENAME)
+		event->other_name_bytes = append_kernel_text(record, (__u64)change->name);
+	if (change->kind == CHANGE_SYMLINK)
+		event->other_name_bytes = append_kernel_text(record, change->text);
+	if (change->other)
+		event->other_folder_bytes = append_path(record, (struct vfsmount *)change->other_mount, (struct dentry *)change->other);
+	bytes = record->used;
+	if (bytes <= RECORD_BYTES)
+		send(record->bytes, bytes, OP_CHANGE, record->head.flags);
+	return 0;
+}
+
+static __always_inline int finish(__u64 *ctx, __u32 kind, int count)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	struct pending *change = bpf_map_lookup_elem(&pending_changes, &thread);
+
+	/* Made for the kernel itself, or by a filesystem below another one. */
+	if (!change || change->kind != kind)
+		return 0;
+	if (!has_failed(ctx, count))
+		report_pending();
+	bpf_map_delete_elem(&pending_changes, &thread);
+	return 0;
+}
+
+#define FINISH(function, name, kind, count) \
+	SEC("?fexit/" #function) \
+	int name(__u64 *ctx) \
+	{ \
+		return finish(ctx, kind, count); \
+	}
+
+FINISH(vfs_rename, kestrel_renamed, CHANGE_RENAME, RENAME_ARGUMENTS)
+FINISH(vfs_unlink, kestrel_unlinked, CHANGE_UNLINK, 3)
+FINISH(vfs_rmdir, kestrel_removed, CHANGE_RMDIR, 2)
+FINISH(vfs_link, kestrel_linked, CHANGE_LINK, 4)
+FINISH(vfs_symlink, kestrel_symlinked, CHANGE_SYMLINK, 3)
+FINISH(vfs_mkdir, kestrel_made_folder, CHANGE_MAKE, 3)
+FINISH(vfs_mknod, kestrel_made_node, CHANGE_MAKE, 4)
+FINISH(vfs_create, kestrel_made_file, CHANGE_MAKE, 4)
+FINISH(notify_change, kestrel_notified, CHANGE_MODE, 3)
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -161,9 +161,9 @@ enum change_kind {
 
 /*
  * A name, or what the inode says of a file, was changed, and the call succeeded. Behind it, one after another without padding, for the
- * object and then for its other name (the old one of a rename, the file that was linked; for a symbolic link the text it holds): the name as
+ * object and then for its other name (the old one of a rename, the file that was linked; for a symbolic link the text it holds, of an extended attribute its name): the name as
  * the caller wrote it with its NUL, and the path names of the folder it is below, from that up to the root. An absolute name has no folder;
- * a file that was named by its descriptor has no name, and its own path as the folder.
+ * a file that was named by its descriptor, or seen by the kernel's objects, has no name, and its own path as the folder.
  */
 struct change_event {
 	struct event_header head;

@@ -78,6 +78,7 @@ struct dentry {
 
 struct vfsmount {
 	struct dentry *mnt_root;
+	void *mnt_userns; /* Linux 5.12 to 6.1 */
 } KERNEL_TYPE;
 
 struct mount {

@@ -52,7 +52,7 @@ export function decodeChange(record: Buffer): ChangeEvent | undefined {
   const otherNameEnd = folderEnd + record.readUInt16LE(Change.OtherNameBytes);
   const otherFolderEnd = otherNameEnd + record.readUInt16LE(Change.OtherFolderBytes);
   const otherName = textOf(record, folderEnd, otherNameEnd);
-  const otherFolder = pathOf(record, otherNameEnd, otherFolderEnd);
+  const otherFolder = otherFolderEnd === otherNameEnd ? undefined : pathOf(record, otherNameEnd, otherFolderEnd);
   const inode = record.readBigUInt64LE(Change.Inode) === 0n ? undefined : decodeInode(record);
   const [first, second] = [record.readUInt32LE(Change.Values), record.readUInt32LE(Change.Values + 4)];
   const isOwner = kind === ChangeKind.Owner;
@@ -83,8 +83,8 @@ function decodeInode(record: Buffer): InodeFacts {
   };
 }
 
-function otherPathOf(name: string, folder: string, isCut: boolean): string | undefined {
-  return name === "" ? undefined : namedPath(name, folder, isCut);
+function otherPathOf(name: string, folder: string | undefined, isCut: boolean): string | undefined {
+  return name === "" && folder === undefined ? undefined : namedPath(name, folder ?? "/", isCut);
 }
 
 /** A name as the caller wrote it, below its folder. `.` and `..` are taken out as text: nobody can look at the folders of that moment. */

@@ -120,6 +120,7 @@ function oneWord(kind: keyof typeof ONE_WORD): EventWords {
   return [CATEGORY_OF[kind], ...ONE_WORD[kind]];
 }
 
+const { owner_change, attribute_change, attribute_removal, ...NAME_CHANGES } = CHANGE_TYPES;
 const { signal_sent, load_module, unload_module, mmap, mprotect, process_memory_open, ...OTHER_ACTS } = ACT_TYPES;
 
 /** What the events of each sensor may be called. */
@@ -132,7 +133,8 @@ export const SENSOR_WORDS: Readonly<Record<SensorName, readonly EventWords[]>> =
   module: typed("process", { load_module, unload_module }),
   signal: typed("process", { signal_sent }),
   file: [...typed("file", FILE_TYPES), ...typed("process", { process_memory_open })],
-  change: typed("file", CHANGE_TYPES),
+  change: typed("file", NAME_CHANGES),
+  attribute: typed("file", { owner_change, attribute_change, attribute_removal }),
   connect: [oneWord("connect")],
   accept: [oneWord("accept")],
   bind: [oneWord("bind"), oneWord("listen")],

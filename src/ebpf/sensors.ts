@@ -21,6 +21,7 @@ export type SensorName =
   | "fork"
   | "exit"
   | "act"
+  | "attribute"
   | "memory"
   | "module"
   | "signal"
@@ -72,6 +73,13 @@ const TCP_STATE = program("kestrel_connect_tcp");
 const DATAGRAM = [program("kestrel_connect_cgroup4", "cgroup"), program("kestrel_connect_cgroup6", "cgroup")];
 const LISTEN = program("kestrel_listen");
 const LISTEN_BLIND = "the port of a socket that listens without having been bound, and listening SCTP and DCCP sockets";
+
+const CHANGE_HOOKS = [
+  ...["unlink", "rmdir", "symlink", "mkdir", "mknod", "chmod", "link", "rename"].map((name) => program(`kestrel_allow_${name}`)),
+  ...["renamed", "unlinked", "removed", "linked", "symlinked", "made_folder", "made_node", "made_file", "notified"].map((name) =>
+    program(`kestrel_${name}`),
+  ),
+];
 
 /** All sensors, in the order they are loaded: exit last of the process sensors, so that no process is added that cannot end. */
 export const SENSORS: readonly Sensor[] = [
@@ -185,10 +193,33 @@ export const SENSORS: readonly Sensor[] = [
     required: false,
     attachments: [
       {
+        name: "fexit/security_path + fexit/vfs",
+        programs: CHANGE_HOOKS,
+        blind: ["changes that the kernel makes for others, as a file server in it"],
+      },
+      {
         name: "raw_tp/sys_exit",
         programs: [program("kestrel_change", "calls")],
         blind: [
           "files renamed, removed or linked through io_uring",
+          "symbolic links in a path: it is told as the caller wrote it",
+          "a name that another thread rewrites before the call that used it returns",
+          ...(process.arch === "arm64" ? ["changes made by 32-bit programs"] : []),
+        ],
+      },
+    ],
+  },
+  {
+    name: "attribute",
+    object: changeObject,
+    ring: "activity_ring",
+    required: false,
+    attachments: [
+      {
+        name: "raw_tp/sys_exit",
+        programs: [program("kestrel_change", "calls")],
+        blind: [
+          "owners and attributes changed through io_uring",
           "symbolic links in a path: it is told as the caller wrote it",
           "a name that another thread rewrites before the call that used it returns",
           ...(process.arch === "arm64" ? ["changes made by 32-bit programs"] : []),

@@ -24,7 +24,7 @@ import { DEFAULT_VARIABLES } from "./environment.ts";
 import { ExecHold, HOLD_NS_MAX } from "./exec-hold.ts";
 import { ExecJoiner, type WholeEvent } from "./exec-joiner.ts";
 import { witness } from "./exec-witness.ts";
-import type { ActEvent, ActName, Actor } from "./kernel-event.ts";
+import type { ActEvent, ActName, Actor, ChangeName } from "./kernel-event.ts";
 import type { PolicyFacts, PolicySet } from "./kernel-policies.ts";
 import { LoadedSensors, type SensorStatus } from "./loader.ts";
 import { IdNames } from "./names.ts";
@@ -562,8 +562,11 @@ const SENSORS_OF_ACTS: ReadonlyMap<ActName, SensorName> = new Map([
   ["process_memory_open", "file"],
 ]);
 
+const ATTRIBUTE_CHANGES: ReadonlySet<ChangeName> = new Set(["owner_change", "attribute_change", "attribute_removal"]);
+
 function sensorOf(event: WholeEvent): SensorName {
   if (event.kind === "act") return SENSORS_OF_ACTS.get(event.act) ?? "act";
+  if (event.kind === "change") return ATTRIBUTE_CHANGES.has(event.change) ? "attribute" : "change";
   return event.kind === "listen" ? "bind" : event.kind;
 }
 

@@ -32,6 +32,7 @@ test("doctor tells how each sensor is attached, or why none is", () => {
     expect(report.sensors.map(({ sensor }) => sensor).sort()).toEqual([
       "accept",
       "act",
+      "attribute",
       "bind",
       "change",
       "connect",

@@ -63,10 +63,10 @@ export const EVASIONS: readonly Evasion[] = [
   }),
   evasion("change", "name-rewritten", {
     trick: "The same to the name (unlink, rename, link, chmod)",
-    result: "seen under another name",
-    how: "the name is read from the caller's memory as the call returns",
+    how: "the preferred hooks have the kernel's own objects; the fallback reads the name from the caller's memory and tells another one",
     shell: "echo >genuine3.txt; evasions rewritten-unlink genuine3.txt decoy--3.txt",
-    query: `file where event.action == "deletion" and file.path == "${HERE}/decoy--3.txt" and process.name == "evasions"`,
+    query: `file where event.action == "deletion" and file.path == "${HERE}/genuine3.txt" and process.name == "evasions"`,
+    unseenBy: SYS_EXIT,
   }),
   evasion("exec", "symlink-exec", {
     trick: "A program run through a symbolic link",

@@ -124,6 +124,18 @@ static int act_connect_twice(const char *ip, int port)
 	return connect(client, (void *)&address, size) ? fail("connect again") : 0;
 }
 
+/* Removes a file through io_uring, or where that cannot yet (before Linux 5.11) in the ordinary way. */
+static int act_uring_unlink(const char *path)
+{
+	struct io_uring_sqe request = { .opcode = IORING_OP_UNLINKAT, .fd = AT_FDCWD, .addr = (__u64)path };
+	int result = uring(&request);
+
+	if (result == -EINVAL)
+		result = unlink(path) ? -errno : 0;
+	errno = -result;
+	return result < 0 ? fail("io_uring unlinkat") : 0;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 3 && !strcmp(argv[1], "memfd"))
@@ -134,6 +146,8 @@ int main(int argc, char **argv)
 		return act_handle_write(argv[2]);
 	if (argc == 3 && !strcmp(argv[1], "uring-create"))
 		return act_uring_create(argv[2]);
+	if (argc == 3 && !strcmp(argv[1], "uring-unlink"))
+		return act_uring_unlink(argv[2]);
 	if (argc == 5 && !strcmp(argv[1], "connect"))
 		return act_connect(argv[2], argv[3], atoi(argv[4]));
 	if (argc == 4 && !strcmp(argv[1], "connect-twice"))

@@ -108,6 +108,12 @@ export const ACTS: readonly Act[] = [
     `file where event.action == "rename" and file.path == "${HERE}/renamed" and file.Ext.original.path == "${HERE}/from"`,
   ]),
   act("change", "change-delete", ["echo >gone; rm gone", `file where event.action == "deletion" and file.path == "${HERE}/gone"`]),
+  act(
+    "change",
+    "change-io-uring",
+    ["echo >ringed; /bin/acts uring-unlink ringed", `file where event.action == "deletion" and file.path == "${HERE}/ringed"`],
+    { unseenBy: SYS_EXIT },
+  ),
   act("change", "change-link", [
     "echo >target; ln target hard",
     `file where event.action == "link" and file.path == "${HERE}/hard" and file.target_path == "${HERE}/target"`,
@@ -120,13 +126,13 @@ export const ACTS: readonly Act[] = [
     "echo >mode; chmod 4711 mode",
     `file where event.action == "mode_change" and file.path == "${HERE}/mode" and file.mode == "4711"`,
   ]),
-  act("change", "change-owner", [
+  act("attribute", "attribute-owner", [
     "echo >owned; chown 77 owned",
     `file where event.action == "owner_change" and file.path == "${HERE}/owned" and file.uid == "77"`,
   ]),
   act("change", "change-make-folder", ["umask 027; mkdir room", `${MADE} "${HERE}/room" and file.type == "dir" and file.mode == "0750"`]),
   act("change", "change-make-pipe", ["mkfifo pipe", `${MADE} "${HERE}/pipe" and file.type == "fifo"`]),
-  act("change", "change-attribute", [
+  act("attribute", "attribute-set", [
     "cp /bin/busybox capable; /bin/rare-acts attribute capable",
     `file where event.action == "attribute_change" and file.path == "${HERE}/capable" and file.Ext.attribute.name == "security.capability"`,
   ]),

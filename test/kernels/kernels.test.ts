@@ -11,6 +11,7 @@ import { HERE, judge } from "./verdict.ts";
 
 const BEST: Readonly<Record<string, string>> = {
   file: "fexit/path_openat",
+  change: "fexit/security_path + fexit/vfs",
   connect: "fentry/security_socket_connect",
   accept: "fentry/security_sock_graft",
 };
