@@ -68,7 +68,11 @@ export class AgentProcess implements AsyncDisposable {
         if (agent.child.exitCode !== null) throw new Error(`kestrel run ended with ${agent.child.exitCode}: ${agent.stderr}`);
         return /armed \d+ rules/.test(agent.stderr) || undefined;
       },
-    );
+    ).catch((error: unknown) => {
+      // Nobody else has it yet, and it would run on behind the tests.
+      agent.child.kill("SIGKILL");
+      throw error;
+    });
     agent.url = /(http:\/\/127\.0\.0\.1:\d+)\//.exec(agent.stderr)?.[1] ?? "";
     return agent;
   }
