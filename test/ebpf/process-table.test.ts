@@ -128,7 +128,7 @@ describe("programs", () => {
     tracker.apply(
       event(execRecord({ pid: 5, flags: Flag.Script }, { path: "/usr/bin/python3", filename: "./run.py", args: Buffer.from("") })),
     );
-    expect(info).toMatchObject({ memfd: false, deleted: false, name: "python3", script: "./run.py" });
+    expect(info).toMatchObject({ memfd: false, deleted: false, name: "python3", script: "/run.py" });
   });
 
   test("arguments are data: control characters stay, long ones are kept in part", () => {
