@@ -1,10 +1,12 @@
 // What watching costs the programs that are watched: the same acts on the bare machine, with empty programs at the sensors' places (the
-// floor), with an agent that has no rule, and with one that has all shipped rules. The four take turns in every round, so that a busy machine
-// is busy for each; figures are medians of the differences within a round. They are processor time, which includes the sensors' programs and,
+// floor), with an agent that has no rule, one whose only rule asks for files in one folder, one that has all shipped rules, and one that besides
+// has a rule which wants every event, so that no sensor is off and nothing is left out. They take turns in every round, so that a busy machine is
+// busy for each; figures are medians of the differences within a round. They are processor time, which includes the sensors' programs and,
 // unlike the clock, not what others and the agent do meanwhile; the clock's are in the notes.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { BUILTIN_RULES } from "../../src/cli/builtin-rules.generated.ts";
 import { Floor } from "./floor.ts";
 import { median, printAlone, type Row, type Section, skipped } from "./row.ts";
 import { AgentHome, type EventCounts, RunningAgent, whyNoAgent } from "./running-agent.ts";
@@ -20,8 +22,12 @@ const PROBES: readonly { readonly name: string; readonly count: number; readonly
 const SETTLE_LOOKS = 100;
 const LOOK_EVERY_MS = 100;
 
-const WATCHERS = ["bare", "floor", "no rules", "all rules"] as const;
+const WATCHERS = ["bare", "floor", "no rules", "one folder", "all rules", "every event"] as const;
 type Watcher = (typeof WATCHERS)[number];
+
+const SHIPPED = join(import.meta.dir, "../../rules");
+const ONE_FOLDER = [{ id: "bench.folder", query: 'file where event.type in ("creation", "change") and file.path like "/etc/cron.d/*"' }];
+const EVERY_EVENT = [{ id: "bench.every-event", lua: "return false" }];
 
 /** Nanoseconds an act took. */
 interface Times {
@@ -35,6 +41,7 @@ interface Measured extends Times {
   readonly cpuSeconds: number;
   readonly produced: number;
   readonly dropped: number;
+  readonly filtered: number;
 }
 
 type Probe = (name: string, count: number) => Promise<Times>;
@@ -66,6 +73,7 @@ async function underAgent(home: AgentHome, rules: readonly string[], probe: Prob
         cpuSeconds: agent.cpuSeconds() - cpuBefore,
         produced: after.produced - before.produced,
         dropped: after.dropped - before.dropped,
+        filtered: after.filtered - before.filtered,
       });
     }
   } finally {
@@ -76,7 +84,8 @@ async function underAgent(home: AgentHome, rules: readonly string[], probe: Prob
 
 async function alone(probe: Probe): Promise<readonly Measured[]> {
   const measured: Measured[] = [];
-  for (const { name, count } of PROBES) measured.push({ ...(await probe(name, count / ROUNDS)), cpuSeconds: 0, produced: 0, dropped: 0 });
+  for (const { name, count } of PROBES)
+    measured.push({ ...(await probe(name, count / ROUNDS)), cpuSeconds: 0, produced: 0, dropped: 0, filtered: 0 });
   return measured;
 }
 
@@ -101,7 +110,11 @@ async function measure(folder: string, home: AgentHome): Promise<Results> {
   const program = join(folder, "probe");
   compile([join(import.meta.dir, "sensor-probe.c")], program);
   compile(["-nostdlib", "-x", "c", "-"], join(folder, "nothing"), NOTHING);
-  writeFileSync(join(folder, "none.json"), "[]");
+  const rulesIn = (name: string, rules: readonly unknown[]): readonly string[] => {
+    writeFileSync(join(folder, name), JSON.stringify(rules));
+    return ["--rules", join(folder, name)];
+  };
+  const shipped = BUILTIN_RULES.flatMap(({ file }) => ["--rules", join(SHIPPED, "..", file)]);
   const probe: Probe = async (name, count) => {
     const child = Bun.spawn([program, name, String(count)], { cwd: folder, stdout: "pipe", stderr: "inherit" });
     const [clockNs = 0, ns = 0] = (await new Response(child.stdout).text()).split(" ").map(Number);
@@ -112,8 +125,10 @@ async function measure(folder: string, home: AgentHome): Promise<Results> {
   const ways: Readonly<Record<Watcher, () => Promise<readonly Measured[]>>> = {
     bare: () => alone(probe),
     floor: () => underFloor(inUse, probe),
-    "no rules": () => underAgent(home, ["--rules", join(folder, "none.json")], probe),
+    "no rules": () => underAgent(home, rulesIn("none.json", []), probe),
+    "one folder": () => underAgent(home, rulesIn("folder.json", ONE_FOLDER), probe),
     "all rules": () => underAgent(home, [], probe),
+    "every event": () => underAgent(home, [...shipped, ...rulesIn("every.json", EVERY_EVENT)], probe),
   };
   const results = new Map<Watcher, (readonly Measured[])[]>(WATCHERS.map((watcher) => [watcher, []]));
   for (let round = 0; round < ROUNDS; round++) {
@@ -141,7 +156,7 @@ function rowsOf(results: Results): readonly Row[] {
     const noteOf = (watcher: Watcher): string => {
       const sum = (pick: (measured: Measured) => number): number => of(watcher).reduce((total, one) => total + pick(one), 0);
       const cpuUs = (sum((one) => one.cpuSeconds) * 1e6) / count;
-      return `${byClock(watcher)}; agent's CPU ${cpuUs.toFixed(2)} µs; dropped ${sum((one) => one.dropped)} of ${sum((one) => one.produced)} events`;
+      return `${byClock(watcher)}; agent's CPU ${cpuUs.toFixed(2)} µs; of ${sum((one) => one.produced)} events ${sum((one) => one.filtered)} left out, ${sum((one) => one.dropped)} dropped`;
     };
     const title = `${count.toLocaleString("en-US")} × ${name}`;
     return [
@@ -153,7 +168,9 @@ function rowsOf(results: Results): readonly Row[] {
       },
       { name: `${title}: added by empty programs`, value: added("floor"), unit: "ns", note: byClock("floor") },
       { name: `${title}: added, agent without rules`, value: added("no rules"), unit: "ns", note: noteOf("no rules") },
+      { name: `${title}: added, rule for one folder`, value: added("one folder"), unit: "ns", note: noteOf("one folder") },
       { name: `${title}: added, agent with all rules`, value: added("all rules"), unit: "ns", note: noteOf("all rules") },
+      { name: `${title}: added, and a rule for every event`, value: added("every event"), unit: "ns", note: noteOf("every event") },
     ];
   });
 }
