@@ -8,6 +8,7 @@ import { explainEvents } from "./explain-events.ts";
 import { type ExplainedRule, findRule, queryAsRule, queryFields, queryFindings } from "./explained-rule.ts";
 import { inferFields } from "./infer-schema.ts";
 import { LOG_FLAGS, logOptionsOf, rangeOf, tiebreakerOf } from "./log-input.ts";
+import { neededSensors, neededText } from "./needed-sensors.ts";
 import { LineWriter } from "./output.ts";
 import { type DrawnRule, drawIr, drawPlan } from "./plan-drawing.ts";
 import { firstBatch, type MeasuredCosts, measureCosts } from "./predicate-cost.ts";
@@ -107,19 +108,20 @@ function explainOther({ id, name, body }: ExplainedRule, args: Arguments, hasEve
 }
 
 /** Only what was asked for, so that it can go into a file. */
-function printCode({ rule, description, code, args, writer }: Explained): void {
+function printCode(explained: Explained): void {
+  const { code, args, writer } = explained;
   const text = (lines: readonly string[]): void => {
     for (const line of lines) writer.line(line);
   };
-  if (args.has("ir")) text(drawIr(drawn(rule, description, undefined), true));
+  if (args.has("ir")) text(drawIr(drawn(explained, undefined), true));
   if (args.has("wat")) text(code.wat().trimEnd().split("\n").map(printable));
   if (args.has("lua")) text((args.has("full") ? code.luaChunk() : code.lua()).trimEnd().split("\n"));
 }
 
 async function printAll(explained: Explained, names: ReadonlyMap<string, string>): Promise<void> {
-  const { rule, description, args, writer, files } = explained;
+  const { args, writer, files } = explained;
   const costs = await costsOf(explained);
-  const figure = drawn(rule, description, costs);
+  const figure = drawn(explained, costs);
   if (args.has("json")) {
     if (files.length === 0) writer.line(stringifyJson(ruleJson(explained, costs)));
   } else {
@@ -130,9 +132,10 @@ async function printAll(explained: Explained, names: ReadonlyMap<string, string>
   if (files.length > 0) await printEvents(explained, names);
 }
 
-function drawn(rule: Explained["rule"], description: QueryDescription, costs: MeasuredCosts | undefined): DrawnRule {
+function drawn({ rule, description, registry }: Explained, costs: MeasuredCosts | undefined): DrawnRule {
   const { id, name, severity, matchAll, source } = rule;
-  return { id, name, severity, matchAll, dialect: source.dialect, exceptions: source.exceptions, description, costs };
+  const needs = neededText(neededSensors(source, registry));
+  return { id, name, severity, matchAll, dialect: source.dialect, exceptions: source.exceptions, needs, description, costs };
 }
 
 async function costsOf({ code, args, registry, files }: Explained): Promise<MeasuredCosts | undefined> {
@@ -185,7 +188,7 @@ function placesOf({ steps, until }: QueryDescription): readonly string[] {
   return [...steps.map((_, index) => `step ${index + 1}`), ...(until === undefined ? [] : ["until"])];
 }
 
-function ruleJson({ rule, description, code, args }: Explained, costs: MeasuredCosts | undefined): Json {
+function ruleJson({ rule, description, code, args, registry }: Explained, costs: MeasuredCosts | undefined): Json {
   const { kind, isPlanned, steps, until, lineages, maxspanNs, filterIr, pipes, fields } = description;
   type Condition = QueryDescription["lineages"][number] | QueryDescription["steps"][number];
   const condition = ({ text, slot, predicateIr, residualIr, cost }: Omit<Condition, "relation">): Record<string, Json> => {
@@ -223,6 +226,7 @@ function ruleJson({ rule, description, code, args }: Explained, costs: MeasuredC
     pipes: [...pipes],
     exceptions: [...rule.source.exceptions],
     fields: [...fields],
+    needs: neededSensors(rule.source, registry).map(({ sensor, actions, some }) => ({ sensor, actions: [...actions], some })),
     measured: costs === undefined ? null : { passes: costs.passes, events: costs.events, origin: costs.origin },
     ...(args.has("wat") ? { wat: code.wat() } : {}),
     ...(args.has("lua") ? { lua: args.has("full") ? code.luaChunk() : code.lua() } : {}),

@@ -14,6 +14,8 @@ export interface DrawnRule {
   readonly severity: string | undefined;
   readonly dialect: string;
   readonly exceptions: readonly string[];
+  /** Sensors that see its events, in words. */
+  readonly needs: string;
   readonly matchAll: boolean;
   readonly description: QueryDescription;
   readonly costs: MeasuredCosts | undefined;
@@ -24,7 +26,7 @@ export function drawPlan(rule: DrawnRule): readonly string[] {
   return [...headOf(rule), "", ...chainOf(rule), ...asidesOf(rule), ...costNote(rule.costs)];
 }
 
-function headOf({ id, name, severity, dialect, exceptions, matchAll, description }: DrawnRule): string[] {
+function headOf({ id, name, severity, dialect, exceptions, matchAll, description, needs }: DrawnRule): string[] {
   const { kind, steps, maxspanNs, pipes, isPlanned, fields } = description;
   const row = (label: string, value: string): string[] => (value === "" ? [] : wrapped(value, WIDTH - 12, `  ${label.padEnd(10)}`, 12));
   const several = kind === "event" ? "" : ` of ${steps.length} steps${kind === "sequence" ? "" : ", in any order"}`;
@@ -40,6 +42,7 @@ function headOf({ id, name, severity, dialect, exceptions, matchAll, description
     ...row("pipes", printable(pipes.map(oneLine).join(" "))),
     ...row("exceptions", exceptions.length === 0 ? "" : printable(exceptions.map(oneLine).join("; "))),
     ...row("reads", printable(fields.join(", "))),
+    ...row("needs", needs),
   ];
 }
 

@@ -3,7 +3,7 @@
 export type { CounterTable, SensorCounts } from "./counters.ts";
 export { inspectAbilities } from "./deniers.ts";
 export { type DoctorReport, inspectMachine } from "./doctor.ts";
-export { ALL_WORDS } from "./event-words.ts";
+export { ALL_WORDS, SENSOR_WORDS } from "./event-words.ts";
 export { type SensorField, sensorFields } from "./field-sources.ts";
 export type { Refusal, SensorStatus } from "./loader.ts";
 export type { PolicyStatus } from "./policies-in-use.ts";
