@@ -19,7 +19,8 @@ enum call_family {
 	FAMILY_SOCKET = 4,
 	FAMILY_MEMORY = 5,
 	FAMILY_ATTRIBUTE = 6,
-	FAMILY_COUNT = 8,
+	FAMILY_UNIX = 7,
+	FAMILY_COUNT = 16,
 };
 
 enum call {
@@ -67,6 +68,7 @@ enum call {
 	CALL_SETSID = 0x317,
 	CALL_ACCEPT = 0x400, /* accept4 too */
 	CALL_SOCKETCALL = 0x401, /* of 32-bit code: what it does is its first argument */
+	CALL_CONNECT = 0x700,
 	CALL_MMAP = 0x500,
 	CALL_OLD_MMAP = 0x501, /* of 32-bit code: its arguments lie in memory */
 	CALL_MPROTECT = 0x502, /* pkey_mprotect too */

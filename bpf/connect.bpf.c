@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /*
  * A process asked for a connection over IPv4 or IPv6. Addresses come from the kernel's own copy or from the socket. Local (UNIX) sockets
- * are left out.
+ * are those of unix.bpf.c.
  */
 #define RING activity_ring
 #include "sensor.h"

@@ -24,7 +24,8 @@ enum event_op {
 	OP_DNS = 12,
 	OP_ACCEPT = 13,
 	OP_DENIED = 14, /* an exec or an open that a policy has denied: it did not happen */
-	OP_COUNT = 15, /* rows of the counter map */
+	OP_UNIX = 15,
+	OP_COUNT = 16, /* rows of the counter map */
 };
 
 /* Bits of event_header.flags. */
@@ -50,6 +51,7 @@ enum event_flag {
 #define ACT_TEXT_BYTES_MAX 512	   /* bytes of the text of an act */
 #define DNS_SHORT_BYTES 232	   /* bytes of a DNS message in a short record */
 #define DNS_BYTES_MAX 1472	   /* bytes of a DNS message in a long one: what a packet of Ethernet holds */
+#define UNIX_NAME_BYTES 108	   /* what a socket address holds */
 #define WATCH_NAME_BYTES 32	   /* key of the watch list: a file or directory name with zero padding */
 
 /* Values of the watch list. */
@@ -276,6 +278,19 @@ struct denied_event {
 	__u16 about; /* OP_EXEC, OP_FILE */
 	__u16 path_bytes;
 	__u32 pad;
+};
+
+/*
+ * A process connected to a local (UNIX) socket. path_bytes of path names follow, from the socket's file up to the root; a socket with an
+ * abstract name has no file.
+ */
+struct unix_event {
+	struct event_header head;
+	__u16 path_bytes;
+	__u16 name_bytes; /* of the name it was bound to, as far as it has room */
+	__u32 pad;
+	char name[UNIX_NAME_BYTES];
+	__u32 end_pad;
 };
 
 /* One row of the per-CPU counter map, by op. */

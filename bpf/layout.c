@@ -110,6 +110,11 @@ int main(void)
 	MEMBER(flow_event, destination_port);
 	SIZE(flow_event);
 
+	MEMBER(unix_event, path_bytes);
+	MEMBER(unix_event, name_bytes);
+	MEMBER(unix_event, name);
+	SIZE(unix_event);
+
 	MEMBER(dns_event, source);
 	MEMBER(dns_event, destination);
 	MEMBER(dns_event, family);
@@ -226,6 +231,7 @@ int main(void)
 	VALUE(CALL_SETSID);
 	VALUE(CALL_ACCEPT);
 	VALUE(CALL_SOCKETCALL);
+	VALUE(CALL_CONNECT);
 	VALUE(CALL_MMAP);
 	VALUE(CALL_OLD_MMAP);
 	VALUE(CALL_MPROTECT);

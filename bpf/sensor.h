@@ -50,6 +50,7 @@ struct record {
 		struct file_event file;
 		struct change_event change;
 		struct act_event act;
+		struct unix_event local;
 		char bytes[RECORD_BYTES];
 	};
 };

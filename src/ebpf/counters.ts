@@ -33,7 +33,8 @@ type CountedKind =
   | "send"
   | "dns"
   | "accept"
-  | "denied";
+  | "denied"
+  | "unix";
 
 const ROWS: readonly (readonly [CountedKind, Op])[] = [
   ["exec", Op.Exec],
@@ -50,6 +51,7 @@ const ROWS: readonly (readonly [CountedKind, Op])[] = [
   ["dns", Op.Dns],
   ["accept", Op.Accept],
   ["denied", Op.Denied],
+  ["unix", Op.Unix],
 ];
 
 /** All rows. */

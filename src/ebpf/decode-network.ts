@@ -1,8 +1,8 @@
 // Records of the network sensors as values; see decode.ts.
 import { parseDnsMessage } from "./dns-message.ts";
-import type { DnsEvent, Ends, FlowEvent } from "./kernel-event.ts";
-import { copyOf, decodeActor } from "./record-bytes.ts";
-import { Dns, Flow } from "./wire.ts";
+import type { DnsEvent, Ends, FlowEvent, UnixEvent } from "./kernel-event.ts";
+import { copyOf, decodeActor, pathOf } from "./record-bytes.ts";
+import { Dns, Flow, UnixConnect } from "./wire.ts";
 
 const AF_INET = 2;
 const AF_INET6 = 10;
@@ -19,6 +19,15 @@ export function decodeDns(record: Buffer): DnsEvent | undefined {
   if (ends === undefined) return undefined;
   const message = parseDnsMessage(copyOf(record, Dns.Size, record.readUInt16LE(Dns.MessageBytes)));
   return { kind: "dns", actor: decodeActor(record), ...ends, isAnswer: record.readUInt16LE(Dns.IsAnswer) !== 0, message };
+}
+
+/** A connection to a local socket. */
+export function decodeUnix(record: Buffer): UnixEvent {
+  const pathBytes = record.readUInt16LE(UnixConnect.PathBytes);
+  const path = pathBytes === 0 ? undefined : pathOf(record, UnixConnect.Size, UnixConnect.Size + pathBytes);
+  const nameEnd = UnixConnect.Name + Math.min(record.readUInt16LE(UnixConnect.NameBytes), UnixConnect.Size - UnixConnect.Name);
+  const name = path === undefined ? record.toString("utf8", UnixConnect.Name, nameEnd).replaceAll("\0", "@") : "";
+  return { kind: "unix", actor: decodeActor(record), path, name };
 }
 
 /** Both ends, which are at the same place in every record that has them. */

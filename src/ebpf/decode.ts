@@ -3,10 +3,10 @@
 import { decodeAct } from "./decode-act.ts";
 import { decodeDenied } from "./decode-denied.ts";
 import { decodeChange, decodeFile } from "./decode-file.ts";
-import { decodeDns, decodeFlow } from "./decode-network.ts";
+import { decodeDns, decodeFlow, decodeUnix } from "./decode-network.ts";
 import type { ArgsEvent, ExecEvent, ExitEvent, KernelEvent } from "./kernel-event.ts";
 import { copyOf, decodeActor, pathOf, readSafe, textOf } from "./record-bytes.ts";
-import { Act, Args, Change, Denied, Dns, Exec, Exit, FileOpen, Flag, Flow, Fork, Head, Op } from "./wire.ts";
+import { Act, Args, Change, Denied, Dns, Exec, Exit, FileOpen, Flag, Flow, Fork, Head, Op, UnixConnect } from "./wire.ts";
 
 /** Reads the record at `bytes[offset, offset + length)`. `undefined`: not a record. */
 export function decode(bytes: Uint8Array, offset: number, length: number): KernelEvent | undefined {
@@ -37,6 +37,8 @@ export function decode(bytes: Uint8Array, offset: number, length: number): Kerne
       return length < Flow.Size ? undefined : decodeFlow(record, "listen");
     case Op.Send:
       return length < Flow.Size ? undefined : decodeFlow(record, "send");
+    case Op.Unix:
+      return length < UnixConnect.Size ? undefined : decodeUnix(record);
     case Op.Dns:
       return length < Dns.Size ? undefined : decodeDns(record);
     case Op.Denied:

@@ -47,7 +47,6 @@ const NEEDED: readonly (readonly string[])[] = [
 const PROBE_RING_BYTES = 64 << 10;
 const ALWAYS_UNSEEN = [
   "Reads of files that are not on the watch list",
-  "UNIX sockets",
   "What happened before the agent started, other than the processes still running",
 ];
 

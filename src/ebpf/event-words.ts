@@ -18,6 +18,7 @@ const CATEGORY_OF: Readonly<Record<ReportedEvent["kind"], Category | readonly Ca
   act: "process",
   connect: "network",
   accept: "network",
+  unix: "network",
   bind: "network",
   listen: "network",
   send: "network",
@@ -79,6 +80,7 @@ const ONE_WORD: Readonly<
   // Not the start of a connection: rules that ask for one, without an action, are not about these.
   bind: ["info", "bind"],
   listen: ["info", "listen"],
+  unix: ["info", "unix_connect"],
 };
 
 /** `event.category`, `event.type` and `event.action` of an event. */
@@ -137,6 +139,7 @@ export const SENSOR_WORDS: Readonly<Record<SensorName, readonly EventWords[]>> =
   attribute: typed("file", { owner_change, attribute_change, attribute_removal }),
   connect: [oneWord("connect")],
   accept: [oneWord("accept")],
+  unix: [oneWord("unix")],
   bind: [oneWord("bind"), oneWord("listen")],
   send: [oneWord("send")],
   dns: [false, true].map((isAnswer) => [CATEGORY_OF.dns, ...dnsWords(isAnswer)]),

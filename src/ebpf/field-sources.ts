@@ -51,8 +51,10 @@ function sensorsOf(key: FieldKey, name: string): readonly SensorName[] {
   if (EXIT_KEYS.includes(key)) return ["exit"];
   if (ACT_KEYS.includes(key)) return ACTS;
   if (key === "capabilitiesEffective" || key === "capabilitiesPermitted") return ["exec", "act"];
-  // Of a mount, a module or a mapping the file is told as well.
-  if (name.startsWith("file.")) return [...FILES, ...ACTS];
+  // Of a mount, a module, a mapping or a local socket the file is told as well.
+  if (name.startsWith("file.")) return [...FILES, ...ACTS, "unix"];
+  if (key === "destinationAddress") return ["unix"];
+  if (key === "networkTransport" || key === "networkDirection") return [...FLOWS, "unix"];
   if (name.startsWith("dns.")) return ["dns"];
   return /^(?:source|destination|network)\./.test(name) ? FLOWS : EVERY;
 }

@@ -137,6 +137,7 @@ export const FIELD_NAMES = {
   sourceIp: "source.ip",
   sourcePort: "source.port",
   destinationIp: "destination.ip",
+  destinationAddress: "destination.address",
   destinationPort: "destination.port",
   networkTransport: "network.transport",
   networkDirection: "network.direction",

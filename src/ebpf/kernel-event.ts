@@ -216,5 +216,25 @@ export interface DnsEvent extends Ends {
   readonly message: DnsMessage | undefined;
 }
 
+/** A local (UNIX) stream socket was connected to. */
+export interface UnixEvent {
+  readonly kind: "unix";
+  readonly actor: Actor;
+  /** The file its server bound; `undefined`: it has none. */
+  readonly path: string | undefined;
+  /** The abstract name instead, `@` before it and for each NUL in it; empty: none either. */
+  readonly name: string;
+}
+
 /** Any record. */
-export type KernelEvent = ExecEvent | ArgsEvent | ForkEvent | ExitEvent | FileEvent | ChangeEvent | ActEvent | FlowEvent | DnsEvent;
+export type KernelEvent =
+  | ExecEvent
+  | ArgsEvent
+  | ForkEvent
+  | ExitEvent
+  | FileEvent
+  | ChangeEvent
+  | ActEvent
+  | FlowEvent
+  | DnsEvent
+  | UnixEvent;

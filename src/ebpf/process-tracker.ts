@@ -54,6 +54,7 @@ export class ProcessTracker {
       case "listen":
       case "send":
       case "dns":
+      case "unix":
         break;
     }
     return entry;

@@ -1,6 +1,17 @@
 // What a record is made of beside the kernel event. Data only.
 import type { ControlGroup } from "./control-groups.ts";
-import type { ActEvent, Actor, ChangeEvent, DnsEvent, ExecEvent, ExitEvent, FileEvent, FlowEvent, ForkEvent } from "./kernel-event.ts";
+import type {
+  ActEvent,
+  Actor,
+  ChangeEvent,
+  DnsEvent,
+  ExecEvent,
+  ExitEvent,
+  FileEvent,
+  FlowEvent,
+  ForkEvent,
+  UnixEvent,
+} from "./kernel-event.ts";
 import type { PolicyFacts } from "./kernel-policies.ts";
 import type { Credentials, ProcessEntry, ProcessInfo } from "./process-table.ts";
 import type { ProgramTexts } from "./program-texts.ts";
@@ -49,4 +60,14 @@ export interface AttemptEvent {
 }
 
 /** Events that become records of their own. */
-export type ReportedEvent = AttemptEvent | ExecEvent | ForkEvent | ExitEvent | FileEvent | ChangeEvent | ActEvent | FlowEvent | DnsEvent;
+export type ReportedEvent =
+  | AttemptEvent
+  | ExecEvent
+  | ForkEvent
+  | ExitEvent
+  | FileEvent
+  | ChangeEvent
+  | ActEvent
+  | FlowEvent
+  | DnsEvent
+  | UnixEvent;

@@ -11,7 +11,7 @@ import type { HostFacts, RecordContext, ReportedEvent } from "./record-context.t
 import { Flag } from "./wire.ts";
 import { writeAct } from "./write-act.ts";
 import { writeChange, writeFile } from "./write-file.ts";
-import { writeDns, writeFlow } from "./write-network.ts";
+import { writeDns, writeFlow, writeUnix } from "./write-network.ts";
 import { writePolicy } from "./write-policy.ts";
 import { writeFileRights, writeProgram } from "./write-program.ts";
 
@@ -93,6 +93,9 @@ export class RecordWriter {
       case "listen":
       case "send":
         writeFlow(this.#fields, event);
+        break;
+      case "unix":
+        writeUnix(this.#fields, event);
         break;
       case "dns":
         writeDns(this.#fields, event);

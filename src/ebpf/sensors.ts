@@ -14,6 +14,7 @@ import memoryObject from "../../build/bpf/memory.bpf.o" with { type: "file" };
 import moduleObject from "../../build/bpf/module.bpf.o" with { type: "file" };
 import sendObject from "../../build/bpf/send.bpf.o" with { type: "file" };
 import signalObject from "../../build/bpf/signal.bpf.o" with { type: "file" };
+import unixObject from "../../build/bpf/unix.bpf.o" with { type: "file" };
 
 /** Names of the sensors. */
 export type SensorName =
@@ -31,7 +32,8 @@ export type SensorName =
   | "accept"
   | "bind"
   | "send"
-  | "dns";
+  | "dns"
+  | "unix";
 
 /** One program of an attachment. */
 export interface SensorProgram {
@@ -288,6 +290,28 @@ export const SENSORS: readonly Sensor[] = [
         name: "cgroup/sendmsg",
         programs: [program("kestrel_send_cgroup4", "cgroup"), program("kestrel_send_cgroup6", "cgroup")],
         blind: ["packets of raw and ICMP sockets", "all but the first datagram of a socket to a destination"],
+      },
+    ],
+  },
+  {
+    name: "unix",
+    object: unixObject,
+    ring: "activity_ring",
+    required: false,
+    attachments: [
+      {
+        name: "fentry/security_unix_stream_connect",
+        programs: [program("kestrel_unix_fentry")],
+        blind: ["datagrams between local sockets"],
+      },
+      {
+        name: "raw_tp/sys_exit",
+        programs: [program("kestrel_unix_sys_exit", "calls")],
+        blind: [
+          "datagrams between local sockets",
+          "local sockets connected to through io_uring, or by 32-bit code's call for all of sockets",
+          ...(process.arch === "arm64" ? ["local sockets of 32-bit programs"] : []),
+        ],
       },
     ],
   },

@@ -16,6 +16,7 @@ export const enum Op {
   Dns = 12,
   Accept = 13,
   Denied = 14,
+  Unix = 15,
 }
 
 /** Bits of `event_header.flags`. */
@@ -203,6 +204,14 @@ export const enum Flow {
   SourcePort = 148,
   DestinationPort = 150,
   Size = 152,
+}
+
+/** struct unix_event. */
+export const enum UnixConnect {
+  PathBytes = 112,
+  NameBytes = 114,
+  Name = 120,
+  Size = 232,
 }
 
 /** struct dns_event. */

@@ -1,7 +1,8 @@
 // The network fields of a record: addresses, ports, protocol, and what DNS messages say.
 import type { DnsAnswer } from "./dns-message.ts";
 import type { FieldWriter } from "./field-writer.ts";
-import type { DnsEvent, Ends, FlowEvent } from "./kernel-event.ts";
+import type { DnsEvent, Ends, FlowEvent, UnixEvent } from "./kernel-event.ts";
+import { writePath } from "./write-file.ts";
 
 const TRANSPORTS = new Map<number, string>([
   [1, "icmp"],
@@ -16,6 +17,15 @@ const MAPPED_V4_PREFIX = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 /** What was done with a socket. */
 export function writeFlow(fields: FieldWriter, event: FlowEvent): void {
   writeEnds(fields, event, event.kind === "connect" || event.kind === "send" ? "egress" : "ingress");
+}
+
+/** A connection to a local socket. */
+export function writeUnix(fields: FieldWriter, event: UnixEvent): void {
+  const { id, builder } = fields;
+  if (event.path !== undefined) writePath(fields, event.path);
+  fields.text(id.destinationAddress, event.path ?? event.name);
+  builder.keyword(id.networkTransport, "unix");
+  builder.keyword(id.networkDirection, "egress");
 }
 
 /** A DNS message. What is at the port of DNS and is none has its ends and no fields of DNS. */

@@ -25,6 +25,7 @@ import {
   Flow,
   Fork,
   Head,
+  UnixConnect,
 } from "../../src/ebpf/wire.ts";
 import { AllowKey, AllowValue, Dropped } from "../../src/respond/isolation-map.ts";
 
@@ -116,6 +117,10 @@ const WIRE: Readonly<Record<string, number>> = {
   "flow_event.source_port": Flow.SourcePort,
   "flow_event.destination_port": Flow.DestinationPort,
   flow_event: Flow.Size,
+  "unix_event.path_bytes": UnixConnect.PathBytes,
+  "unix_event.name_bytes": UnixConnect.NameBytes,
+  "unix_event.name": UnixConnect.Name,
+  unix_event: UnixConnect.Size,
   "dns_event.source": Dns.Source,
   "dns_event.destination": Dns.Destination,
   "dns_event.family": Dns.Family,
@@ -227,6 +232,7 @@ const WIRE: Readonly<Record<string, number>> = {
   CALL_SETSID: Call.Setsid,
   CALL_ACCEPT: Call.Accept,
   CALL_SOCKETCALL: Call.Socketcall,
+  CALL_CONNECT: Call.Connect,
   CALL_MMAP: Call.Mmap,
   CALL_OLD_MMAP: Call.OldMmap,
   CALL_MPROTECT: Call.Mprotect,

@@ -1,7 +1,7 @@
 // The network sensors on this machine's own kernel: sockets bound, listening, accepting and sending, and DNS, by real programs, each by every
 // kind of call.
 import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { EbpfSource, inspectMachine } from "#ebpf";
@@ -78,6 +78,38 @@ describe.skipIf(refusal !== undefined)("sockets", () => {
     const { events } = await act("accept", "plain", "::ffff:127.0.0.1", "0");
     const seen = events.find((fields) => fields["event.action"] === "connection_accepted");
     expect(seen).toMatchObject({ "source.ip": "127.0.0.1", "destination.ip": "127.0.0.1", "network.type": "ipv4" });
+  });
+
+  const unixBlind = String(sensors.find(({ sensor }) => sensor === "unix")?.blind);
+  const seesLocal = (how: string): boolean => (how !== "uring" && how !== "socketcall") || !unixBlind.includes("io_uring");
+  for (const how of ["plain", ...compat, "uring"]) {
+    test(`a local socket by ${how}: ${seesLocal(how) ? "the file its server bound" : "not seen, as doctor says"}`, async () => {
+      const path = join(folder, `${how}.sock`);
+      const { events } = await act("unix", how, path);
+      const connected = {
+        "event.category": ["network"],
+        "event.type": ["info"],
+        "event.action": "unix_connect",
+        "file.path": path,
+        "file.name": `${how}.sock`,
+        "destination.address": path,
+        "network.transport": "unix",
+        "process.executable": program,
+      };
+      const local = events.filter((fields) => fields["event.action"] === "unix_connect");
+      expect(local).toMatchObject(seesLocal(how) ? [connected] : []);
+      expect(local).toHaveLength(seesLocal(how) ? 1 : 0);
+    });
+  }
+
+  test("local sockets: through a symbolic link and a relative name the server's own path; an abstract name", async () => {
+    symlinkSync(folder, join(folder, "link"));
+    const linked = await act("unix", "plain", "link/linked.sock");
+    expect(linked.events).toMatchObject([{ "event.action": "unix_connect", "file.path": join(folder, "linked.sock") }]);
+    const name = `@kestrel-${process.pid}`;
+    const abstract = await act("unix", "plain", name);
+    expect(abstract.events).toMatchObject([{ "event.action": "unix_connect", "destination.address": name }]);
+    expect(abstract.events[0]).not.toContainKey("file.path");
   });
 
   for (const how of ["plain", ...compat, "uring"]) {

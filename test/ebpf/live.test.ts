@@ -45,6 +45,7 @@ test("doctor tells how each sensor is attached, or why none is", () => {
       "module",
       "send",
       "signal",
+      "unix",
     ]);
     for (const { sensor, attachment, refused } of report.sensors) {
       // A kernel may be built without modules.

@@ -204,6 +204,20 @@ export const ACTS: readonly Act[] = [
   act("accept", "accept-32-bit", ["/bin/network-acts accept 32 127.0.0.1 923", accepted("127.0.0.1", 923)]),
   act("accept", "accept-socketcall", ["/bin/network-acts accept socketcall 127.0.0.1 924", accepted("127.0.0.1", 924)]),
   act("accept", "accept-io-uring", ["/bin/network-acts accept uring 127.0.0.1 925", accepted("127.0.0.1", 925)], { unseenBy: SYS_EXIT }),
+  act("unix", "unix", [
+    "ln -s . link; /bin/network-acts unix plain link/served",
+    `network where event.action == "unix_connect" and file.path == "${HERE}/served" and process.executable == "/bin/network-acts"`,
+  ]),
+  act("unix", "unix-32-bit", [
+    "/bin/network-acts unix 32 @abstract",
+    'network where event.action == "unix_connect" and destination.address == "@abstract"',
+  ]),
+  act(
+    "unix",
+    "unix-io-uring",
+    ["/bin/network-acts unix uring served-by-uring", `network where event.action == "unix_connect" and file.name == "served-by-uring"`],
+    { unseenBy: SYS_EXIT },
+  ),
   act("bind", "bind-tcp", ["/bin/network-acts bind plain tcp 127.0.0.1 911", served("bind", "127.0.0.1", 911)], { unseenBy: TCP_ONLY }),
   act("bind", "bind-udp-ipv6", ["/bin/network-acts bind plain udp ::1 912", served("bind", "::1", 912)], { unseenBy: TCP_ONLY }),
   act("bind", "bind-32-bit", ["/bin/network-acts bind socketcall tcp 127.0.0.1 913", served("bind", "127.0.0.1", 913)], {

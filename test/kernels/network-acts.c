@@ -4,10 +4,12 @@
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include "uring.h"
@@ -135,6 +137,18 @@ static int do_accept(const char *how, int fd)
 	return compat(how, 364, 5, (long[6]){ fd });
 }
 
+static int do_connect(const char *how, int fd, const struct address *address)
+{
+	if (is(how, "uring")) {
+		struct io_uring_sqe request = { .opcode = IORING_OP_CONNECT, .fd = fd, .addr = (__u64)&address->any, .off = address->size };
+
+		return returned(uring(&request));
+	}
+	if (is(how, "plain"))
+		return connect(fd, (const void *)&address->any, address->size);
+	return compat(how, 362, 3, (long[6]){ fd, low(&address->any, address->size), address->size });
+}
+
 static int do_send(const char *how, int fd, const struct address *address, const void *bytes, size_t size)
 {
 	struct iovec part = { .iov_base = (void *)bytes, .iov_len = size };
@@ -185,6 +199,22 @@ static int act_listen(const char *how, const struct address *address)
 	if (do_listen(how, fd) < 0)
 		return fail("listen");
 	return print_port(fd);
+}
+
+/* Connects to a local socket of its own. A name that begins with @ is abstract. */
+static int act_unix(const char *how, const char *name)
+{
+	int server = socket(AF_UNIX, SOCK_STREAM, 0), client = socket(AF_UNIX, SOCK_STREAM, 0);
+	struct address address = { .size = offsetof(struct sockaddr_un, sun_path) + strlen(name) + (name[0] != '@') };
+	struct sockaddr_un *local = (void *)&address.any;
+
+	local->sun_family = AF_UNIX;
+	strncpy(local->sun_path, name, sizeof(local->sun_path) - 1);
+	if (name[0] == '@')
+		local->sun_path[0] = 0;
+	if (bind(server, (void *)&address.any, address.size) || listen(server, 1))
+		return fail("listen");
+	return do_connect(how, client, &address) < 0 ? fail("connect") : 0;
 }
 
 /* Binds sockets, one after another. */
@@ -310,6 +340,8 @@ int main(int argc, char **argv)
 {
 	struct address address = argc >= 5 ? address_of(argv[argc >= 6 ? 4 : 3], atoi(argv[argc >= 6 ? 5 : 4])) : (struct address){};
 
+	if (argc == 4 && is(argv[1], "unix"))
+		return act_unix(argv[2], argv[3]);
 	if (argc == 3 && is(argv[1], "flood"))
 		return act_flood(atoi(argv[2]));
 	if (argc == 6 && is(argv[1], "bind"))
