@@ -238,7 +238,7 @@ test.skipIf(refusal !== undefined || !hasBind)(
   "a flood of sockets pushes no process out: what is dropped is counted, and is of its own ring",
   async () => {
     const registry = new SchemaRegistry();
-    const source = new EbpfSource({ registry, activityRingBytes: 64 << 10 });
+    const source = new EbpfSource({ registry, activityRingBytes: 64 << 10, processRingBytes: 16 << 20 });
     const folder = mkdtempSync(join(tmpdir(), "kestrel-flood-"));
     try {
       const program = join(folder, "network-acts");
