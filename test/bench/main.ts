@@ -12,6 +12,7 @@ import { eventSection } from "./event.bench.ts";
 import { gateSection } from "./gate.bench.ts";
 import { nfaSection } from "./nfa.bench.ts";
 import { replaySection } from "./replay.bench.ts";
+import { respondSection } from "./respond.bench.ts";
 import { type Row, type Section, tableOf } from "./row.ts";
 import { sensorsSection } from "./sensors.bench.ts";
 import { sequenceSection } from "./sequence.bench.ts";
@@ -23,6 +24,7 @@ const SECTIONS: readonly Section[] = [
   ebpfSection,
   alertSection,
   gateSection,
+  respondSection,
   nfaSection,
   sequenceSection,
   replaySection,
