@@ -79,11 +79,14 @@ export class LiveResponder implements Responder {
     const { action, scope, pid, timeNs } = request;
     const mode = this.#options.modeOf(request.ruleId, request.mode);
     const { kernel } = request;
-    const done = kernel && kernelAccount(kernel, mode);
+    const told = action === "deny" ? this.#options.gate?.take(request.ruleId, request.entityId) : undefined;
+    // The gate stands before the kernel's other rungs; what it let pass they may still have stopped.
+    const isGates = told !== undefined && !(told.outcome === "failed" && kernel?.acted === true);
+    const done = isGates ? undefined : kernel && kernelAccount(kernel, mode);
     if (done !== undefined) return { action, mode, scope, ...done, targetPid: pid, latencyNs: kernel?.latencyNs ?? 0n };
     let account: Account;
     try {
-      account = this.#account({ ...request, mode });
+      account = action === "deny" ? accountOf(told) : this.#account({ ...request, mode });
     } catch (error) {
       account = nothing("failed", messageOf(error));
     }
@@ -101,7 +104,6 @@ export class LiveResponder implements Responder {
 
   #account(request: ResponseRequest): Account {
     const { action, scope, mode, pid, entityId } = request;
-    if (action === "deny") return this.#denied(request);
     if (pid === 0 || entityId === "") return nothing("failed", "The event names no process");
     const root = this.#find(pid, entityId);
     const refusal = root === undefined ? undefined : this.#options.protection.reason(root);
@@ -113,17 +115,6 @@ export class LiveResponder implements Responder {
     if (account.outcome === "done" && root === undefined && account.reason === "")
       return { ...account, reason: `Process ${pid} has ended; its descendants were reached` };
     return account;
-  }
-
-  #denied({ ruleId, entityId }: ResponseRequest): Account {
-    const told = this.#options.gate?.take(ruleId, entityId);
-    if (told === undefined) return nothing("failed", NOT_STOPPED);
-    const { mode, outcome, reason, waitedNs } = told;
-    const isMeant = outcome === "done" || outcome === "would";
-    return {
-      ...{ mode, outcome, reason, means: isMeant ? "fanotify" : "none", processCount: isMeant ? 1 : 0 },
-      ...(waitedNs === undefined ? {} : { latencyNs: BigInt(Math.round(waitedNs)) }),
-    };
   }
 
   /** The process an event was about, if it still runs. */
@@ -207,6 +198,17 @@ export class LiveResponder implements Responder {
     const pids = late.map((process) => process.pid).join(" ");
     log.write("warn", "late descendants reached", { rule: request.ruleId, action: request.action, root: request.pid, pids });
   }
+}
+
+/** What the gate did, if it was asked. */
+function accountOf(told: GateAccount | undefined): Account {
+  if (told === undefined) return nothing("failed", NOT_STOPPED);
+  const { mode, outcome, reason, waitedNs } = told;
+  const isMeant = outcome === "done" || outcome === "would";
+  return {
+    ...{ mode, outcome, reason, means: isMeant ? "fanotify" : "none", processCount: isMeant ? 1 : 0 },
+    ...(waitedNs === undefined ? {} : { latencyNs: BigInt(Math.round(waitedNs)) }),
+  };
 }
 
 /** What the kernel has done already, or leaves nothing to be done about; undefined when it is still to be done. */

@@ -109,7 +109,9 @@ async function becomes(condition: () => boolean, what: string): Promise<void> {
 }
 
 function denyRule(condition: string, mode = "enforce"): string {
-  return `id: my.deny\naction: deny\nmode: ${mode}\nquery: 'process where event.type == "start" and ${condition}'\n`;
+  // Whoever the parent is: no program in the kernel can ask for it, so that these rules are for the gate and nothing behind it.
+  const query = `process where event.type == "start" and ${condition} and process.parent.name : "*"`;
+  return `id: my.deny\naction: deny\nmode: ${mode}\nquery: '${query}'\n`;
 }
 
 const evilIn = (mount: string): string => denyRule(`process.executable == "${mount}/evil"`);
