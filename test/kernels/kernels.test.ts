@@ -56,13 +56,15 @@ function failuresIn(results: string): readonly string[] {
 
 test("a good transcript has no failure, and says what the fallbacks do not cover", () => {
   expect(failuresIn(goodTranscript())).toEqual([]);
-  const gaps = (name: string): unknown =>
-    judge(goodTranscript())
-      .rows.filter(({ sensor }) => sensor === name)
-      .map(({ notCovered }) => notCovered);
-  expect(gaps("file")).toEqual([[], ["file-io-uring", "evasion-io-uring-open"], ["file-io-uring", "evasion-io-uring-open"]]);
-  expect(gaps("connect")).toEqual([["evasion-fast-open"], [], ["connect-udp", "connect-udp-ipv6"]]);
-  expect(gaps("send")).toEqual([[], [], ["send-stream", "send-ipv6", "send-32-bit", "send-io-uring"]]);
+  const gaps = (name: string, pass: number): readonly string[] | undefined =>
+    judge(goodTranscript()).rows.filter(({ sensor }) => sensor === name)[pass]?.notCovered;
+  expect(gaps("file", 0)).toEqual([]);
+  for (const pass of [1, 2]) expect(gaps("file", pass)).toContain("file-io-uring");
+  expect(gaps("connect", 0)).toContain("evasion-fast-open");
+  expect(gaps("connect", 1)).toEqual([]);
+  expect(gaps("connect", 2)).toContain("connect-udp");
+  expect([0, 1].map((pass) => gaps("send", pass))).toEqual([[], []]);
+  expect(gaps("send", 2)).toContain("send-stream");
 });
 
 const SPOILED: readonly (readonly [name: string, from: string | RegExp, to: string, failure: string])[] = [
