@@ -205,7 +205,7 @@ export const ACTS: readonly Act[] = [
   act("accept", "accept-socketcall", ["/bin/network-acts accept socketcall 127.0.0.1 924", accepted("127.0.0.1", 924)]),
   act("accept", "accept-io-uring", ["/bin/network-acts accept uring 127.0.0.1 925", accepted("127.0.0.1", 925)], { unseenBy: SYS_EXIT }),
   act("unix", "unix", [
-    "ln -s . link; /bin/network-acts unix plain link/served",
+    "ln -s . to-served; /bin/network-acts unix plain to-served/served",
     `network where event.action == "unix_connect" and file.path == "${HERE}/served" and process.executable == "/bin/network-acts"`,
   ]),
   act("unix", "unix-32-bit", [
