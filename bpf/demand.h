@@ -5,7 +5,8 @@
  * other character passes, so no case table is needed. What the tests mean is said at DemandTest in src/schema.
  *
  * Tables change while programs read them, and the kernel may use the memory of an element anew at once. So there are two generations: user
- * space fills the one that is not in use, then switches by replacing the one element of `demand`, which is read once for each event.
+ * space fills the one that is not in use, then switches by replacing the one element of `demand`, which is read once for each event. All maps
+ * are preallocated: Linux before 6.1 warns of others in programs like these.
  */
 #ifndef KESTREL_DEMAND_H
 #define KESTREL_DEMAND_H
@@ -15,7 +16,6 @@
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u32);
 	__type(value, struct demand);
 } demand SEC(".maps");
@@ -23,7 +23,6 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 2 * DEMAND_NAMES_MAX);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(key_size, DEMAND_NAME_BYTES);
 	__type(value, struct demand_name);
 } demand_names SEC(".maps");
@@ -31,7 +30,6 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 2 * DEMAND_USERS_MAX);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct demand_user);
 	__type(value, __u32);
 } demand_users SEC(".maps");

@@ -303,8 +303,8 @@ struct sensor_counters {
 };
 
 #define DEMAND_NAME_BYTES 32   /* key of the names: in lower case, with zero padding, the last byte the generation */
-#define DEMAND_NAMES_MAX 4096
-#define DEMAND_USERS_MAX 4096
+#define DEMAND_NAMES_MAX 2048
+#define DEMAND_USERS_MAX 256
 
 /* Kinds of file events that the demand tells apart, as bits. */
 enum demand_class {

@@ -2,7 +2,7 @@
 // sensor runs. Invariant: what the tables stop, no test of the demand is true of, also while they change.
 import type { BpfMap, BpfObject } from "#ffi/libbpf";
 import type { DemandTest } from "#schema";
-import { DEMAND_NAME_BYTES, DEMAND_NAMES_MAX, DemandName, DemandUser, DemandWord, FileClass } from "./wire.ts";
+import { DEMAND_NAME_BYTES, DEMAND_NAMES_MAX, DEMAND_USERS_MAX, DemandName, DemandUser, DemandWord, FileClass } from "./wire.ts";
 
 /** Tests of the file sensor's wanted events of one action; undefined: any may be wanted. */
 export type TestsOf = (action: string) => readonly DemandTest[] | undefined;
@@ -48,7 +48,7 @@ export function fileTables(isWanted: (action: string) => boolean, testsOf: Tests
       names.set(text, roles);
     }
   }
-  if (names.size > DEMAND_NAMES_MAX || users.byId.size > DEMAND_NAMES_MAX) return { ...NOTHING_TESTED, wanted };
+  if (names.size > DEMAND_NAMES_MAX || users.byId.size > DEMAND_USERS_MAX) return { ...NOTHING_TESTED, wanted };
   return { wanted, tested, extensions, users: users.classes, otherUsers: users.others, names, userClasses: users.byId };
 }
 

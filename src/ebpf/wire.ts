@@ -288,8 +288,10 @@ export const enum DemandName {
 
 /** Key of `demand_names`; its last byte is the generation. */
 export const DEMAND_NAME_BYTES = 32;
-/** Elements of `demand_names` and of `demand_users`, of each generation. */
-export const DEMAND_NAMES_MAX = 4096;
+/** Elements of `demand_names`, of each generation. */
+export const DEMAND_NAMES_MAX = 2048;
+/** The same of `demand_users`. */
+export const DEMAND_USERS_MAX = 256;
 
 /** Bytes of the name in a thread. */
 export const COMM_BYTES = 16;
