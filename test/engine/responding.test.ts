@@ -76,3 +76,33 @@ test("a responder that has nothing to say leaves the alert as it is", async () =
   expect(bench.alerts.some((alert) => "response" in alert)).toBe(false);
   await bench.engine.close();
 });
+
+test("what the kernel did is told to the responder, and an act is never without its alert", async () => {
+  const responder = new Recorder();
+  const bench = benchOf({ responder });
+  const rule = ruleOf("k", 'process where event.action == "exec" and process.executable == "/x"', { action: "kill", mode: "enforce" });
+  await bench.engine.arm([rule]);
+  const noted = {
+    "event.action": "exec",
+    "kestrel.policy.matched": ["k"],
+    "kestrel.policy.means": "bpf_signal",
+    "kestrel.policy.latency": 5n,
+  };
+  await bench.push(
+    { timeMs: 10, fields: { ...noted, "process.executable": "/x", "kestrel.policy.acted": ["k"] } },
+    // The name the kernel compared is not the one the event has.
+    { timeMs: 20, fields: { ...noted, "process.executable": "/renamed", "kestrel.policy.acted": ["k"] } },
+    { timeMs: 30, fields: { ...noted, "process.executable": "/x", "kestrel.policy.spared": true } },
+    { timeMs: 40, fields: { ...noted, "process.executable": "/renamed" } },
+  );
+  await bench.engine.finish();
+  const kernel = { matched: true, acted: true, spared: false, notStarted: false, means: "bpf_signal", latencyNs: 5n };
+  expect(responder.asked.map((request) => [request.timeNs, request.kernel])).toEqual([
+    [10_000_000n, kernel],
+    [20_000_000n, kernel],
+    [30_000_000n, { ...kernel, acted: false, spared: true }],
+  ] as never);
+  expect(bench.alerts.length).toBe(3);
+  expect(bench.engine.counters().actedUnmatched).toBe(1);
+  await bench.engine.close();
+});
