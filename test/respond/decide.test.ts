@@ -1,6 +1,7 @@
 // Whom a response reaches and whom it spares, on processes in memory: every signal sent is in the table.
-import { expect, test } from "bun:test";
-import type { ResponseRequest } from "#core";
+import { describe, expect, test } from "bun:test";
+import type { AlertResponse, ResponseRequest } from "#core";
+import type { GateAccount } from "#respond";
 import { accountOf, type FakeProcess, FakeProcesses, fakeEntity, request, responderOver } from "./fixture.ts";
 
 // 500 is the agent, started by 400 (a shell) of 300 (sshd).
@@ -63,6 +64,34 @@ for (const [name, pid, changes, outcome, sent, reason] of ROWS) {
     expect(processes.handleCount).toBe(0);
   });
 }
+
+describe("a denied program that several rungs know of", () => {
+  const kernel = { matched: true, acted: true, spared: false, notStarted: false, means: "bpf_signal", latencyNs: 7n } as const;
+  const gate = { mode: "enforce", reason: "", waitedNs: 9 } as const;
+  const rows: readonly (readonly [
+    name: string,
+    gate: GateAccount | undefined,
+    kernel: typeof kernel | undefined,
+    is: Partial<AlertResponse>,
+  ])[] = [
+    ["the gate stands before the kernel", { ...gate, outcome: "done" }, kernel, { outcome: "done", means: "fanotify", latencyNs: 9n }],
+    [
+      "the kernel, where the gate was too late",
+      { ...gate, outcome: "failed" },
+      kernel,
+      { outcome: "done", means: "bpf_signal", latencyNs: 7n },
+    ],
+    ["the kernel, where the gate was not asked", undefined, kernel, { outcome: "done", means: "bpf_signal", latencyNs: 7n }],
+    ["the gate alone", { ...gate, outcome: "failed", waitedNs: undefined }, undefined, { outcome: "failed", means: "none" }],
+  ];
+  for (const [name, told, act, is] of rows) {
+    test(name, () => {
+      const { responder } = responderOver(new FakeProcesses(MACHINE), { gate: { take: () => told } });
+      const asked = { action: "deny", mode: "enforce", ...(act && { kernel: act }) } as const;
+      expect(responder.respond(request(610, fakeEntity(610), asked))).toMatchObject(is);
+    });
+  }
+});
 
 test("the whole account", () => {
   const { responder } = responderOver(new FakeProcesses(MACHINE), { protect: ["guard"] });
