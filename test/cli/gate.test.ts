@@ -21,12 +21,17 @@ class Scene implements AsyncDisposable {
 
   static async with(rule: (mount: string) => string, flags: (mount: string) => readonly string[] = () => []): Promise<Scene> {
     const scene = new Scene();
-    await scene.folder.write("rule.yaml", rule(scene.mount.path));
     const { path } = scene.mount;
-    scene.agent = await AgentProcess.start(join(scene.folder.path, "data"), [
-      ...["--rules", join(scene.folder.path, "rule.yaml"), "--gate-mount", path],
-      ...flags(path),
-    ]);
+    try {
+      await scene.folder.write("rule.yaml", rule(path));
+      scene.agent = await AgentProcess.start(join(scene.folder.path, "data"), [
+        ...["--rules", join(scene.folder.path, "rule.yaml"), "--gate-mount", path],
+        ...flags(path),
+      ]);
+    } catch (error) {
+      await scene[Symbol.asyncDispose]();
+      throw error;
+    }
     return scene;
   }
 
