@@ -6,7 +6,7 @@ import { asNobody, jsonLines, PROGRAM, RULES, runKestrel, TempFolder } from "./p
 setDefaultTimeout(60_000);
 console.log(`command line tests run ${PROGRAM.join(" ")}`);
 
-const COMMANDS = ["run", "replay", "query", "explain", "check", "test", "doctor", "record", "rules", "version"];
+const COMMANDS = ["run", "replay", "query", "explain", "check", "test", "doctor", "record", "isolate", "rules", "schema", "version"];
 
 describe("help", () => {
   for (const command of COMMANDS) {
