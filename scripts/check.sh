@@ -6,4 +6,4 @@ bin=node_modules/.bin
 "$bin/biome" check --error-on-warnings .
 "$bin/tsc"
 "$bin/knip"
-exec "$bin/bun" test --timeout 60000
+exec bash scripts/run-tests.sh
