@@ -40,14 +40,14 @@ case $suite in sid) ;; *) [ -z "$security" ] || echo "deb $signed $security $sui
 apt apt-get update -qq -o APT::Update::Error-Mode=any >"$work/log" 2>&1 || cannot "suite $suite cannot be reached: $(tail -n 1 "$work/log")"
 release=$(apt apt-cache show --no-all-versions linux-image-cloud-amd64 | sed -nE 's/^Depends:.*linux-image-([0-9][^ ,]*-cloud-amd64).*/\1/p')
 [ -n "$release" ] || cannot "suite $suite has no cloud kernel"
-# Since Linux 7 the image lies in a package of its own.
-package=linux-binary-$release
-apt apt-cache show "$package" >/dev/null 2>&1 || package=linux-image-$release
+# Since Linux 7 the image and the modules lie in packages of their own.
+packages=("linux-binary-$release" "linux-modules-$release")
+apt apt-cache show "${packages[0]}" >/dev/null 2>&1 || packages=("linux-image-$release")
 printf 'setup: fetching Linux %s\n' "$release" >&2
-(cd "$work" && apt apt-get download -qq "$package" >log 2>&1) || cannot "$package cannot be fetched: $(tail -n 1 "$work/log")"
-dpkg -x "$work"/*.deb "$work/tree"
+(cd "$work" && apt apt-get download -qq "${packages[@]}" >log 2>&1) || cannot "${packages[*]} cannot be fetched: $(tail -n 1 "$work/log")"
+for package in "$work"/*.deb; do dpkg -x "$package" "$work/tree"; done
 image=$(find "$work/tree" -type f -name 'vmlinuz*' -print -quit)
-[ -n "$image" ] || cannot "$package holds no kernel image"
+[ -n "$image" ] || cannot "${packages[*]} hold no kernel image"
 # A wire between two network namespaces, for tests of isolation. An empty file: this kernel's package has no such module.
 module=$(find "$work/tree" -type f -name 'veth.ko*' -print -quit)
 case $module in
