@@ -1,9 +1,8 @@
 // Descriptors without an event loop: wait for several, read and write what is possible at once, and what a mount allows. For a process that must
 // answer at once and therefore blocks in poll(2) instead of returning to Bun's loop. No policy here.
-import { getSystemErrorName } from "node:util";
-import { NativeError, type Pointer } from "./handle.ts";
+import type { Pointer } from "./handle.ts";
 import { OpenHow, PollFd, StatVfs, Statx } from "./layouts.ts";
-import { closeFd, errnoNumber } from "./libc.ts";
+import { closeFd, errnoNumber, libcError } from "./libc.ts";
 import { checkI32, checkInteger, checkSize, NativeBuffer } from "./memory.ts";
 import { type Bound, bindSymbols } from "./symbols.ts";
 
@@ -76,7 +75,7 @@ export class PollSet {
     const errno = errnoNumber();
     // What an interrupted call left in the answers is of the call before.
     for (let index = 0; index < this.#count; index++) this.#memory.view.setInt16(index * PollFd.Bytes + PollFd.Revents, 0, true);
-    if (errno !== EINTR) throw descriptorError("poll", `${this.#count} descriptors`, errno);
+    if (errno !== EINTR) throw libcError("poll", `${this.#count} descriptors`, errno);
   }
 
   /** What the last wait found at a place: bits of {@link Poll}. */
@@ -92,8 +91,7 @@ export class PollSet {
 /** Makes reads and writes of a descriptor return at once. */
 export function setNonBlocking(fd: number): void {
   const flags = libc().fcntl(checkI32(fd, "fd"), F_GETFL, 0n);
-  if (flags < 0 || libc().fcntl(fd, F_SETFL, BigInt(flags | O_NONBLOCK)) !== 0)
-    throw descriptorError("fcntl O_NONBLOCK", `fd ${fd}`, errnoNumber());
+  if (flags < 0 || libc().fcntl(fd, F_SETFL, BigInt(flags | O_NONBLOCK)) !== 0) throw libcError("fcntl O_NONBLOCK", `fd ${fd}`);
 }
 
 /** Reads into a buffer. The number of bytes, 0 at the end; `undefined` when there is nothing yet. */
@@ -112,7 +110,7 @@ export function writeAvailable(fd: number, buffer: NativeBuffer, offsetBytes: nu
 
 function notYet(call: string, fd: number): undefined {
   const errno = errnoNumber();
-  if (errno !== EAGAIN && errno !== EINTR) throw descriptorError(call, `fd ${fd}`, errno);
+  if (errno !== EAGAIN && errno !== EINTR) throw libcError(call, `fd ${fd}`, errno);
   return undefined;
 }
 
@@ -135,8 +133,7 @@ export function fileStatus(fd: number): FileStatus {
   const facts = new NativeBuffer(Statx.Bytes);
   const empty = NativeBuffer.cstring("");
   const flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
-  if (libc().statx(checkI32(fd, "fd"), empty.ptr, flags, STATX_BASIC_STATS, facts.ptr) !== 0)
-    throw descriptorError("statx", `fd ${fd}`, errnoNumber());
+  if (libc().statx(checkI32(fd, "fd"), empty.ptr, flags, STATX_BASIC_STATS, facts.ptr) !== 0) throw libcError("statx", `fd ${fd}`);
   const timeNs = (seconds: number, nanoseconds: number): bigint =>
     facts.view.getBigInt64(seconds, true) * 1_000_000_000n + BigInt(facts.u32(nanoseconds));
   return {
@@ -182,11 +179,6 @@ export function cachedStatusAt(folderFd: number, path: string): FileStatus | "un
 /** Whether the mount a descriptor was opened through ignores set-user-id bits. */
 export function isNosuidMount(fd: number): boolean {
   const facts = new NativeBuffer(StatVfs.Bytes);
-  if (libc().fstatvfs(checkI32(fd, "fd"), facts.ptr) !== 0) throw descriptorError("fstatvfs", `fd ${fd}`, errnoNumber());
+  if (libc().fstatvfs(checkI32(fd, "fd"), facts.ptr) !== 0) throw libcError("fstatvfs", `fd ${fd}`);
   return (facts.view.getUint32(StatVfs.Flag, true) & ST_NOSUID) !== 0;
-}
-
-function descriptorError(call: string, subject: string, errno: number): NativeError {
-  const code = getSystemErrorName(-errno);
-  return new NativeError(code, "libc", `${call} ${subject}: ${code}`);
 }

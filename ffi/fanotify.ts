@@ -1,10 +1,9 @@
 // fanotify(7) for permission to run a program: one group, marks on whole filesystems or single mounts, events, verdicts. Every integer is checked;
 // errno becomes a NativeError. Whoever holds a group and reads an event owes the kernel a verdict: the process that wants to run waits for it.
 // Closing the last descriptor of a group allows whatever is still waiting. No policy here.
-import { getSystemErrorName } from "node:util";
 import { NativeError } from "./handle.ts";
 import { FanotifyEventMetadata, FanotifyResponse } from "./layouts.ts";
-import { closeFd, errnoNumber } from "./libc.ts";
+import { closeFd, errnoNumber, libcError } from "./libc.ts";
 import { checkI32, checkInteger, NativeBuffer } from "./memory.ts";
 import { type Bound, bindSymbols } from "./symbols.ts";
 
@@ -72,7 +71,7 @@ export class ExecPermissionGroup implements Disposable {
   static open(): ExecPermissionGroup {
     const flags = FAN_CLOEXEC | FAN_NONBLOCK | FAN_CLASS_CONTENT | FAN_UNLIMITED_QUEUE | FAN_UNLIMITED_MARKS | FAN_REPORT_TID;
     const fd = libc().fanotify_init(flags, O_CLOEXEC);
-    if (fd < 0) throw fanotifyError("fanotify_init", "for permission events");
+    if (fd < 0) throw libcError("fanotify_init", "for permission events");
     return new ExecPermissionGroup(fd);
   }
 
@@ -95,8 +94,7 @@ export class ExecPermissionGroup implements Disposable {
   #change(change: number, path: string, scope: MarkScope): void {
     const name = NativeBuffer.cstring(path);
     const flags = change | (scope === "mount" ? FAN_MARK_MOUNT : FAN_MARK_FILESYSTEM);
-    if (libc().fanotify_mark(this.fd, flags, FAN_OPEN_EXEC_PERM, AT_FDCWD, name.ptr) !== 0)
-      throw fanotifyError("fanotify_mark", `"${path}"`);
+    if (libc().fanotify_mark(this.fd, flags, FAN_OPEN_EXEC_PERM, AT_FDCWD, name.ptr) !== 0) throw libcError("fanotify_mark", `"${path}"`);
   }
 
   /** Takes up to `countMax` waiting events; none when nobody waits. The kernel itself refuses an event it has no descriptor left for. */
@@ -106,7 +104,7 @@ export class ExecPermissionGroup implements Disposable {
     if (byteLength < 0) {
       const errno = errnoNumber();
       if (errno === EAGAIN || errno === EINTR) return [];
-      throw fanotifyError("read", "of the fanotify group");
+      throw libcError("read", "of the fanotify group");
     }
     return this.#parse(byteLength);
   }
@@ -137,7 +135,7 @@ export class ExecPermissionGroup implements Disposable {
     const written = Number(libc().write(this.fd, this.#response.ptr, BigInt(FanotifyResponse.Bytes)));
     if (written === FanotifyResponse.Bytes) return true;
     if (errnoNumber() === ENOENT) return false;
-    throw fanotifyError("write", `of the verdict on fd ${eventFd}`);
+    throw libcError("write", `of the verdict on fd ${eventFd}`);
   }
 
   /** Lets go of the group. Twice is fine. */
@@ -150,9 +148,4 @@ export class ExecPermissionGroup implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
-}
-
-function fanotifyError(call: string, subject: string): NativeError {
-  const code = getSystemErrorName(-errnoNumber());
-  return new NativeError(code, "libc", `${call} ${subject}: ${code}`);
 }

@@ -39,9 +39,9 @@ export function errnoNumber(): number {
   return readI32(checkPointer(libc().__errno_location(), "errno"));
 }
 
-/** NativeError of the last failed libc call. */
-function libcError(call: string, subject: string): NativeError {
-  const code = errnoName();
+/** NativeError of the last failed libc call, or of the one that failed with `errno`. */
+export function libcError(call: string, subject: string, errno: number = errnoNumber()): NativeError {
+  const code = getSystemErrorName(-errno);
   return new NativeError(code, "libc", `${call} ${subject}: ${code}`);
 }
 

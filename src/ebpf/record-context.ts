@@ -1,17 +1,7 @@
 // What a record is made of beside the kernel event. Data only.
 import type { ControlGroup } from "./control-groups.ts";
-import type {
-  ActEvent,
-  Actor,
-  ChangeEvent,
-  DnsEvent,
-  ExecEvent,
-  ExitEvent,
-  FileEvent,
-  FlowEvent,
-  ForkEvent,
-  UnixEvent,
-} from "./kernel-event.ts";
+import type { WholeEvent } from "./exec-joiner.ts";
+import type { Actor } from "./kernel-event.ts";
 import type { PolicyFacts } from "./kernel-policies.ts";
 import type { Credentials, ProcessEntry, ProcessInfo } from "./process-table.ts";
 import type { ProgramTexts } from "./program-texts.ts";
@@ -60,14 +50,4 @@ export interface AttemptEvent {
 }
 
 /** Events that become records of their own. */
-export type ReportedEvent =
-  | AttemptEvent
-  | ExecEvent
-  | ForkEvent
-  | ExitEvent
-  | FileEvent
-  | ChangeEvent
-  | ActEvent
-  | FlowEvent
-  | DnsEvent
-  | UnixEvent;
+export type ReportedEvent = AttemptEvent | WholeEvent;
