@@ -33,6 +33,7 @@ const SYMBOLS = {
   bpf_map_delete_elem: { args: ["i32", "ptr"], returns: "i32" }, // fd, key
   bpf_obj_pin: { args: ["i32", "ptr"], returns: "i32" }, // fd, pathname
   bpf_obj_get: { args: ["ptr"], returns: "i32" }, // pathname
+  bpf_obj_get_info_by_fd: { args: ["i32", "ptr", "ptr"], returns: "i32" }, // bpf_fd, info, info_len
 } as const;
 
 const LIBRARY = "libbpf";
@@ -301,10 +302,24 @@ function pinDescriptor(fd: number, path: string): void {
   if (result !== 0) throw negativeError(result, `Cannot pin a BPF object at "${path}"`);
 }
 
-/** A map of a loaded object, or a pinned one, by its descriptor. */
+/** Offsets of the head of struct bpf_map_info (uapi linux/bpf.h). */
+const enum MapInfo {
+  Type = 0,
+  KeySize = 8,
+  ValueSize = 12,
+  Size = 16,
+}
+
+/** enum bpf_map_type: the kinds that hand out a value for each possible CPU. */
+const PER_CPU_TYPES = new Set([5, 6, 10, 21]);
+
+/** A map of a loaded object, or a pinned one, by its descriptor. Keys and values of another size than the map's never reach the kernel. */
 export class BpfMap {
   readonly #owner: Handle;
   readonly #fd: number;
+  readonly #keyBytes: number;
+  /** Of all CPUs, for a per-CPU map. */
+  readonly #valueBytes: number;
 
   constructor(
     owner: Handle,
@@ -313,9 +328,17 @@ export class BpfMap {
   ) {
     this.#owner = owner;
     this.#fd = fd;
+    const info = new NativeBuffer(MapInfo.Size);
+    const infoBytes = new NativeBuffer(4);
+    infoBytes.view.setUint32(0, MapInfo.Size, true);
+    const result = libbpf().bpf_obj_get_info_by_fd(checkI32(fd, "fd"), info.ptr, infoBytes.ptr);
+    if (result !== 0) throw negativeError(result, `Cannot ask for the sizes of BPF map "${name}"`);
+    this.#keyBytes = info.u32(MapInfo.KeySize);
+    const valueBytes = info.u32(MapInfo.ValueSize);
+    this.#valueBytes = PER_CPU_TYPES.has(info.u32(MapInfo.Type)) ? ((valueBytes + 7) & ~7) * possibleCpus() : valueBytes;
   }
 
-  /** Opens the map pinned at a path of bpffs; the caller closes it and vouches for its sizes. */
+  /** Opens the map pinned at a path of bpffs; the caller closes it. */
   static openPinned(path: string): { readonly map: BpfMap; readonly close: () => void } {
     const fd = libbpf().bpf_obj_get(NativeBuffer.cstring(path).ptr);
     if (fd < 0) throw negativeError(fd, `Cannot open the BPF map pinned at "${path}"`);
@@ -330,15 +353,16 @@ export class BpfMap {
     return this.#fd;
   }
 
-  /** Sets an element. The caller vouches for the sizes the map was declared with. */
+  /** Sets an element. */
   update(key: Uint8Array, value: Uint8Array): void {
-    const result = libbpf().bpf_map_update_elem(this.fd, NativeBuffer.from(key).ptr, NativeBuffer.from(value).ptr, 0n);
+    const fd = this.#checked(key, value);
+    const result = libbpf().bpf_map_update_elem(fd, NativeBuffer.from(key).ptr, NativeBuffer.from(value).ptr, 0n);
     if (result !== 0) throw negativeError(result, `Cannot set an element of BPF map "${this.name}"`);
   }
 
   /** Removes an element. False: no such key. */
   delete(key: Uint8Array): boolean {
-    const result = libbpf().bpf_map_delete_elem(this.fd, NativeBuffer.from(key).ptr);
+    const result = libbpf().bpf_map_delete_elem(this.#checked(key), NativeBuffer.from(key).ptr);
     if (result !== 0 && errorName(-result) !== "ENOENT") throw negativeError(result, `Cannot remove an element of BPF map "${this.name}"`);
     return result === 0;
   }
@@ -350,8 +374,21 @@ export class BpfMap {
 
   /** Copies an element into `value`; for a per-CPU map one value for each possible CPU, each rounded up to 8 bytes. False: no such key. */
   lookup(key: Uint8Array, value: NativeBuffer): boolean {
-    const result = libbpf().bpf_map_lookup_elem(this.fd, NativeBuffer.from(key).ptr, value.ptr);
+    const result = libbpf().bpf_map_lookup_elem(this.#checked(key, value.bytes), NativeBuffer.from(key).ptr, value.ptr);
     if (result !== 0 && errorName(-result) !== "ENOENT") throw negativeError(result, `Cannot read BPF map "${this.name}"`);
     return result === 0;
+  }
+
+  /** The descriptor, once the sizes are right: the kernel reads and writes as many bytes as the map says, whatever room there is. */
+  #checked(key: Uint8Array, value?: Uint8Array): number {
+    this.#checkBytes("keys", this.#keyBytes, key);
+    if (value !== undefined) this.#checkBytes("values", this.#valueBytes, value);
+    return this.fd;
+  }
+
+  #checkBytes(what: string, wanted: number, got: Uint8Array): void {
+    if (got.byteLength !== wanted) {
+      throw new NativeError("range", LIBRARY, `BPF map "${this.name}" has ${what} of ${wanted} bytes, got ${got.byteLength}`);
+    }
   }
 }

@@ -111,9 +111,18 @@ describe.skipIf(!ready)("on this kernel", () => {
 
   test("map elements: per-CPU values come one after another", () => {
     const counters = object!.map("counters");
-    const row = new NativeBuffer(possibleCpus() * 32);
+    const row = new NativeBuffer(possibleCpus() * 40);
     expect(counters.lookup(new Uint8Array(Uint32Array.of(1).buffer), row)).toBe(true);
     expect(counters.lookup(new Uint8Array(Uint32Array.of(1000).buffer), row)).toBe(false);
+  });
+
+  test("keys and values of another size than the map's", () => {
+    const counters = object!.map("counters");
+    const key = new Uint8Array(Uint32Array.of(1).buffer);
+    expect(codeOf(() => counters.lookup(key, new NativeBuffer(possibleCpus() * 32)))).toBe("range");
+    expect(codeOf(() => counters.lookup(key.subarray(0, 2), new NativeBuffer(possibleCpus() * 40)))).toBe("range");
+    expect(codeOf(() => counters.update(key, new Uint8Array(40)))).toBe("range");
+    expect(codeOf(() => counters.delete(new Uint8Array(8)))).toBe("range");
   });
 
   test("a child is one record in the ring; after detaching it is none", () => {
