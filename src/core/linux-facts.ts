@@ -11,19 +11,22 @@ export function entityIdOf(bootId: string, pid: number, startTick: number): stri
 
 /** Where cgroup v2 is mounted, from the text of /proc/self/mounts; `undefined` when it is not. */
 export function cgroupRoot(mounts: string): string | undefined {
-  return firstMounted(mounts, "cgroup2");
+  return mountedAt(mounts, "cgroup2")[0];
 }
 
-/** Where bpffs, which keeps BPF objects after their process, is mounted; `undefined` when it is not. */
+/**
+ * Where bpffs, which keeps BPF objects after their process, is mounted; `undefined` when it is not. Its usual place if there are several: a
+ * later agent must look where an earlier one pinned.
+ */
 export function bpffsRoot(mounts: string): string | undefined {
-  return firstMounted(mounts, "bpf");
+  const roots = mountedAt(mounts, "bpf");
+  return roots.find((path) => path === "/sys/fs/bpf") ?? roots[0];
 }
 
-function firstMounted(mounts: string, wanted: string): string | undefined {
-  for (const line of mounts.split("\n")) {
-    const [, path, type] = line.split(" ");
-    if (type === wanted && path !== undefined)
-      return path.replace(/\\([0-7]{3})/g, (_, octal) => String.fromCharCode(Number.parseInt(octal, 8)));
-  }
-  return undefined;
+function mountedAt(mounts: string, wanted: string): string[] {
+  return mounts
+    .split("\n")
+    .map((line) => line.split(" "))
+    .filter(([, path, type]) => type === wanted && path !== undefined)
+    .map(([, path = ""]) => path.replace(/\\([0-7]{3})/g, (_, octal) => String.fromCharCode(Number.parseInt(octal, 8))));
 }

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { HostIsolation } from "#respond";
+import { OwnBpffs } from "../respond/own-bpffs.ts";
 import { FAR, makeHosts, whyNoHosts } from "../respond/two-hosts.ts";
 import { AgentProcess, sensorsRun } from "./agent-process.ts";
 import { eventually, runKestrel } from "./program.ts";
@@ -36,32 +37,23 @@ test("without an agent it says so, and how root lifts what is left", async () =>
 describe.skipIf(missing !== undefined || !sensorsRun())("against an agent", () => {
   const folder = mkdtempSync(join(tmpdir(), "kestrel-isolate-"));
   const data = join(folder, "data");
-  const bpffs = join(folder, "bpffs");
   let hosts: Awaited<ReturnType<typeof makeHosts>>;
-  /** A bpffs that only its own processes see, and that is there as long as it runs. */
-  let home: Bun.Subprocess<"ignore", "pipe">;
+  let bpffs: OwnBpffs;
 
   beforeAll(async () => {
     hosts = await makeHosts();
-    const script = `mkdir "${bpffs}" && mount -t bpf bpf "${bpffs}" && echo ready && exec sleep 600`;
-    home = Bun.spawn(["unshare", "-m", "sh", "-c", script], { stdin: "ignore", stdout: "pipe", stderr: "inherit" });
-    await home.stdout.getReader().read();
+    bpffs = await OwnBpffs.mount();
     writeFileSync(join(folder, "none.yaml"), "id: test.none\nname: None\nseverity: low\nquery: process where false\n");
   });
 
   afterAll(async () => {
-    home.kill("SIGKILL");
-    await home.exited;
+    await bpffs[Symbol.asyncDispose]();
     await hosts.end();
     rmSync(folder, { recursive: true });
   });
 
   const start = (): Promise<AgentProcess> =>
-    AgentProcess.start(
-      data,
-      ["--rules", join(folder, "none.yaml"), "--isolation-cgroup", hosts.cgroup],
-      ["nsenter", `--mount=/proc/${home.pid}/ns/mnt`, `--wd=${folder}`],
-    );
+    AgentProcess.start(data, ["--rules", join(folder, "none.yaml"), "--isolation-cgroup", hosts.cgroup], bpffs.enter(folder));
 
   async function isolate(agent: AgentProcess, ...args: string[]): Promise<{ state: string; dropped: { egress: { packets: number } } }> {
     const { code, stdout, stderr } = await runKestrel(["isolate", ...args, "--json", "--data", data, "--agent", new URL(agent.url).host]);
@@ -92,7 +84,7 @@ describe.skipIf(missing !== undefined || !sensorsRun())("against an agent", () =
   }
 
   /** What is in force while no agent runs, seen from outside. */
-  const left = (): HostIsolation => new HostIsolation({ cgroup: hosts.cgroup, bpffs: `/proc/${home.pid}/root${bpffs}` });
+  const left = (): HostIsolation => new HostIsolation({ cgroup: hosts.cgroup, bpffs: bpffs.outside });
 
   async function isCutMeanwhile(host: string): Promise<void> {
     const dropped = (): number => left().state().egress.packets;
@@ -108,7 +100,7 @@ describe.skipIf(missing !== undefined || !sensorsRun())("against an agent", () =
     const first = await start();
     expect(await isolate(first, "status")).toMatchObject({ state: "off", scope: "group" });
     const on = await isolate(first, "on", "--allow", `${FAR.ip4}:${hosts.far.port},fd99::/16`);
-    expect(on).toMatchObject({ state: "on", askedBy: "127.0.0.1", pinnedAt: expect.stringContaining(bpffs), reason: "" });
+    expect(on).toMatchObject({ state: "on", askedBy: "127.0.0.1", pinnedAt: expect.stringContaining(bpffs.inside), reason: "" });
     await passes(FAR.ip4);
     await isCut(first, FAR.ip6);
     const alerts = (await first.listed()).filter(({ rule }) => rule.id === "kestrel.self.isolation");
@@ -147,7 +139,7 @@ describe.skipIf(missing !== undefined || !sensorsRun())("against an agent", () =
     const { liftByHand } = (await isolate(first, "on")) as unknown as { liftByHand: string };
     expect(await first.stop()).toBe(0);
     await isCutMeanwhile(FAR.ip4);
-    const lifted = Bun.spawnSync(["nsenter", `--mount=/proc/${home.pid}/ns/mnt`, "sh", "-c", liftByHand]);
+    const lifted = Bun.spawnSync([...bpffs.enter(folder), "sh", "-c", liftByHand]);
     expect([lifted.success, left().state().on]).toEqual([true, false]);
     await passes(FAR.ip4);
     const second = await start();

@@ -1,12 +1,12 @@
 // Isolation of a control group on the real kernel: a host made of network namespaces, never this machine.
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { bpffsRoot } from "#core";
 import { BpfLink } from "#ffi/libbpf";
 import { HostIsolation, type IsolationPolicy, parseAllowed } from "#respond";
 import { becomes } from "./fixture.ts";
+import { OwnBpffs } from "./own-bpffs.ts";
 import { FAR, makeHosts, NEAR, whyNoHosts } from "./two-hosts.ts";
 
 setDefaultTimeout(60_000);
@@ -20,27 +20,30 @@ function policy(allow: readonly string[], whenAgentStops: IsolationPolicy["whenA
 }
 
 test("where bpffs is mounted, from the text of the mounts", () => {
-  const mounts = "sysfs /sys sysfs rw 0 0\nbpf /sys/fs/b\\040pf bpf rw 0 0\nbpf /other bpf rw 0 0\n";
-  expect([mounts, "sysfs /sys sysfs rw 0 0\n"].map(bpffsRoot)).toEqual(["/sys/fs/b pf", undefined]);
+  const sysfs = "sysfs /sys sysfs rw 0 0\n";
+  const others = `${sysfs}bpf /o\\040ther bpf rw 0 0\nbpf /last bpf rw 0 0\n`;
+  const usual = "bpf /sys/fs/bpf bpf rw 0 0\n";
+  expect([sysfs, others, others + usual].map(bpffsRoot)).toEqual([undefined, "/o ther", "/sys/fs/bpf"]);
 });
 
 describe.skipIf(missing !== undefined)("isolation", () => {
   let hosts: Awaited<ReturnType<typeof makeHosts>>;
   let isolation: HostIsolation;
   let names = 0;
-  const bpffs = mkdtempSync(join(tmpdir(), "kestrel-bpffs-"));
+  let home: OwnBpffs;
+  let bpffs: string;
 
   beforeAll(async () => {
     hosts = await makeHosts();
-    Bun.spawnSync(["mount", "-t", "bpf", "bpf", bpffs]);
+    home = await OwnBpffs.mount();
+    bpffs = home.outside;
     isolation = new HostIsolation({ cgroup: hosts.cgroup, bpffs });
   });
 
   afterAll(async () => {
     isolation.lift();
     await hosts.end();
-    Bun.spawnSync(["umount", bpffs]);
-    rmSync(bpffs, { recursive: true });
+    await home[Symbol.asyncDispose]();
   });
 
   /** Opens a connection from one host and says something over it. */
