@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Runs the tests, each file of test/ in a process of its own, and closes with one line, "N passed, N failed, N skipped". One process for all
-# ended after a quarter of an hour without memory for 56 bytes, and the files of libbpf and libwasmtime in one crash Bun every other time. With
-# arguments: one process with those.
+# Runs the tests, each file of test/ in a process of its own: what one does to its process, the others do not pay for. Closes with one line,
+# "N passed, N failed, N skipped". With arguments: one process with those.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 log=$(mktemp)
