@@ -53,7 +53,8 @@ const ACT_TYPES: Readonly<Record<ActName, string>> = {
   userfaultfd: "start",
   namespace_change: "change",
   load_module: "start",
-  unload_module: "end",
+  // Not an end: rules take that for the end of the process, and give up a sequence by it.
+  unload_module: "change",
   mmap: "change",
   mprotect: "change",
   kexec_load: "change",
