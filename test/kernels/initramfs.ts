@@ -6,6 +6,7 @@ import { basename, dirname, join } from "node:path";
 import { ROOT } from "../cli/program.ts";
 import type { Act } from "./act.ts";
 import { ACTS } from "./acts.ts";
+import { RUNGS, type Rung, rungRules, rungScripts } from "./rungs.ts";
 
 /** Where kernels and what is made for them lie. */
 export const KERNELS: string = join(ROOT, "build", "kernels");
@@ -26,6 +27,7 @@ export function makeInitramfs(): string {
   const image = join(KERNELS, "initramfs.cpio");
   rmSync(tree, { recursive: true, force: true });
   makeTree(tree, ACTS);
+  addRungs(tree, RUNGS);
   for (const module of globSync(join(KERNELS, "*/veth.ko"))) {
     install(module, join(tree, "modules", `${readFileSync(join(dirname(module), "release"), "utf8").trim()}.ko`));
   }
@@ -59,6 +61,14 @@ export function makeTree(tree: string, acts: readonly Act[]): void {
       acts.map(({ name, query, action }) => ({ id: name, name, severity: "low", query, ...(action && { action, mode: "enforce" }) })),
     ),
   );
+}
+
+/** Puts in what the rungs are measured by. */
+function addRungs(tree: string, rungs: readonly Rung[]): void {
+  compileActs("kernels/latency", join(tree, "bin/latency"));
+  mkdirSync(join(tree, "latency"));
+  for (const [name, script] of rungScripts(rungs)) writeFileSync(join(tree, "latency", name), script);
+  writeFileSync(join(tree, "rules", "latency.json"), JSON.stringify(rungRules(rungs)));
 }
 
 /** Compiles a program of acts, named with its folder, so that it needs no library. */

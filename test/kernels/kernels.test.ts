@@ -6,7 +6,8 @@ import { ACTS } from "./acts.ts";
 import { actHere, refusedHere } from "./here.ts";
 import { makeInitramfs, missingTool } from "./initramfs.ts";
 import { ALL_KERNELS, boot, fetchedRelease } from "./machine.ts";
-import { matrixText, passed } from "./table.ts";
+import { RUNGS } from "./rungs.ts";
+import { matrixText, passed, rungsText } from "./table.ts";
 import { HERE, judge } from "./verdict.ts";
 
 const BEST: Readonly<Record<string, string>> = {
@@ -46,7 +47,12 @@ function goodTranscript(): string {
     ),
   ];
   const passes = [...passText("preferred", BEST), ...passText("without-ftrace", NO_FTRACE), ...passText("without-cgroup", NO_CGROUP)];
-  return [...passes, "@@ done 20.1", ""].join("\n");
+  const rungs = RUNGS.flatMap(({ name, ends, floor }) => [
+    `@@ latency ${name} ${ends} 400000 9000000`,
+    `@@ latency ${name}.floor ${floor.ends} 300000 8000000`,
+    `@@ told ${name}`,
+  ]);
+  return [...passes, ...rungs, "@@ done 20.1", ""].join("\n");
 }
 
 function failuresIn(results: string): readonly string[] {
@@ -59,6 +65,7 @@ test("a good transcript has no failure, and says what the fallbacks do not cover
   const gaps = (name: string, pass: number): readonly string[] | undefined =>
     judge(goodTranscript()).rows.filter(({ sensor }) => sensor === name)[pass]?.notCovered;
   expect(gaps("file", 0)).toEqual([]);
+  expect(judge(goodTranscript()).rungs.map(({ rung }) => rung)).toEqual([...RUNGS]);
   for (const pass of [1, 2]) expect(gaps("file", pass)).toContain("file-io-uring");
   expect(gaps("connect", 0)).toContain("evasion-fast-open");
   expect(gaps("connect", 1)).toEqual([]);
@@ -89,6 +96,15 @@ const SPOILED: readonly (readonly [name: string, from: string | RegExp, to: stri
   ["a sensor that needs cgroups is off where they are", '"sensor":"send","attachment":"raw_tp/x"', '"sensor":"send"', "the sensor is off"],
   ["no fallback without ftrace", `"${NO_FTRACE["file"]}"`, `"${BEST["file"]}"`, "needs ftrace, which is switched off"],
   ["no fallback without cgroups", `"${NO_CGROUP["connect"]}"`, `"${NO_FTRACE["connect"]}"`, "needs cgroup v2, which is not mounted"],
+  [
+    "a try gets through",
+    "deny-exec EPERM 400000 9000000",
+    "deny-exec try 7 ended with 8, others with 1",
+    "latency of deny-exec: try 7 ended with 8, others with 1; every try must end with EPERM",
+  ],
+  ["nothing stops it", "deny-open EPERM", "deny-open passed", "latency of deny-open: passed 400000 9000000; every try must end with EPERM"],
+  ["a floor is not measured", /@@ latency kill-open.floor.*\n/, "", "latency of kill-open.floor: nothing; every try must end with passed"],
+  ["nobody is told of a rung", "@@ told deny-connect\n", "", "latency of deny-connect: no alert says that it was done"],
   ["doctor fails", /@@ doctor .*/, "@@ doctor oh", "preferred: doctor names no sensor"],
   ["the agent dies", "@@ exit 0", "@@ exit 137", "preferred: the agent ended with 137: kestrel: armed"],
   ["the machine dies", /@@ done.*/, "", "the machine did not come to its end"],
@@ -127,7 +143,7 @@ test.skipIf(skipped !== undefined)(
   async () => {
     const transcript = await boot(kernel, makeInitramfs(), 600_000);
     const entry = { kernel: release ?? "", transcript, verdict: judge(transcript.results) };
-    console.log(matrixText([entry]));
+    console.log(`${matrixText([entry])}\n\n${rungsText([entry])}`);
     expect(passed(entry)).toBe(true);
   },
   630_000,

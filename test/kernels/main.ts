@@ -8,7 +8,7 @@ import { ACTS } from "./acts.ts";
 import { actHere, refusedHere } from "./here.ts";
 import { makeInitramfs, missingTool } from "./initramfs.ts";
 import { ALL_KERNELS, boot, fetchedRelease, type Kernel } from "./machine.ts";
-import { actsText, type Entry, matrixText, passed } from "./table.ts";
+import { actsText, type Entry, matrixText, passed, rungsText } from "./table.ts";
 import { HERE, judge } from "./verdict.ts";
 
 const series = ["here", ...ALL_KERNELS.map((kernel) => kernel.series)];
@@ -23,7 +23,7 @@ if (reason !== undefined) {
 let image: string | undefined;
 const entries: Entry[] = wanted.includes("here") ? [await tryHere()] : [];
 for (const kernel of ALL_KERNELS.filter((one) => wanted.includes(one.series))) entries.push(await tryKernel(kernel));
-console.log(`${matrixText(entries)}\n\n${actsText(entries, ACTS)}`);
+console.log(`${matrixText(entries)}\n\n${actsText(entries, ACTS)}\n\n${rungsText(entries)}`);
 process.exit(entries.every(passed) ? 0 : 1);
 
 async function tryHere(): Promise<Entry> {

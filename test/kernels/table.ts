@@ -1,6 +1,8 @@
-// The results as text: kernel × sensor × attachment × result, with every failure in a line of its own; act × kernel.
+// The results as text: kernel × sensor × attachment × result, with every failure in a line of its own; act × kernel; rung × kernel with the time
+// from the act to its end.
 import type { Act } from "./act.ts";
 import type { Transcript } from "./machine.ts";
+import type { Measured } from "./rungs.ts";
 import type { Row, Verdict } from "./verdict.ts";
 
 /** One kernel's part of the matrix; `skipped`: the reason why it was not booted. */
@@ -27,6 +29,22 @@ export function actsText(entries: readonly Entry[], acts: readonly Act[]): strin
     ...acts.map((act) => [act.name, act.sensor, ...columns.map(({ verdict }) => actCell(act, verdict.rows))]),
   ];
   return aligned(cells);
+}
+
+/** Rung × kernel: how each of its acts ended and how long that took, and the floor below it. */
+export function rungsText(entries: readonly Entry[]): string {
+  const rows = entries.flatMap((entry) => ("skipped" in entry ? [] : entry.verdict.rungs.map((row) => ({ ...row, kernel: entry.kernel }))));
+  const cells = [
+    ["rung", "kernel", "result", "P50 µs", "P99 µs", "floor", "result", "P50 µs", "P99 µs"],
+    ...rows.map(({ rung, kernel, stopped, floor }) => [rung.what, kernel, ...timesOf(stopped), rung.floor.what, ...timesOf(floor)]),
+  ];
+  return `${RUNGS_HEAD}\n${aligned(cells)}`;
+}
+
+const RUNGS_HEAD = `Response: 1,000 tries of each, every one ended so. The processor is emulated, many times slower than a real one: compare with the floor.`;
+
+function timesOf({ ends, p50Ns, p99Ns }: Measured): readonly string[] {
+  return [ends, (p50Ns / 1000).toFixed(0), (p99Ns / 1000).toFixed(0)];
 }
 
 function actCell(act: Act, rows: readonly Row[]): string {

@@ -2,6 +2,7 @@
 // Nothing missing may pass for good: no alert, no act, no pass and no end are each a failure of their own.
 import type { Act } from "./act.ts";
 import { ACTS } from "./acts.ts";
+import { judgeRungs, RUNGS, type Rung, type RungRow } from "./rungs.ts";
 
 /** One line of the table. */
 export interface Row {
@@ -35,6 +36,7 @@ interface SensorJson {
 /** The verdict on one kernel. */
 export interface Verdict {
   readonly rows: readonly Row[];
+  readonly rungs: readonly RungRow[];
   /** Failures that belong to no sensor. */
   readonly failures: readonly string[];
 }
@@ -44,23 +46,28 @@ export interface Expectation {
   /** Names of the passes, in order. */
   readonly passes: readonly string[];
   readonly acts: readonly Act[];
+  /** Rungs that are measured. */
+  readonly rungs: readonly Rung[];
 }
 
 /** An emulated machine, whose kernel is asked for everything. */
-const EMULATED: Expectation = { passes: ["preferred", "without-ftrace", "without-cgroup"], acts: ACTS };
+const EMULATED: Expectation = { passes: ["preferred", "without-ftrace", "without-cgroup"], acts: ACTS, rungs: RUNGS };
 /** The machine at hand: one pass, with whatever attachments its kernel takes. */
-export const HERE: Expectation = { passes: ["here"], acts: ACTS.filter((act) => !act.emulatedOnly) };
+export const HERE: Expectation = { passes: ["here"], acts: ACTS.filter((act) => !act.emulatedOnly), rungs: [] };
 
 /** Judges a transcript. */
 export function judge(results: string, expected: Expectation = EMULATED): Verdict {
   const passes = readPasses(results);
   const names = passes.map(({ name }) => name).join(", ");
+  const rungs = judgeRungs(results, expected.rungs);
   return {
+    rungs: rungs.rows,
     rows: passes.flatMap((pass) => pass.sensors.map((sensor) => judgeSensor(pass, sensor, expected.acts))),
     failures: [
       ...(names === expected.passes.join(", ") ? [] : [`the machine made these passes: ${names || "none"}`]),
       ...(/^@@ done /m.test(results) ? [] : ["the machine did not come to its end"]),
       ...passes.flatMap((pass) => judgePass(pass, expected.acts)),
+      ...rungs.failures,
     ],
   };
 }
