@@ -15,11 +15,11 @@ import {
   SystemClock,
 } from "#core";
 import { ClockId, clockNs } from "#ffi/libc";
-import { RingBuffer } from "#ffi/ring-buffer";
+import type { RingBuffer } from "#ffi/ring-buffer";
 import type { Demand, DemandTest } from "#schema";
 import { ControlGroups } from "./control-groups.ts";
 import { CounterReader, type CounterTable, NO_COUNTS } from "./counters.ts";
-import { decode, recordTime } from "./decode.ts";
+import { decode } from "./decode.ts";
 import { DEFAULT_VARIABLES } from "./environment.ts";
 import { ExecHold, HOLD_NS_MAX } from "./exec-hold.ts";
 import { ExecJoiner, type WholeEvent } from "./exec-joiner.ts";
@@ -39,6 +39,7 @@ import { TextReader } from "./program-texts.ts";
 import type { HostFacts, RecordContext } from "./record-context.ts";
 import { RecordWriter } from "./record-writer.ts";
 import { Redactor } from "./redactor.ts";
+import { RingReader, type RingSizes } from "./ring-reader.ts";
 import { SensorDemand } from "./sensor-demand.ts";
 import type { SensorName } from "./sensors.ts";
 import type { EbpfOptions } from "./source-options.ts";
@@ -120,11 +121,11 @@ export class EbpfSource implements Source, ExecWitness {
   readonly #policies: PoliciesInUse;
   /** What notes say, read at once: other policies may be in use before the event is pushed. */
   readonly #explained = new WeakMap<Actor, PolicyFacts>();
-  #processRing: RingBuffer | undefined;
-  #activityRing: RingBuffer | undefined;
+  readonly #rings = new RingReader();
   #counters: CounterReader | undefined;
   #lastCounters: CounterTable | undefined;
   #lastStatuses: readonly SensorStatus[] = [];
+  readonly #ringSizes: RingSizes;
   #sink: RecordSink | undefined;
   #cancelPoll: Cancel | undefined;
   #idlePolls = 0;
@@ -149,6 +150,10 @@ export class EbpfSource implements Source, ExecWitness {
 
   constructor(options: EbpfOptions) {
     this.#options = options;
+    this.#ringSizes = {
+      processRingBytes: options.processRingBytes ?? RING_BYTES,
+      activityRingBytes: options.activityRingBytes ?? RING_BYTES,
+    };
     this.#policies = new PoliciesInUse(options.onPolicyProblem);
     this.#clock = options.clock ?? new SystemClock();
     const redactor = options.redact === false ? undefined : new Redactor(options.isSecret);
@@ -175,11 +180,8 @@ export class EbpfSource implements Source, ExecWitness {
   async start(sink: RecordSink): Promise<void> {
     assert(!this.#started, "a source starts once");
     this.#started = true;
-    const processRingBytes = this.#options.processRingBytes ?? RING_BYTES;
-    const activityRingBytes = this.#options.activityRingBytes ?? RING_BYTES;
     this.#sensors = LoadedSensors.load({
-      processRingBytes,
-      activityRingBytes,
+      ...this.#ringSizes,
       agentPid: this.#options.includeOwn === true ? 0 : process.pid,
       cgroupRoot: this.#cgroupRoot,
       wanted: this.#isWanted,
@@ -244,12 +246,10 @@ export class EbpfSource implements Source, ExecWitness {
 
   /** Opens what the sensors have brought; a ring comes with the first sensor that needs it. */
   #openRings(sensors: LoadedSensors): void {
-    const { processRingBytes = RING_BYTES, activityRingBytes = RING_BYTES } = this.#options;
     this.#lastStatuses = sensors.statuses;
     // What a sensor has sent keeps its name when the sensor is off.
     for (const { sensor, attachment } of sensors.statuses) if (attachment !== undefined) this.#sensorNames.set(sensor, attachment);
-    this.#processRing ??= ringOf(sensors, "process_ring", processRingBytes);
-    this.#activityRing ??= ringOf(sensors, "activity_ring", activityRingBytes);
+    this.#rings.open(sensors, this.#ringSizes);
     const counters = sensors.map("counters");
     if (counters !== undefined) this.#counters ??= new CounterReader(counters);
   }
@@ -275,10 +275,7 @@ export class EbpfSource implements Source, ExecWitness {
     this.#lastCounters = this.#counters?.read();
     this.#counters = undefined;
     this.#policies.stop();
-    this.#processRing?.close();
-    this.#activityRing?.close();
-    this.#processRing = undefined;
-    this.#activityRing = undefined;
+    this.#rings.close();
     sensors.close();
     this.#sensors = undefined;
   }
@@ -415,23 +412,16 @@ export class EbpfSource implements Source, ExecWitness {
     this.#schedule(count >= TURN_RECORDS_MAX || this.#isAttaching ? 0 : this.#idlePolls > IDLE_AFTER_POLLS ? POLL_IDLE_MS : POLL_BUSY_MS);
   }
 
-  /**
-   * Reads both rings in the order of their times. The process ring is looked at last: then everything that happened before a file event
-   * that is seen, in the same process, is seen too.
-   */
   #drain(): number {
     const beforeNs = clockNs(ClockId.Boottime);
-    const [processes, activity] = [this.#processRing, this.#activityRing];
-    const waiting = (activity?.snapshot() ?? 0) + (processes?.snapshot() ?? 0);
+    const waiting = this.#rings.snapshot();
     this.#checkClock();
     this.#hold.release(this.#nowNs);
     if (waiting === 0 && this.#joiner.size === 0) {
       if (this.#hold.size === 0) this.#promise(beforeNs);
       return 0;
     }
-    const count = this.#readRings(processes, activity);
-    processes?.release();
-    activity?.release();
+    const count = this.#rings.read(TURN_RECORDS_MAX, this.#readRecord);
     this.#joiner.expire(this.#take, this.#nowNs);
     this.#table.expire(Number(this.#nowNs));
     if (count < TURN_RECORDS_MAX && this.#joiner.size === 0 && this.#hold.size === 0) this.#promise(beforeNs);
@@ -443,21 +433,6 @@ export class EbpfSource implements Source, ExecWitness {
     this.#sink?.progress?.(bootNs + this.#wallOffsetNs - PROGRESS_MARGIN_NS);
   }
 
-  #readRings(processes: RingBuffer | undefined, activity: RingBuffer | undefined): number {
-    let [hasProcess, hasActivity] = [processes?.next() ?? false, activity?.next() ?? false];
-    let count = 0;
-    for (; count < TURN_RECORDS_MAX && (hasProcess || hasActivity); count++) {
-      if (processes !== undefined && hasProcess && !(activity !== undefined && hasActivity && timeOf(activity) < timeOf(processes))) {
-        this.#readRecord(processes);
-        hasProcess = processes.next();
-      } else if (activity !== undefined) {
-        this.#readRecord(activity);
-        hasActivity = activity.next();
-      }
-    }
-    return count;
-  }
-
   #checkClock(): void {
     this.#nowNs = clockNs(ClockId.Boottime);
     if (this.#nowNs - this.#clockCheckedNs < CLOCK_CHECK_NS) return;
@@ -465,7 +440,7 @@ export class EbpfSource implements Source, ExecWitness {
     this.#wallOffsetNs = clockNs(ClockId.Realtime) - this.#nowNs;
   }
 
-  #readRecord(ring: RingBuffer): void {
+  readonly #readRecord = (ring: RingBuffer): void => {
     this.#read++;
     const event = decode(ring.bytes, ring.offset, ring.length);
     ring.skip();
@@ -477,7 +452,7 @@ export class EbpfSource implements Source, ExecWitness {
     if (policy !== undefined) this.#explained.set(event.actor, policy);
     if (event.kind === "args") this.#joined++;
     this.#joiner.take(event, this.#take);
-  }
+  };
 
   #arrive(event: WholeEvent): void {
     // A denied program runs nowhere: there is no process through which to look at its file.
@@ -568,15 +543,6 @@ function sensorOf(event: WholeEvent): SensorName {
   if (event.kind === "act") return SENSORS_OF_ACTS.get(event.act) ?? "act";
   if (event.kind === "change") return ATTRIBUTE_CHANGES.has(event.change) ? "attribute" : "change";
   return event.kind === "listen" ? "bind" : event.kind;
-}
-
-function ringOf(sensors: LoadedSensors, name: "process_ring" | "activity_ring", sizeBytes: number): RingBuffer | undefined {
-  const map = sensors.map(name);
-  return map === undefined ? undefined : new RingBuffer(map.fd, sizeBytes);
-}
-
-function timeOf(ring: RingBuffer): number {
-  return recordTime(ring.bytes, ring.offset, ring.length);
 }
 
 function readText(path: string): string {
