@@ -1,5 +1,5 @@
-// The rings of the sensors, read as one stream in the order of the records' times. What was read is given back to the
-// kernel when the turn ends.
+// The rings of the sensors, read as one stream in the order of the records' times. Invariant: what was read is given back to the kernel while
+// the rest is still being worked on, so a turn that takes long costs no records that come meanwhile.
 import { RingBuffer } from "#ffi/ring-buffer";
 import { recordTime } from "./decode.ts";
 import type { LoadedSensors } from "./loader.ts";
@@ -9,6 +9,9 @@ export interface RingSizes {
   readonly processRingBytes: number;
   readonly activityRingBytes: number;
 }
+
+/** Records after which their room is given back: an atomic store, so a few dozen hide it. */
+const RELEASE_EVERY = 64;
 
 /** See the head of this file. */
 export class RingReader {
@@ -34,7 +37,7 @@ export class RingReader {
     const [processes, activity] = [this.#processes, this.#activity];
     let [hasProcess, hasActivity] = [processes?.next() ?? false, activity?.next() ?? false];
     let count = 0;
-    for (; count < countMax && (hasProcess || hasActivity); count++) {
+    while (count < countMax && (hasProcess || hasActivity)) {
       if (processes !== undefined && hasProcess && !(activity !== undefined && hasActivity && timeOf(activity) < timeOf(processes))) {
         take(processes);
         hasProcess = processes.next();
@@ -42,10 +45,15 @@ export class RingReader {
         take(activity);
         hasActivity = activity.next();
       }
+      if (++count % RELEASE_EVERY === 0) this.#release();
     }
-    processes?.release();
-    activity?.release();
+    this.#release();
     return count;
+  }
+
+  #release(): void {
+    this.#processes?.release();
+    this.#activity?.release();
   }
 
   /** Closes both. Twice is fine. */
