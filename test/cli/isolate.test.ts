@@ -97,7 +97,7 @@ describe.skipIf(missing !== undefined || !sensorsRun())("against an agent", () =
   }
 
   test("on, off, over a restart and over the agent's death", async () => {
-    const first = await start();
+    await using first = await start();
     expect(await isolate(first, "status")).toMatchObject({ state: "off", scope: "group" });
     const on = await isolate(first, "on", "--allow", `${FAR.ip4}:${hosts.far.port},fd99::/16`);
     expect(on).toMatchObject({ state: "on", askedBy: "127.0.0.1", pinnedAt: expect.stringContaining(bpffs.inside), reason: "" });
@@ -111,7 +111,7 @@ describe.skipIf(missing !== undefined || !sensorsRun())("against an agent", () =
     await first.kill();
 
     await isCutMeanwhile(FAR.ip6);
-    const second = await start();
+    await using second = await start();
     expect(await isolate(second, "status")).toMatchObject({ state: "on", dropped: { egress: { packets: expect.any(Number) } } });
     expect((await isolate(second, "status")).dropped.egress.packets).toBeGreaterThan(0);
     await passes(FAR.ip4);
@@ -123,26 +123,26 @@ describe.skipIf(missing !== undefined || !sensorsRun())("against an agent", () =
   });
 
   test("one that ends with the agent is gone when it is killed, and comes back with it", async () => {
-    const first = await start();
+    await using first = await start();
     expect(await isolate(first, "on", "--lift-with-agent")).toMatchObject({ state: "on", pinnedAt: null });
     await isCut(first, FAR.ip4);
     await first.kill();
     await passes(FAR.ip4);
-    const second = await start();
+    await using second = await start();
     await isCut(second, FAR.ip4);
     await isolate(second, "off");
     await second.stop();
   });
 
   test("one that is kept holds while no agent runs, until root lifts it by hand", async () => {
-    const first = await start();
+    await using first = await start();
     const { liftByHand } = (await isolate(first, "on")) as unknown as { liftByHand: string };
     expect(await first.stop()).toBe(0);
     await isCutMeanwhile(FAR.ip4);
     const lifted = Bun.spawnSync([...bpffs.enter(folder), "sh", "-c", liftByHand]);
     expect([lifted.success, left().state().on]).toEqual([true, false]);
     await passes(FAR.ip4);
-    const second = await start();
+    await using second = await start();
     await isolate(second, "off");
     await second.stop();
   });
