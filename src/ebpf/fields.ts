@@ -103,6 +103,7 @@ export const FIELD_NAMES = {
   parentSavedGroupId: "process.parent.saved_group.id",
   parentPpid: "process.parent.ppid",
   parentPgid: "process.parent.pgid",
+  parentSha256: "process.parent.hash.sha256",
   grandparentName: "process.parent.parent.name",
   grandparentPid: "process.parent.parent.pid",
   grandparentExecutable: "process.parent.parent.executable",

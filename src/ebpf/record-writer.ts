@@ -249,6 +249,7 @@ export class RecordWriter {
     this.#builder.keyword(id.parentSavedGroupId, String(sgid));
     this.#builder.i64Number(id.parentPpid, parent.ppid);
     this.#builder.i64Number(id.parentPgid, parent.pgid);
+    if (parent.program?.state === "known") this.#builder.keyword(id.parentSha256, parent.program.sha256);
     const grandparent = context.entry.ancestors[1];
     if (grandparent === undefined) return;
     this.#fields.text(id.grandparentName, grandparent.name);

@@ -170,6 +170,14 @@ describe.skipIf(refusal !== undefined)("enrichment", () => {
       expect((await lastExec(["/bin/true"]))["process.hash.sha256"]).toBe(known["process.hash.sha256"]);
     });
 
+    test("the hash of the parent's file is in what its children do", async () => {
+      const { pid } = await live.run(["/bin/sh", "-c", "/bin/true; exit"], "process");
+      const child = await live.collector.find(
+        (fields) => fields["process.parent.pid"] === BigInt(pid) && fields["event.action"] === "exec" && fields["process.name"] === "true",
+      );
+      expect(child["process.parent.hash.sha256"]).toBe(sha256(realpathSync("/bin/sh")));
+    });
+
     const hasDpkg = existsSync("/var/lib/dpkg/info");
     if (!hasDpkg) console.log("skipped: programs of packages (no dpkg)");
     test.skipIf(!hasDpkg)("whether a package brought it, by the path it is run by", async () => {
