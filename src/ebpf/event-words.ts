@@ -1,5 +1,6 @@
 // What each kind of event is called: category, type and action, as the public rules test them. Data, and the choice among it.
 import type { EventWords } from "#schema";
+import type { WholeEvent } from "./exec-joiner.ts";
 import type { ActName, ChangeEvent } from "./kernel-event.ts";
 import type { ReportedEvent } from "./record-context.ts";
 import type { SensorName } from "./sensors.ts";
@@ -154,3 +155,22 @@ export const ALL_WORDS: readonly EventWords[] = [
       .map((words) => [words.join("\0"), words]),
   ).values(),
 ];
+
+/** Sensors by action. Two may share one, `creation`, but not one of an act or an attribute. */
+const SENSORS_BY_ACTION: ReadonlyMap<string, SensorName> = new Map(
+  (Object.keys(SENSOR_WORDS) as SensorName[]).flatMap((sensor) => SENSOR_WORDS[sensor].map(([, , action]) => [action, sensor] as const)),
+);
+
+/** The sensor whose event it is. */
+export function sensorOf(event: WholeEvent): SensorName {
+  switch (event.kind) {
+    case "act":
+      return SENSORS_BY_ACTION.get(event.act) ?? "act";
+    case "change":
+      return SENSORS_BY_ACTION.get(event.change) === "attribute" ? "attribute" : "change";
+    case "listen":
+      return "bind";
+    default:
+      return event.kind;
+  }
+}

@@ -21,10 +21,11 @@ import { ControlGroups } from "./control-groups.ts";
 import { CounterReader, type CounterTable, NO_COUNTS } from "./counters.ts";
 import { decode } from "./decode.ts";
 import { DEFAULT_VARIABLES } from "./environment.ts";
+import { sensorOf } from "./event-words.ts";
 import { ExecHold, HOLD_NS_MAX } from "./exec-hold.ts";
 import { ExecJoiner, type WholeEvent } from "./exec-joiner.ts";
 import { witness } from "./exec-witness.ts";
-import type { ActEvent, ActName, Actor, ChangeName } from "./kernel-event.ts";
+import type { ActEvent, Actor } from "./kernel-event.ts";
 import type { PolicyFacts, PolicySet } from "./kernel-policies.ts";
 import { LoadedSensors, type SensorStatus } from "./loader.ts";
 import { IdNames } from "./names.ts";
@@ -525,24 +526,6 @@ export class EbpfSource implements Source, ExecWitness {
 function keepsIds({ act, actor }: ActEvent, before: Credentials): boolean {
   if (act === "uid_change") return actor.uid === before.uid && actor.euid === before.euid && actor.suid === before.suid;
   return act === "gid_change" && actor.gid === before.gid && actor.egid === before.egid && actor.sgid === before.sgid;
-}
-
-/** Acts that another sensor than `act` sees. */
-const SENSORS_OF_ACTS: ReadonlyMap<ActName, SensorName> = new Map([
-  ["signal_sent", "signal"],
-  ["load_module", "module"],
-  ["unload_module", "module"],
-  ["mmap", "memory"],
-  ["mprotect", "memory"],
-  ["process_memory_open", "file"],
-]);
-
-const ATTRIBUTE_CHANGES: ReadonlySet<ChangeName> = new Set(["owner_change", "attribute_change", "attribute_removal"]);
-
-function sensorOf(event: WholeEvent): SensorName {
-  if (event.kind === "act") return SENSORS_OF_ACTS.get(event.act) ?? "act";
-  if (event.kind === "change") return ATTRIBUTE_CHANGES.has(event.change) ? "attribute" : "change";
-  return event.kind === "listen" ? "bind" : event.kind;
 }
 
 function readText(path: string): string {
