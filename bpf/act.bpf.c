@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /*
- * Rare acts that say much: other ids or capabilities, a hand on another process, a BPF program, a memory file, a mount. Seen as the call
- * returns, when it has succeeded. They share the ring of processes, so that no flood of files can push them out.
+ * Rare acts that say much: a hand on another process, a BPF program, a memory file, a mount. Seen as the call returns, when it has succeeded. They share the ring of processes, so that no flood of files can push them out.
  */
 #define RING process_ring
 #include "path.h"
@@ -56,9 +55,6 @@ static __always_inline void fill_program(struct record *record, struct file *fil
 static __always_inline __u16 act_of(__u16 call)
 {
 	switch (call) {
-	case CALL_SET_USER: return ACT_USER_IDS;
-	case CALL_SET_GROUP: return ACT_GROUP_IDS;
-	case CALL_CAPSET: return ACT_CAPABILITIES;
 	case CALL_PTRACE: return ACT_PTRACE;
 	case CALL_MEMORY_READ: return ACT_MEMORY_READ;
 	case CALL_MEMORY_WRITE: return ACT_MEMORY_WRITE;
@@ -152,15 +148,9 @@ static __always_inline bool fill_act(struct record *record, const struct returne
 	struct act_event *act = &record->act;
 	struct task_struct *task = returned->task;
 	const __u64 *a = returned->args;
-	const struct cred *cred = BPF_CORE_READ(task, cred);
 	struct file *file;
 
 	switch (act->kind) {
-	case ACT_CAPABILITIES:
-		/* 8 bytes on every kernel, once as two halves. */
-		bpf_probe_read_kernel(&act->values[0], 8, &cred->cap_effective);
-		bpf_probe_read_kernel(&act->values[1], 8, &cred->cap_permitted);
-		return true;
 	case ACT_PTRACE:
 		act->target_pid = initial_pid(task, a[1]);
 		return a[0] == PTRACE_ATTACH || a[0] == PTRACE_SEIZE;

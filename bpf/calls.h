@@ -20,6 +20,7 @@ enum call_family {
 	FAMILY_MEMORY = 5,
 	FAMILY_ATTRIBUTE = 6,
 	FAMILY_UNIX = 7,
+	FAMILY_CREDENTIAL = 8,
 	FAMILY_COUNT = 16,
 };
 
@@ -42,9 +43,6 @@ enum call {
 	CALL_MKDIRAT = 0x210,
 	CALL_MKNOD = 0x211,
 	CALL_MKNODAT = 0x212,
-	CALL_SET_USER = 0x300, /* setuid, setreuid, setresuid */
-	CALL_SET_GROUP = 0x301,
-	CALL_CAPSET = 0x302,
 	CALL_PTRACE = 0x303,
 	CALL_MEMORY_READ = 0x304, /* process_vm_readv */
 	CALL_MEMORY_WRITE = 0x305,
@@ -81,6 +79,9 @@ enum call {
 	CALL_REMOVE_ATTRIBUTE = 0x606,
 	CALL_FREMOVE_ATTRIBUTE = 0x607,
 	CALL_REMOVE_ATTRIBUTEAT = 0x608,
+	CALL_SET_USER = 0x800, /* setuid, setreuid, setresuid */
+	CALL_SET_GROUP = 0x801,
+	CALL_CAPSET = 0x802,
 };
 
 #endif

@@ -38,8 +38,9 @@ enum event_flag {
 	FLAG_CREATED = 32,	 /* file: this open made the file */
 	FLAG_WATCHED = 64,	 /* file: opened for reading, reported because its name is on the watch list */
 	FLAG_ENV = 128,		 /* args: bytes of the environment, not of the arguments */
-	FLAG_POLICY = 512,	 /* a policy matched: the record ends with a struct policy_note, see policy.h */
 	FLAG_ENV_CUT = 256,	 /* environment above ENV_BYTES_MAX was left out */
+	FLAG_POLICY = 512,	 /* a policy matched: the record ends with a struct policy_note, see policy.h */
+	FLAG_UNEARNED = 1024,	 /* act: ids or capabilities that the old credentials gave no right to */
 };
 
 #define COMM_BYTES 16

@@ -42,10 +42,15 @@ struct kernel_capabilities {
 	__u64 val;
 } KERNEL_TYPE;
 
+struct user_namespace {
+	int level;
+} KERNEL_TYPE;
+
 struct cred {
-	struct kernel_id uid, suid, euid;
+	struct kernel_id uid, suid, euid, fsuid;
 	struct kernel_id gid, sgid, egid;
-	struct kernel_capabilities cap_permitted, cap_effective;
+	struct kernel_capabilities cap_inheritable, cap_permitted, cap_effective, cap_ambient;
+	struct user_namespace *user_ns;
 } KERNEL_TYPE;
 
 struct super_block {
@@ -208,7 +213,9 @@ struct task_struct {
 	struct hlist_node pid_links[4];
 	__u64 start_boottime;
 	__u64 self_exec_id;
+	const struct cred *real_cred; /* its own; `cred` is in force, and may be lent for a while */
 	const struct cred *cred;
+	unsigned int in_execve : 1;
 	char comm[16];
 	struct fs_struct *fs;
 	struct files_struct *files;

@@ -125,7 +125,8 @@ function oneWord(kind: keyof typeof ONE_WORD): EventWords {
 }
 
 const { owner_change, attribute_change, attribute_removal, ...NAME_CHANGES } = CHANGE_TYPES;
-const { signal_sent, load_module, unload_module, mmap, mprotect, process_memory_open, ...OTHER_ACTS } = ACT_TYPES;
+const { signal_sent, load_module, unload_module, mmap, mprotect, process_memory_open, ...MORE_ACTS } = ACT_TYPES;
+const { uid_change, gid_change, capabilities_change, ...OTHER_ACTS } = MORE_ACTS;
 
 /** What the events of each sensor may be called. */
 export const SENSOR_WORDS: Readonly<Record<SensorName, readonly EventWords[]>> = {
@@ -133,6 +134,7 @@ export const SENSOR_WORDS: Readonly<Record<SensorName, readonly EventWords[]>> =
   fork: [oneWord("fork")],
   exit: [oneWord("exit")],
   act: typed("process", OTHER_ACTS),
+  credential: typed("process", { uid_change, gid_change, capabilities_change }),
   memory: typed("process", { mmap, mprotect }),
   module: typed("process", { load_module, unload_module }),
   signal: typed("process", { signal_sent }),

@@ -6,7 +6,7 @@ import type { SensorName } from "./sensors.ts";
 
 type FieldKey = keyof typeof FIELD_NAMES;
 
-const ACTS: readonly SensorName[] = ["act", "memory", "module", "signal"];
+const ACTS: readonly SensorName[] = ["act", "credential", "memory", "module", "signal"];
 const FILES: readonly SensorName[] = ["file", "change"];
 const FLOWS: readonly SensorName[] = ["connect", "accept", "bind", "send", "dns"];
 const EVERY: readonly SensorName[] = Object.keys(SENSOR_WORDS) as SensorName[];
@@ -22,7 +22,16 @@ const EXEC_KEYS: readonly FieldKey[] = [
 ];
 const EXIT_KEYS: readonly FieldKey[] = ["exitCode", "exitSignal", "processEnd"];
 const ACT_KEYS: readonly FieldKey[] = [
-  ...(["targetName", "targetExecutable", "targetPid", "targetEntityId", "signal", "previousUserId", "previousGroupId"] as const),
+  ...([
+    "targetName",
+    "targetExecutable",
+    "targetPid",
+    "targetEntityId",
+    "signal",
+    "previousUserId",
+    "previousGroupId",
+    "unearned",
+  ] as const),
   ...(["bpfProgramName", "bpfProgramType", "namespaces", "moduleName", "moduleTaints", "keyOperation", "keyDescription"] as const),
   ...(["systemCall", "systemCallClass", "systemCallArgument0", "systemCallArgument2"] as const),
 ];
@@ -50,7 +59,7 @@ function sensorsOf(key: FieldKey, name: string): readonly SensorName[] {
   if (EXEC_KEYS.includes(key)) return ["exec"];
   if (EXIT_KEYS.includes(key)) return ["exit"];
   if (ACT_KEYS.includes(key)) return ACTS;
-  if (key === "capabilitiesEffective" || key === "capabilitiesPermitted") return ["exec", "act"];
+  if (key === "capabilitiesEffective" || key === "capabilitiesPermitted") return ["exec", "credential"];
   // Of a mount, a module, a mapping or a local socket the file is told as well.
   if (name.startsWith("file.")) return [...FILES, ...ACTS, "unix"];
   if (key === "destinationAddress") return ["unix"];

@@ -171,6 +171,7 @@ export const FIELD_NAMES = {
   targetEntityId: "Target.process.entity_id",
   signal: "kestrel.signal",
   previousUserId: "kestrel.previous.user.id",
+  unearned: "kestrel.credentials.unearned",
   previousGroupId: "kestrel.previous.group.id",
   bpfProgramName: "kestrel.bpf.program_name",
   bpfProgramType: "kestrel.bpf.program_type",

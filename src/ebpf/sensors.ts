@@ -5,6 +5,7 @@ import bindObject from "../../build/bpf/bind.bpf.o" with { type: "file" };
 import callsObject from "../../build/bpf/calls.bpf.o" with { type: "file" };
 import changeObject from "../../build/bpf/change.bpf.o" with { type: "file" };
 import connectObject from "../../build/bpf/connect.bpf.o" with { type: "file" };
+import credentialObject from "../../build/bpf/credential.bpf.o" with { type: "file" };
 import dnsObject from "../../build/bpf/dns.bpf.o" with { type: "file" };
 import execObject from "../../build/bpf/exec.bpf.o" with { type: "file" };
 import exitObject from "../../build/bpf/exit.bpf.o" with { type: "file" };
@@ -22,6 +23,7 @@ export type SensorName =
   | "fork"
   | "exit"
   | "act"
+  | "credential"
   | "attribute"
   | "memory"
   | "module"
@@ -116,9 +118,33 @@ export const SENSORS: readonly Sensor[] = [
         name: "raw_tp/sys_exit",
         programs: [program("kestrel_act", "calls")],
         blind: [
-          "ids that change other than by setuid, setgid and their kind, as by a flaw in the kernel",
           "which process another one in a pid namespace attaches to or reads",
           ...(process.arch === "arm64" ? ["acts of 32-bit programs"] : []),
+        ],
+      },
+    ],
+  },
+  {
+    name: "credential",
+    object: credentialObject,
+    ring: "process_ring",
+    required: false,
+    attachments: [
+      {
+        name: "fentry/commit_creds",
+        programs: [program("kestrel_commit_creds")],
+        blind: [
+          "ids and capabilities that a flaw in the kernel lets be written over in their place",
+          "filesystem ids, groups beside the first",
+        ],
+      },
+      {
+        name: "raw_tp/sys_exit",
+        programs: [program("kestrel_credential_sys_exit", "calls")],
+        blind: [
+          "ids that change other than by setuid, setgid and their kind, as by a flaw in the kernel",
+          "capabilities that change other than by capset",
+          ...(process.arch === "arm64" ? ["ids and capabilities of 32-bit programs"] : []),
         ],
       },
     ],

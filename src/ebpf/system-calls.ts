@@ -21,9 +21,6 @@ export const enum Call {
   MkdirAt = 0x210,
   Mknod = 0x211,
   MknodAt = 0x212,
-  SetUser = 0x300,
-  SetGroup = 0x301,
-  Capset = 0x302,
   Ptrace = 0x303,
   MemoryRead = 0x304,
   MemoryWrite = 0x305,
@@ -60,6 +57,9 @@ export const enum Call {
   RemoveAttribute = 0x606,
   FremoveAttribute = 0x607,
   RemoveAttributeAt = 0x608,
+  SetUser = 0x800,
+  SetGroup = 0x801,
+  Capset = 0x802,
 }
 
 /** Numbers the table has. */
@@ -124,9 +124,9 @@ export const SYSTEM_CALLS: readonly SystemCall[] = [
   row("attribute", Call.RemoveAttribute, "attribute_removal", { x64: [197, 198], arm64: [14, 15], compat: [235, 236] }),
   row("attribute", Call.FremoveAttribute, "attribute_removal", { x64: [199], arm64: [16], compat: [237] }),
   row("attribute", Call.RemoveAttributeAt, "attribute_removal", { x64: [466], arm64: [466], compat: [466] }),
-  row("act", Call.SetUser, "uid_change", { x64: [105, 113, 117], arm64: [146, 145, 147], compat: [23, 213, 70, 203, 164, 208] }),
-  row("act", Call.SetGroup, "gid_change", { x64: [106, 114, 119], arm64: [144, 143, 149], compat: [46, 214, 71, 204, 170, 210] }),
-  row("act", Call.Capset, "capabilities_change", { x64: [126], arm64: [91], compat: [185] }),
+  row("credential", Call.SetUser, "uid_change", { x64: [105, 113, 117], arm64: [146, 145, 147], compat: [23, 213, 70, 203, 164, 208] }),
+  row("credential", Call.SetGroup, "gid_change", { x64: [106, 114, 119], arm64: [144, 143, 149], compat: [46, 214, 71, 204, 170, 210] }),
+  row("credential", Call.Capset, "capabilities_change", { x64: [126], arm64: [91], compat: [185] }),
   row("act", Call.Ptrace, "ptrace_attach", { x64: [101, 521], arm64: [117], compat: [26] }),
   row("act", Call.MemoryRead, "process_vm_read", { x64: [310, 539], arm64: [270], compat: [347] }),
   row("act", Call.MemoryWrite, "process_vm_write", { x64: [311, 540], arm64: [271], compat: [348] }),

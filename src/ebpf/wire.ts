@@ -31,6 +31,7 @@ export const enum Flag {
   Env = 128,
   EnvCut = 256,
   Policy = 512,
+  Unearned = 1024,
 }
 
 /** struct event_header: begins every record. */

@@ -5,7 +5,7 @@ import type { FieldWriter } from "./field-writer.ts";
 import type { ActEvent } from "./kernel-event.ts";
 import type { ProcessInfo } from "./process-table.ts";
 import type { RecordContext } from "./record-context.ts";
-import { Way } from "./wire.ts";
+import { Flag, Way } from "./wire.ts";
 import { writePath } from "./write-file.ts";
 
 const NAMESPACE_CALLS: ReadonlyMap<number, string> = new Map([
@@ -18,6 +18,7 @@ const NAMESPACE_CALLS: ReadonlyMap<number, string> = new Map([
 export function writeAct(fields: FieldWriter, event: ActEvent, context: RecordContext): void {
   const { id, builder } = fields;
   const [first, second] = event.values;
+  if ((event.actor.flags & Flag.Unearned) !== 0) builder.bool(id.unearned, true);
   if (event.targetPid !== 0) writeTarget(fields, event.targetPid, context.target);
   switch (event.act) {
     case "uid_change":

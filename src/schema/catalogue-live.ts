@@ -29,6 +29,7 @@ export const LIVE_ROWS: readonly Row[] = [
   [863, "file.Ext.attribute.name", "keyword", "Extended attribute of the file that was set or removed"],
   [864, "process.Ext.packaged", "bool", "Whether a package of this machine brought the program file"],
   [865, "process.Ext.package", "keyword", "Package that brought the program file of the process"],
+  [866, "kestrel.credentials.unearned", "bool", "Whether it had no right to the ids or capabilities it got"],
   [870, "kestrel.policy.matched", "keyword[]", "Rules whose policy matched in the kernel"],
   [871, "kestrel.policy.acted", "keyword[]", "Rules that the kernel carried out"],
   [872, "kestrel.policy.means", "keyword", "How the kernel acts: lsm, cgroup or bpf_signal"],

@@ -36,6 +36,7 @@ test("doctor tells how each sensor is attached, or why none is", () => {
       "bind",
       "change",
       "connect",
+      "credential",
       "dns",
       "exec",
       "exit",

@@ -140,8 +140,44 @@ export const ACTS: readonly Act[] = [
     "mkdir over; mount -t tmpfs kernels over; umount over",
     `process where event.action == "mount" and file.path == "${HERE}/over"`,
   ]),
-  rare("act", "user", 'event.action == "uid_change" and user.id == "77" and kestrel.previous.user.id == "0"'),
-  rare("act", "capset", 'event.action == "capabilities_change" and process.thread.capabilities.effective == "CAP_SYS_CHROOT"'),
+  rare("credential", "user", 'event.action == "uid_change" and user.id == "77" and kestrel.previous.user.id == "0"'),
+  rare("credential", "group", 'event.action == "gid_change" and group.id == "78" and kestrel.previous.group.id == "0"'),
+  rare(
+    "credential",
+    "capset",
+    'event.action == "capabilities_change" and process.thread.capabilities.effective == "CAP_SYS_CHROOT" and not process.thread.capabilities.effective == "CAP_KILL"',
+  ),
+  act(
+    "credential",
+    "credential-ambient",
+    // The first change is by capset, the second by prctl.
+    [
+      "/bin/rare-acts ambient",
+      'sequence by process.entity_id [process where process.args == "ambient" and event.action == "capabilities_change"] with runs=2',
+    ],
+    { unseenBy: SYS_EXIT },
+  ),
+  act(
+    "credential",
+    "credential-flaw",
+    [
+      '/bin/rare-acts flaw "/modules/$(uname -r)-flaw.ko"',
+      `sequence by process.entity_id
+        [process where event.action == "uid_change" and kestrel.credentials.unearned == true and user.id == "0" and kestrel.previous.user.id == "80"]
+        [process where event.action == "gid_change" and kestrel.credentials.unearned == true and group.id == "0"]
+        [process where event.action == "capabilities_change" and kestrel.credentials.unearned == true]`,
+    ],
+    { unseenBy: SYS_EXIT, emulatedOnly: true },
+  ),
+  act("credential", "credential-earned", ["true", 'process where kestrel.credentials.unearned == true and not user.id == "0"'], {
+    alerts: 0,
+  }),
+  act(
+    "credential",
+    "credential-by-exec",
+    ["cp /bin/busybox true; chown 79 true; chmod 4755 true; ./true", 'process where event.action == "uid_change" and user.id == "79"'],
+    { alerts: 0 },
+  ),
   rare("act", "ptrace", `event.action == "ptrace_attach" and ${OF_ITSELF}`),
   rare("act", "vm-read", `event.action == "process_vm_read" and ${OF_ITSELF}`),
   rare("act", "vm-write", `event.action == "process_vm_write" and ${OF_ITSELF}`),

@@ -6,6 +6,7 @@ import { basename, dirname, join } from "node:path";
 import { ROOT } from "../cli/program.ts";
 import type { Act } from "./act.ts";
 import { ACTS } from "./acts.ts";
+import { makeFlaw } from "./flaw.ts";
 import { RUNGS, type Rung, rungRules, rungScripts } from "./rungs.ts";
 
 /** Where kernels and what is made for them lie. */
@@ -29,7 +30,9 @@ export function makeInitramfs(): string {
   makeTree(tree, ACTS);
   addRungs(tree, RUNGS);
   for (const module of globSync(join(KERNELS, "*/veth.ko"))) {
-    install(module, join(tree, "modules", `${readFileSync(join(dirname(module), "release"), "utf8").trim()}.ko`));
+    const release = readFileSync(join(dirname(module), "release"), "utf8").trim();
+    install(module, join(tree, "modules", `${release}.ko`));
+    makeFlaw(module, join(tree, "modules", `${release}-flaw.ko`));
   }
   return packTree(tree, image);
 }

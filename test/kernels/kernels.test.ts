@@ -13,18 +13,21 @@ import { HERE, judge } from "./verdict.ts";
 const BEST: Readonly<Record<string, string>> = {
   file: "fexit/path_openat",
   change: "fexit/security_path + fexit/vfs",
+  credential: "fentry/commit_creds",
   connect: "fentry/security_socket_connect",
   accept: "fentry/security_sock_graft",
   unix: "fentry/security_unix_stream_connect",
 };
 const NO_FTRACE: Readonly<Record<string, string>> = {
   file: "raw_tp/sys_exit",
+  credential: "raw_tp/sys_exit",
   connect: "raw_tp/inet_sock_set_state + cgroup/connect",
   accept: "raw_tp/sys_exit",
   unix: "raw_tp/sys_exit",
 };
 const NO_CGROUP: Readonly<Record<string, string>> = {
   file: "raw_tp/sys_exit",
+  credential: "raw_tp/sys_exit",
   connect: "raw_tp/inet_sock_set_state",
   accept: "raw_tp/sys_exit",
   unix: "raw_tp/sys_exit",

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -49,7 +50,12 @@ static int done_with(pid_t pid, int result)
 
 static int act_user(void)
 {
-	return setgid(78) || setuid(77) ? fail("setuid") : 0;
+	return setuid(77) ? fail("setuid") : 0;
+}
+
+static int act_group(void)
+{
+	return setgid(78) ? fail("setgid") : 0;
 }
 
 static int act_capset(void)
@@ -58,6 +64,20 @@ static int act_capset(void)
 	struct __user_cap_data_struct data[2] = { { 1 << CAP_SYS_CHROOT, 1 << CAP_SYS_CHROOT, 0 } };
 
 	return syscall(SYS_capset, &head, data) ? fail("capset") : 0;
+}
+
+/* First makes a capability one that programs inherit, then gives it to those that know nothing of capabilities. */
+static int act_ambient(void)
+{
+	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct data[2];
+
+	if (syscall(SYS_capget, &head, data))
+		return fail("capget");
+	data[0].inheritable |= 1 << CAP_SYS_CHROOT;
+	if (syscall(SYS_capset, &head, data))
+		return fail("capset");
+	return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_SYS_CHROOT, 0, 0) ? fail("prctl") : 0;
 }
 
 static int act_ptrace(void)
@@ -168,6 +188,19 @@ static int act_module(const char *path)
 	return fd < 0 || syscall(SYS_finit_module, fd, "", 0) ? fail(path) : 0;
 }
 
+/* A user without a right to other ids gets those of root by no call that sets any. */
+static int act_flaw(const char *path)
+{
+	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct data[2] = { { 1 << CAP_SYS_MODULE, 1 << CAP_SYS_MODULE, 0 } };
+	int fd = open(path, O_RDONLY);
+
+	if (fd < 0 || prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) || setgid(81) || setuid(80) || syscall(SYS_capset, &head, data))
+		return fail(path);
+	syscall(SYS_finit_module, fd, "", 0);
+	return getuid() ? fail("finit_module") : 0;
+}
+
 /* An attribute of a file: gives it a capability. */
 static int act_attribute(const char *path)
 {
@@ -183,13 +216,15 @@ static const struct {
 	{ "user", act_user },	      { "capset", act_capset },	  { "ptrace", act_ptrace },	      { "vm-read", act_vm_read },
 	{ "vm-write", act_vm_write }, { "proc-mem", act_proc_mem }, { "bpf", act_bpf },		      { "uring", act_uring },
 	{ "memfd", act_memfd },	      { "clone", act_clone },	  { "key", act_key },		      { "kexec", act_kexec },
-	{ "mmap", act_mmap },	      { "mprotect", act_mprotect }, { "userfaultfd", act_userfaultfd },
+	{ "mmap", act_mmap },	      { "mprotect", act_mprotect }, { "group", act_group },	      { "ambient", act_ambient },
 };
 
 int main(int argc, char **argv)
 {
 	if (argc == 3 && !strcmp(argv[1], "module"))
 		return act_module(argv[2]);
+	if (argc == 3 && !strcmp(argv[1], "flaw"))
+		return act_flaw(argv[2]);
 	if (argc == 3 && !strcmp(argv[1], "attribute"))
 		return act_attribute(argv[2]);
 	for (unsigned i = 0; argc == 2 && i < sizeof(acts) / sizeof(acts[0]); i++)
