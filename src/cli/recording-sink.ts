@@ -35,6 +35,10 @@ export class RecordingSink implements RecordSink {
     this.#next.progress?.(timeNs);
   }
 
+  flush(): void {
+    this.#next.flush?.();
+  }
+
   #write(work: () => void): void {
     try {
       work();

@@ -165,7 +165,7 @@ export class EventBus<Result> implements RecordSink {
     this.#options.onProgress?.(passed.timeNs);
   }
 
-  /** Sends the batch being filled on its way, however small. */
+  /** {@inheritDoc RecordSink.flush} */
   flush(): void {
     this.#cancelFlush?.();
     this.#cancelFlush = undefined;

@@ -26,6 +26,8 @@ export interface RecordSink {
    * waits for time to pass, such as the end of a sequence without a certain event, need not wait for the next record then.
    */
   progress?(timeNs: bigint): void;
+  /** Sends what was pushed on its way, however little: the source knows that no more comes for a while. */
+  flush?(): void;
 }
 
 /** Losses of a source by cause, for example `{ "ring-full": 3 }`. */

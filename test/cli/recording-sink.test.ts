@@ -12,6 +12,21 @@ import { recordOf } from "../engine/fixture.ts";
 const folder = mkdtempSync(join(tmpdir(), "kestrel-recording-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
+test("what the source promises and when it has said all reaches the engine", () => {
+  const heard: (string | bigint)[] = [];
+  const next: RecordSink = {
+    push: () => true,
+    ready: () => Promise.resolve(),
+    progress: (timeNs) => heard.push(timeNs),
+    flush: () => heard.push("flush"),
+  };
+  const sink = new RecordingSink(join(folder, "none.klog"), { registry: new SchemaRegistry(), next, log: { write: () => undefined } });
+  sink.progress(5n);
+  sink.flush();
+  sink.close();
+  expect(heard).toEqual([5n, "flush"]);
+});
+
 test("a record the engine refused is not in the recording", async () => {
   const registry = new SchemaRegistry();
   const path = join(folder, "some.klog");

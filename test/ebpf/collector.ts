@@ -9,6 +9,8 @@ type Fields = Readonly<Record<string, FieldValue>>;
 export class Collector implements RecordSink {
   readonly #registry: SchemaRegistry;
   readonly #records: Fields[] = [];
+  /** Who waits for the records to be sent on. */
+  #unsent: (() => void)[] = [];
   #waiting: { readonly wanted: (fields: Fields) => boolean; readonly resolve: (fields: Fields) => void }[] = [];
 
   constructor(registry: SchemaRegistry) {
@@ -31,6 +33,15 @@ export class Collector implements RecordSink {
   }
 
   async ready(): Promise<void> {}
+
+  flush(): void {
+    for (const resolve of this.#unsent.splice(0)) resolve();
+  }
+
+  /** Resolves when the source next says that no more comes for a while. */
+  sent(): Promise<void> {
+    return new Promise((resolve) => this.#unsent.push(resolve));
+  }
 
   /** The first record that is wanted, now or later. */
   find(wanted: (fields: Fields) => boolean): Promise<Fields> {

@@ -246,6 +246,13 @@ describe.skipIf(!ready)("records", () => {
     expect(await of(child.pid, "connection_attempted")).toMatchObject({ "network.transport": "udp", "destination.port": 9n });
   });
 
+  test("what a turn read is sent on at its end, not when a batch is full or old", async () => {
+    const sent = collector.sent();
+    const child = start(["/bin/true"]);
+    await of(child.pid, "exec");
+    await sent;
+  });
+
   test("time is the kernel's, in the order things happened", async () => {
     const before = BigInt(Date.now() - 50) * 1_000_000n;
     const child = start(["/bin/true"]);
