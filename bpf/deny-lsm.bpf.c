@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /*
  * Denies acts as a security module: programs before they replace their caller, files as they are opened, connections and datagrams before they
- * leave. Whatever call asked for it, the caller gets EPERM. What is only watched for is left to the sensors.
+ * leave, sockets before they listen. Whatever call asked for it, the caller gets EPERM. What is only watched for is left to the sensors.
  */
 #define RING process_ring
 #include "flow.h"
@@ -187,6 +187,28 @@ int kestrel_deny_send(__u64 *ctx)
 	if (tcp && !(BPF_CORE_READ(message, msg_flags) & MSG_FASTOPEN))
 		return 0;
 	return judge_flow(socket, name, BPF_CORE_READ(message, msg_namelen), tcp ? OP_CONNECT : OP_SEND);
+}
+
+/* A socket that listens already is only given another backlog, which is no event. */
+SEC("?lsm/socket_listen")
+int kestrel_deny_listen(__u64 *ctx)
+{
+	struct socket *socket = (struct socket *)ctx[0];
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct sock *sk = BPF_CORE_READ(socket, sk);
+	struct noted_flow flow = {};
+	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+
+	if ((int)ctx[2])
+		return -EPERM;
+	if ((family != AF_INET && family != AF_INET6) || protocol_of(sk) != PROTOCOL_TCP)
+		return 0;
+	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN)
+		return 0;
+	flow.event.family = family;
+	flow.event.protocol = PROTOCOL_TCP;
+	read_near_end(sk, family, flow.event.destination, &flow.event.destination_port);
+	return deny_flow(&flow, task, OP_LISTEN, MEANS_LSM) ? -EPERM : 0;
 }
 
 SEC("?lsm/file_open")

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* A connection or datagram on its way, as a record with room for a note, decided by the policies and told. */
+/* What is about to be done with a socket, as a record with room for a note, decided by the policies and told. */
 #ifndef KESTREL_FLOW_H
 #define KESTREL_FLOW_H
 
@@ -11,16 +11,22 @@ struct noted_flow {
 	struct policy_note note;
 };
 
+/* The kind of act that a record tells of. */
+static __always_inline __u32 act_of(__u16 op)
+{
+	return op == OP_BIND ? POLICY_BIND : op == OP_LISTEN ? POLICY_LISTEN : POLICY_CONNECT;
+}
+
 /* Makes ready to decide; 0: nothing is to be decided, or cannot be. */
 static __always_inline struct policy_work *begin_flow(struct decision *decision, const struct flow_event *event, struct task_struct *task,
-						      struct file *program)
+						      struct file *program, __u32 act)
 {
 	bool is_ip4 = event->family == AF_INET;
 	struct policy_work *work;
 
-	if (!policy_asks(decision, task, POLICY_CONNECT))
+	if (!policy_asks(decision, task, act))
 		return 0;
-	work = policy_begin(decision->tid, POLICY_CONNECT);
+	work = policy_begin(decision->tid, act);
 	if (!work)
 		return 0;
 	set_program(work, program);
@@ -41,7 +47,7 @@ static __always_inline void tell_flow(struct noted_flow *flow, struct task_struc
 {
 	struct file *program = BPF_CORE_READ(task, mm, exe_file);
 	struct decision decision = {};
-	struct policy_work *work = begin_flow(&decision, &flow->event, task, program);
+	struct policy_work *work = begin_flow(&decision, &flow->event, task, program, act_of(op));
 	enum verdict verdict = VERDICT_NONE;
 
 	if (work)
@@ -53,7 +59,7 @@ static __always_inline void tell_flow(struct noted_flow *flow, struct task_struc
 		return;
 	}
 	flow->event.head.flags |= FLAG_POLICY;
-	send_noted(flow, sizeof(*flow), op, POLICY_CONNECT);
+	send_noted(flow, sizeof(*flow), op, act_of(op));
 }
 
 /* For programs that can deny. True: deny it; it has been told. */
@@ -62,7 +68,7 @@ static __always_inline bool deny_flow(struct noted_flow *flow, struct task_struc
 	struct file *program = BPF_CORE_READ(task, mm, exe_file);
 	__u64 began = bpf_ktime_get_boot_ns();
 	struct decision decision = {};
-	struct policy_work *work = begin_flow(&decision, &flow->event, task, program);
+	struct policy_work *work = begin_flow(&decision, &flow->event, task, program, act_of(op));
 	bool denies;
 
 	if (!work)
@@ -73,12 +79,12 @@ static __always_inline bool deny_flow(struct noted_flow *flow, struct task_struc
 		return false;
 	flow->note.means = means;
 	flow->note.latency_ns = bpf_ktime_get_boot_ns() - began;
-	policy_count(POLICY_CONNECT, COUNT_ACTED);
-	if (!may_report(POLICY_CONNECT))
+	policy_count(act_of(op), COUNT_ACTED);
+	if (!may_report(act_of(op)))
 		return true;
 	fill_header(&flow->event.head, task, op);
 	flow->event.head.flags = FLAG_POLICY;
-	send_noted(flow, sizeof(*flow), op, POLICY_CONNECT);
+	send_noted(flow, sizeof(*flow), op, act_of(op));
 	return true;
 }
 

@@ -9,6 +9,7 @@
 #define AF_INET6 10
 #define PROTOCOL_TCP 6
 #define PROTOCOL_MPTCP 262
+#define TCP_LISTEN 10
 
 /* The agent itself, and kernel threads (NFS, a tunnel), which work on nobody's behalf. */
 static __always_inline bool is_nobody(struct task_struct *task)

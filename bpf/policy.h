@@ -14,7 +14,9 @@ enum policy_act {
 	POLICY_EXEC = 0,
 	POLICY_OPEN = 1,
 	POLICY_CONNECT = 2,
-	POLICY_ACTS = 3,
+	POLICY_BIND = 3,
+	POLICY_LISTEN = 4,
+	POLICY_ACTS = 5,
 };
 
 /* What a clause may ask for; of an exec the program is the one about to run. Numbers are never reused. */

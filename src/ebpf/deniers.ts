@@ -23,6 +23,8 @@ const CGROUP_CONNECT: Denier = {
   object: denyCgroupObject,
   programs: ["kestrel_deny_connect4", "kestrel_deny_connect6", "kestrel_deny_send4", "kestrel_deny_send6"],
 };
+/** Behind the choice of the port: the security module is asked before, and would decide by port 0 where the process left it open. */
+const CGROUP_BIND: Denier = { means: "cgroup", object: denyCgroupObject, programs: ["kestrel_deny_bind4", "kestrel_deny_bind6"] };
 
 function lsm(...programs: readonly string[]): Denier {
   return { means: "lsm", object: denyLsmObject, programs };
@@ -32,6 +34,9 @@ const DENIERS: Readonly<Record<PolicyAct, readonly Denier[]>> = {
   exec: [lsm("kestrel_deny_exec")],
   open: [lsm("kestrel_deny_open")],
   connect: [lsm("kestrel_deny_connect", "kestrel_deny_send"), CGROUP_CONNECT],
+  bind: [CGROUP_BIND],
+  // Control groups have no hook for it.
+  listen: [lsm("kestrel_deny_listen")],
 };
 const PROBE = "kestrel_lsm_probe";
 

@@ -44,7 +44,7 @@ export interface PolicyTables {
 /** See the head of this file. A policy has room for all acts it is about, or for none. */
 export function buildTables(policies: readonly RulePolicy[]): PolicyTables {
   const refused: PolicyTables["refused"][number][] = [];
-  const taken: Record<PolicyAct, { owner: RulePolicy; clause: PolicyClause }[]> = { exec: [], open: [], connect: [] };
+  const taken: Record<PolicyAct, { owner: RulePolicy; clause: PolicyClause }[]> = { exec: [], open: [], connect: [], bind: [], listen: [] };
   let blocks = 0;
   for (const policy of policies) {
     const full = [...policy.acts].find(([act, clauses]) => taken[act].length + clauses.length > POLICY_CLAUSES_MAX)?.[0];

@@ -11,9 +11,9 @@ export type RungName = (typeof RUNG_NAMES)[number];
 
 /** What the kernel lets programs do; why not, where it does not. */
 export interface KernelAbilities {
-  /** Deny any act: BPF programs as a security module. */
+  /** Deny acts: BPF programs as a security module. */
   readonly lsm: Ability;
-  /** Deny connections: BPF programs at the root of the control groups. */
+  /** Deny connections and bound addresses: BPF programs at the root of the control groups. */
   readonly cgroup: Ability;
   /** Hold programs until the agent has spoken: permission events. */
   readonly gate: Ability;
@@ -83,16 +83,38 @@ export function policyOf(
   const { action } = rule;
   if (action !== "deny" && !(action === "kill" && rule.scope === "process")) return undefined;
   const acts = new Map<PolicyAct, readonly PolicyClause[]>();
-  for (const [act, decision] of condition?.acts ?? []) if (decision.kind === "decided") acts.set(act, decision.clauses);
+  for (const [act, decision] of condition?.acts ?? []) {
+    if (decision.kind === "decided" && (action === "deny" || AT_ONCE[act] !== undefined)) acts.set(act, decision.clauses);
+  }
   return acts.size === 0 ? undefined : { ruleId: rule.id, action, mode: rule.mode, acts };
 }
 
-const ACT_WORDS: Readonly<Record<PolicyAct, string>> = { exec: "programs", open: "files", connect: "connections" };
-const AT_ONCE: Readonly<Record<PolicyAct, string>> = {
+const ACT_WORDS: Readonly<Record<PolicyAct, string>> = {
+  exec: "programs",
+  open: "files",
+  connect: "connections",
+  bind: "bound addresses",
+  listen: "listening sockets",
+};
+/** `undefined`: the act's sensor is a program that may send no signal. */
+const AT_ONCE: Readonly<Record<PolicyAct, string | undefined>> = {
   exec: "programs are killed before their first instruction",
   open: "who opens a file is killed before it has the descriptor",
   connect: "who connects is killed as the first packet leaves",
+  bind: undefined,
+  listen: "who listens is killed before the first connection",
 };
+/** What can deny an act, the best first. */
+const DENIED_BY: Readonly<Record<PolicyAct, readonly ("lsm" | "cgroup")[]>> = {
+  exec: ["lsm"],
+  open: ["lsm"],
+  connect: ["lsm", "cgroup"],
+  bind: ["cgroup"],
+  listen: ["lsm"],
+};
+const DENIER_WORDS = { lsm: "an LSM program", cgroup: "a control group program" } as const;
+/** Why nothing else denies it, for acts of which one might expect that. */
+const NO_OTHER_WAY: Readonly<Partial<Record<PolicyAct, string>>> = { listen: "control groups have no hook for listening" };
 
 /** Before the act: it is refused, and the caller gets EPERM. */
 function inKernel(climber: Climber): RungAnswer {
@@ -106,7 +128,7 @@ function inKernel(climber: Climber): RungAnswer {
     if (decision.kind === "undecided") continue;
     const { means, reason } = denialOf(act, kernel);
     if (means !== undefined) denied.push(`${ACT_WORDS[act]} by ${means}`);
-    else if (kernel.signal === undefined) leaves.push(`${AT_ONCE[act]}: ${reason}`);
+    else if (AT_ONCE[act] !== undefined && kernel.signal === undefined) leaves.push(`${AT_ONCE[act]}: ${reason}`);
     else leaves.push(`${ACT_WORDS[act]} are only alerted on: ${reason}`);
   }
   if (denied.length === 0) return { reasons: [...reasons, ...leaves.map((leave) => leave.slice(leave.indexOf(": ") + 2))] };
@@ -114,9 +136,9 @@ function inKernel(climber: Climber): RungAnswer {
 }
 
 function denialOf(act: PolicyAct, kernel: KernelAbilities): { readonly means?: string; readonly reason: string } {
-  if (kernel.lsm === undefined) return { means: "an LSM program", reason: "" };
-  if (act !== "connect") return { reason: kernel.lsm };
-  return kernel.cgroup === undefined ? { means: "a control group program", reason: "" } : { reason: `${kernel.lsm}; ${kernel.cgroup}` };
+  const means = DENIED_BY[act].find((one) => kernel[one] === undefined);
+  if (means !== undefined) return { means: DENIER_WORDS[means], reason: "" };
+  return { reason: [...DENIED_BY[act].map((one) => kernel[one]), NO_OTHER_WAY[act] ?? []].flat().join("; ") };
 }
 
 /** Before a program runs: it waits for what the rules say. */
@@ -138,9 +160,11 @@ function atOnce(climber: Climber): RungAnswer {
   if (rule.action === "suspend") return { reasons: [...reasons, "programs in the kernel only kill"] };
   if (rule.action === "kill" && rule.scope === "tree") return { reasons: [...reasons, "only the agent knows the tree of a process"] };
   const decided = [...(condition?.acts ?? [])].flatMap(([act, decision]) => (decision.kind === "decided" ? act : []));
-  if (decided.length === 0) return { reasons };
-  if (kernel.signal !== undefined) return { reasons: [...reasons, kernel.signal] };
-  return { means: `a signal from the sensor: ${decided.map((act) => AT_ONCE[act]).join(", ")}`, leaves: [...reasons, ...others(climber)] };
+  const killed = decided.flatMap((act) => AT_ONCE[act] ?? []);
+  const left = [...reasons, ...decided.flatMap((act) => (AT_ONCE[act] === undefined ? `${ACT_WORDS[act]}: their sensor cannot kill` : []))];
+  if (killed.length === 0) return { reasons: left };
+  if (kernel.signal !== undefined) return { reasons: [...left, kernel.signal] };
+  return { means: `a signal from the sensor: ${killed.join(", ")}`, leaves: [...left, ...others(climber)] };
 }
 
 function others({ rule, condition }: Climber): readonly string[] {
@@ -152,11 +176,15 @@ function others({ rule, condition }: Climber): readonly string[] {
 function whyUndecided({ rule, condition }: Climber): readonly string[] {
   if (rule.body.kind !== "eql") return [`a ${rule.body.kind === "lua" ? "Lua" : "Wasm"} rule runs in the agent`];
   if (condition === undefined) return ["a rule over several events is decided in the agent"];
-  if (condition.acts.size === 0) return ["it matches no start of a program, opened file or connection"];
-  const reasons = [...condition.acts].flatMap(([act, decision]) =>
-    decision.kind === "decided" ? [] : decision.parts.map(({ text, reason }) => `${ACT_WORDS[act]}: \`${oneLine(text)}\`: ${reason}`),
-  );
-  return [...new Set(reasons)];
+  if (condition.acts.size === 0) return ["it matches no start of a program, opened file, connection or bound socket"];
+  const actsOf = new Map<string, Set<string>>();
+  for (const [act, decision] of condition.acts) {
+    for (const { text, reason } of decision.kind === "decided" ? [] : decision.parts) {
+      const why = `\`${oneLine(text)}\`: ${reason}`;
+      actsOf.set(why, (actsOf.get(why) ?? new Set()).add(ACT_WORDS[act]));
+    }
+  }
+  return [...actsOf].map(([why, acts]) => `${[...acts].join(", ")}: ${why}`);
 }
 
 function oneLine(text: string): string {

@@ -36,12 +36,21 @@ const VARIANTS: Readonly<Record<PolicyAct, readonly Variant[]>> = {
     { category: "file", type: "access", action: "open", mode: OpenMode.Read },
   ],
   connect: [{ category: "network", type: "start", action: "connection_attempted", mode: undefined }],
+  bind: [{ category: "network", type: "info", action: "bind", mode: undefined }],
+  listen: [{ category: "network", type: "info", action: "listen", mode: undefined }],
 };
+const DIRECTIONS: ReadonlyMap<string, string> = new Map([
+  ["connection_attempted", "egress"],
+  ["bind", "ingress"],
+  ["listen", "ingress"],
+]);
 /** Fields that no event of an act has. */
 const ABSENT: Readonly<Record<PolicyAct, RegExp>> = {
   exec: /^(file|destination|source|network|dns|Target)\./,
   open: /^(destination|source|network|dns|Target)\./,
   connect: /^(file|dns|Target)\./,
+  bind: /^(file|source|dns|Target)\./,
+  listen: /^(file|source|dns|Target)\./,
 };
 const CLAUSES_PER_ACT_MAX = 16;
 
@@ -111,7 +120,6 @@ function matchesOthers(condition: ConditionNode, registry: SchemaRegistry): bool
     { category: "file", type: "deletion", action: "deletion", mode: undefined },
     { category: "file", type: "creation", action: "link", mode: undefined },
     { category: "network", type: "start", action: "connection_accepted", mode: undefined },
-    { category: "network", type: "info", action: "listen", mode: undefined },
   ];
   return others.some((variant) => {
     const formula = new ActReader(undefined, variant, registry).formula(condition);
@@ -136,7 +144,8 @@ class ActReader {
       [registry.idOf("event.module"), "kestrel"],
       [registry.idOf("host.os.type"), "linux"],
     ]);
-    if (action === "connection_attempted") known.set(registry.idOf("network.direction"), "egress");
+    const direction = DIRECTIONS.get(action);
+    if (direction !== undefined) known.set(registry.idOf("network.direction"), direction);
     this.#known = known;
     this.#event = { category: registry.categories.idOf(category), value: (id) => known.get(id) };
   }

@@ -18,16 +18,19 @@ const EVERYWHERE: Readonly<Record<string, Subject>> = {
   "user.effective.id": "user",
   "process.user.id": "user",
 };
+const SOCKETS: Readonly<Record<string, Subject>> = {
+  ...EVERYWHERE,
+  "destination.ip": "address",
+  "destination.port": "port",
+  "network.transport": "transport",
+  "network.type": "family",
+};
 const SUBJECTS: Readonly<Record<PolicyAct, Readonly<Record<string, Subject>>>> = {
   exec: EVERYWHERE,
   open: { ...EVERYWHERE, "file.path": "file", "file.name": "fileName" },
-  connect: {
-    ...EVERYWHERE,
-    "destination.ip": "address",
-    "destination.port": "port",
-    "network.transport": "transport",
-    "network.type": "family",
-  },
+  connect: SOCKETS,
+  bind: SOCKETS,
+  listen: SOCKETS,
 };
 const FOLDED = {
   program: "programFolded",

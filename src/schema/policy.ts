@@ -2,8 +2,8 @@
 // Data only. A condition is a disjunction of clauses; a clause is a conjunction of tests, at most one for each dimension; a test is a formula over
 // blocks of one dimension. Invariant: where an act has clauses, they are true of exactly the acts whose event the rule's condition takes.
 
-/** Acts a program in the kernel sees before, or just as, they happen. Numbers are those of bpf/guard.h. */
-export const POLICY_ACTS = ["exec", "open", "connect"] as const;
+/** Acts a program in the kernel sees before, or just as, they happen. Numbers are those of bpf/policy.h. */
+export const POLICY_ACTS = ["exec", "open", "connect", "bind", "listen"] as const;
 
 /** One of {@link POLICY_ACTS}. */
 export type PolicyAct = (typeof POLICY_ACTS)[number];
@@ -11,7 +11,7 @@ export type PolicyAct = (typeof POLICY_ACTS)[number];
 /**
  * What a test looks at, by number. Of an exec the program is the one that is about to run, else the one that acts. Paths and names end with a NUL,
  * so that a block may mean a whole text or its beginning; folded ones have ASCII letters in lower case. `user` is the effective user id, `port` the
- * far one: both big endian; `address` has 16 bytes, IPv4 as `::ffff:a.b.c.d`; `transport` is the protocol's number; `mode` how a file is opened.
+ * far one, of `bind` and `listen` the own: both big endian; `address` has 16 bytes, IPv4 as `::ffff:a.b.c.d`; `transport` is the protocol's number; `mode` how a file is opened.
  */
 export const POLICY_DIMENSIONS = [
   "program",

@@ -59,7 +59,13 @@ describe.skipIf(refusal !== undefined)("policies in the kernel", () => {
   test("a connection is denied, others are not; the event says so", async () => {
     using wanted = await listener();
     using other = await listener();
-    await use(live, [policy("no-port", `network where destination.port == ${wanted.port} and destination.ip == "127.0.0.1"`, "deny")]);
+    await use(live, [
+      policy(
+        "no-port",
+        `network where event.action == "connection_attempted" and destination.port == ${wanted.port} and destination.ip == "127.0.0.1"`,
+        "deny",
+      ),
+    ]);
     const denied = await connect(wanted.port);
     expect(denied).toMatchObject({ exitCode: 1, stderr: expect.stringContaining("Operation not permitted") });
     expect(await connect(other.port)).toMatchObject({ exitCode: 0, stderr: "" });
@@ -80,7 +86,13 @@ describe.skipIf(refusal !== undefined)("policies in the kernel", () => {
 
   test("a connected datagram is denied and told once", async () => {
     using wanted = await listener();
-    await use(live, [policy("no-udp", `network where destination.port == ${wanted.port} and network.transport == "udp"`, "deny")]);
+    await use(live, [
+      policy(
+        "no-udp",
+        `network where event.action == "connection_attempted" and destination.port == ${wanted.port} and network.transport == "udp"`,
+        "deny",
+      ),
+    ]);
     const denied = await send(wanted.port);
     expect(denied.stderr).toContain("Operation not permitted");
     expect(await connect(wanted.port)).toMatchObject({ exitCode: 0 });
@@ -93,7 +105,12 @@ describe.skipIf(refusal !== undefined)("policies in the kernel", () => {
 
   test("in monitor nothing is touched, and a mode is switched without a reload", async () => {
     using wanted = await listener();
-    const watched = policy("watch", `network where destination.port == ${wanted.port}`, "deny", "monitor");
+    const watched = policy(
+      "watch",
+      `network where event.action == "connection_attempted" and destination.port == ${wanted.port}`,
+      "deny",
+      "monitor",
+    );
     let mode: RulePolicy["mode"] = "monitor";
     live.source.usePolicies({ policies: [watched], isEnforced: () => mode === "enforce", protectedFiles: [], spared: [] });
     await live.source.settled();
@@ -158,7 +175,7 @@ describe.skipIf(refusal !== undefined)("policies in the kernel", () => {
 
   test("who connects is killed", async () => {
     using wanted = await listener();
-    await use(live, [policy("cut", `network where destination.port == ${wanted.port}`, "kill")]);
+    await use(live, [policy("cut", `network where event.action == "connection_attempted" and destination.port == ${wanted.port}`, "kill")]);
     const killed = await connect(wanted.port);
     expect(killed.signal).toBe("SIGKILL");
     expect(await event(killed.pid, "connection_attempted")).toMatchObject({ "event.type": ["start"], "kestrel.policy.acted": ["cut"] });
@@ -170,7 +187,7 @@ describe.skipIf(refusal !== undefined)("policies in the kernel", () => {
     const facts = await import("node:fs").then((fs) => fs.statSync("/bin/bash", { bigint: true }));
     const device = Number((((facts.dev >> 8n) & 0xfffn) << 20n) | (facts.dev & 0xffn) | ((facts.dev >> 12n) & 0xfff00n));
     live.source.usePolicies({
-      policies: [policy("all", `network where destination.port == ${wanted.port}`, "deny")],
+      policies: [policy("all", `network where event.action == "connection_attempted" and destination.port == ${wanted.port}`, "deny")],
       isEnforced: () => true,
       protectedFiles: [{ device, inode: facts.ino }],
       spared: [{ pid: process.pid, startTick: Number((await Bun.file("/proc/self/stat").text()).split(") ")[1]!.split(" ")[19]) }],

@@ -1,9 +1,17 @@
-// A policy decided in the kernel is the rule's verdict: random conditions over random acts, the tables looked up as bpf/guard.h does (in a model
+// A policy decided in the kernel is the rule's verdict: random conditions over random acts, the tables looked up as bpf/decide.h does (in a model
 // written here) against the reference evaluator on the act's event.
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { createReferencePredicate, kernelConditionOf, type QuerySource } from "#eql";
-import { type FieldValue, type PolicyAct, type PolicyClause, type PolicyDimension, type RulePolicy, SchemaRegistry } from "#schema";
+import {
+  type FieldValue,
+  POLICY_ACTS,
+  type PolicyAct,
+  type PolicyClause,
+  type PolicyDimension,
+  type RulePolicy,
+  SchemaRegistry,
+} from "#schema";
 import { buildTables, type PolicyTables } from "../../src/ebpf/policy-tables.ts";
 import { policyOf } from "../../src/engine/ladder.ts";
 
@@ -42,7 +50,7 @@ interface Act {
 }
 
 const acts: fc.Arbitrary<Act> = fc.record({
-  act: fc.constantFrom("exec", "open", "connect"),
+  act: fc.constantFrom(...POLICY_ACTS),
   program: fc.constantFrom(...PATHS),
   file: fc.constantFrom(...PATHS),
   mode: fc.constantFrom(1, 2, 3),
@@ -60,6 +68,8 @@ function fieldsOf({ act, program, file, mode, uid, ip, port, protocol }: Act): R
     exec: ["process", "start", "exec"],
     open: ["file", ["creation", "change", "access"][mode - 1], ["creation", "modification", "open"][mode - 1]],
     connect: ["network", "start", "connection_attempted"],
+    bind: ["network", "info", "bind"],
+    listen: ["network", "info", "listen"],
   }[act] as [string, string, string];
   const transport = TRANSPORTS.find(([number]) => number === protocol)?.[1] ?? (protocol === 1 ? "icmp" : undefined);
   return new Map<string, FieldValue>([
@@ -76,11 +86,11 @@ function fieldsOf({ act, program, file, mode, uid, ip, port, protocol }: Act): R
           ["file.name", nameOf(file)],
         ] as const)
       : []),
-    ...(act === "connect"
+    ...(words[0] === "network"
       ? ([
           ["destination.ip", ip],
           ["destination.port", BigInt(port)],
-          ["network.direction", "egress"],
+          ["network.direction", act === "connect" ? "egress" : "ingress"],
           ["network.type", ip.includes(":") ? "ipv6" : "ipv4"],
           ...(transport === undefined ? [] : [["network.transport", transport] as const]),
         ] as const)
@@ -179,9 +189,9 @@ const atoms: fc.Arbitrary<string> = fc.oneof(
     .map((block) => `cidrMatch(destination.ip, ${quoted(block)})`),
   fc.constantFrom(...IPS).map((ip) => `destination.ip == ${quoted(ip)}`),
   fc.constantFrom("tcp", "udp", "UDP").map((name) => `network.transport : ${quoted(name)}`),
-  fc.constantFrom('network.type == "ipv4"', 'network.type == "ipv6"', 'network.direction == "egress"'),
-  fc.constantFrom("start", "creation", "change").map((type) => `event.type == ${quoted(type)}`),
-  fc.constantFrom("exec", "open", "modification", "fork").map((action) => `event.action == ${quoted(action)}`),
+  fc.constantFrom('network.type == "ipv4"', 'network.type == "ipv6"', 'network.direction == "egress"', 'network.direction == "ingress"'),
+  fc.constantFrom("start", "info", "creation", "change").map((type) => `event.type == ${quoted(type)}`),
+  fc.constantFrom("exec", "open", "modification", "fork", "bind", "listen").map((action) => `event.action == ${quoted(action)}`),
 );
 const { condition } = fc.letrec<{ condition: string }>((tie) => ({
   condition: fc.oneof(

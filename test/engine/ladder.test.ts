@@ -20,6 +20,8 @@ async function climb(rule: ReturnType<typeof ruleOf>, kernel: KernelAbilities): 
 
 const SHM = 'process where event.type == "start" and event.action == "exec" and process.executable : "/dev/shm/*"';
 const CONNECT = 'network where destination.port == 4444 and not cidrMatch(destination.ip, "10.0.0.0/8")';
+const BIND = 'network where event.action == "bind" and destination.port == 4444';
+const LISTEN = 'network where event.action == "listen" and destination.port == 4444';
 
 const CASES: readonly {
   readonly name: string;
@@ -54,6 +56,44 @@ const CASES: readonly {
   { name: "nothing works", query: SHM, action: "deny", kernel: NOTHING, rung: "none", says: [/no LSM/, /no signal/] },
   { name: "a connection", query: CONNECT, action: "deny", kernel: NO_LSM, rung: "in-kernel", says: [/control group/] },
   { name: "a connection, no rights", query: CONNECT, action: "kill", kernel: NOTHING, rung: "after-alert", says: [/no signal/] },
+  { name: "a bound address", query: BIND, action: "deny", rung: "in-kernel", says: [/^bound addresses by a control group program$/] },
+  {
+    name: "a bound address without cgroups",
+    query: BIND,
+    action: "deny",
+    kernel: { ...ANY_KERNEL, cgroup: "no cgroup" },
+    rung: "none",
+    says: [/^no cgroup$/, /^bound addresses: their sensor cannot kill$/],
+  },
+  { name: "a bound address", query: BIND, action: "kill", rung: "after-alert", says: [/their sensor cannot kill/] },
+  { name: "a listening socket", query: LISTEN, action: "deny", rung: "in-kernel", says: [/^listening sockets by an LSM program$/] },
+  {
+    name: "a listening socket without LSM",
+    query: LISTEN,
+    action: "deny",
+    kernel: NO_LSM,
+    rung: "at-once",
+    says: [/who listens is killed/, /^no LSM; control groups have no hook for listening$/],
+  },
+  {
+    name: "any use of a port",
+    query: "network where destination.port == 4444",
+    action: "deny",
+    kernel: NO_LSM,
+    rung: "in-kernel",
+    says: [
+      /^connections by a control group program, bound addresses by a control group program$/,
+      /^who listens is killed before the first connection: no LSM; control groups/,
+      /other kinds/,
+    ],
+  },
+  {
+    name: "arguments of whatever uses a socket",
+    query: 'network where event.type in ("start", "info") and process.args : "x"',
+    action: "kill",
+    rung: "after-alert",
+    says: [/^connections, bound addresses, listening sockets: `process.args : "x"`/],
+  },
   {
     name: "arguments",
     query: 'process where event.action == "exec" and process.args : "-e" and process.name == "nc"',

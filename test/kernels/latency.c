@@ -45,6 +45,8 @@ static int call(const char *name, const char *target)
 		result = open(target, O_WRONLY);
 	else if (!strcmp(name, "connect"))
 		result = connect(fd, (void *)&address, sizeof(address));
+	else if (!strcmp(name, "bind"))
+		result = bind(fd, (void *)&address, sizeof(address));
 	error = result < 0 ? errno : 0;
 	now(&times->to);
 	if (result > 0)

@@ -1,5 +1,5 @@
 // Acts that a rule is against, as acts of the kernel matrix: they must not come to anything, and raise one alert that says so. In emulated machines
-// the security module denies them; where it is refused, control group programs deny connections and the sensors kill who does the rest.
+// the security module denies most of them; where it is refused, control group programs deny connections and the sensors kill who does the rest.
 import { type Act, act, HERE, SYS_EXIT, TCP_ONLY } from "./act.ts";
 
 const AT = `${HERE}/denied`;
@@ -23,6 +23,8 @@ const started = (path: string): string => `process where event.action == "exec" 
 const opened = (action: string, path: string): string => `file where event.action == "${action}" and file.path == "${path}"`;
 const to = (transport: string, ip: string, port: number): string =>
   `network where network.transport == "${transport}" and destination.ip == "${ip}" and destination.port == ${port}`;
+const serving = (action: string, ip: string, port: string): string =>
+  `network where event.action == "${action}" and destination.ip == "${ip}" and destination.port ${port}`;
 
 /** All of them; the name of one is the id of its rule. */
 export const RESPONSES: readonly Act[] = [
@@ -67,5 +69,18 @@ ${fails("denied/script")}; [ ! -e ran-3 ]`,
   against("deny", "connect", ["deny-connect-io-uring", "/bin/acts connect uring 127.0.0.1 942; true", to("tcp", "127.0.0.1", 942)]),
   against("deny", "connect", ["deny-connect-ipv6", "/bin/acts connect udp ::1 943; true", to("udp", "::1", 943)], TCP_ONLY),
   against("deny", "send", ["deny-send", "/bin/network-acts send plain 1 127.0.0.1 944; true", to("udp", "127.0.0.1", 944)], ["off"]),
+  against(
+    "deny",
+    "bind",
+    ["deny-bind", "/bin/network-acts bind plain tcp 127.0.0.1 946; true", serving("bind", "127.0.0.1", "== 946")],
+    TCP_ONLY,
+  ),
+  against(
+    "deny",
+    "bind",
+    ["deny-bind-any-port", "/bin/network-acts bind plain udp ::1 0; true", serving("bind", "::1", "> 1024")],
+    TCP_ONLY,
+  ),
+  against("deny", "bind", ["deny-listen", "/bin/network-acts listen plain ::1 947; true", serving("listen", "::1", "== 947")]),
   against("kill", "connect", ["kill-connect", "/bin/acts connect tcp 127.0.0.1 945; true", to("tcp", "127.0.0.1", 945)]),
 ];

@@ -59,6 +59,16 @@ export const RUNGS: readonly Rung[] = [
     floor: { tried: ["call", "connect", "952"], ends: "ECONNREFUSED", what: "nobody listens at another port" },
   },
   {
+    name: "deny-bind",
+    what: "bound address denied by the control group",
+    action: "deny",
+    query: 'network where event.action == "bind" and destination.port == 953',
+    prepare: "",
+    tried: ["call", "bind", "953"],
+    ends: "EPERM",
+    floor: { tried: ["call", "bind", "954"], ends: "passed", what: "another port is bound" },
+  },
+  {
     name: "kill-open",
     what: "process killed by the sensor as it opens a file, until it is gone",
     action: "kill",
