@@ -217,6 +217,7 @@ static const struct {
 	{ "vm-write", act_vm_write }, { "proc-mem", act_proc_mem }, { "bpf", act_bpf },		      { "uring", act_uring },
 	{ "memfd", act_memfd },	      { "clone", act_clone },	  { "key", act_key },		      { "kexec", act_kexec },
 	{ "mmap", act_mmap },	      { "mprotect", act_mprotect }, { "group", act_group },	      { "ambient", act_ambient },
+	{ "userfaultfd", act_userfaultfd },
 };
 
 int main(int argc, char **argv)
