@@ -204,7 +204,7 @@ enum act_kind {
 	ACT_MODULE_LOAD = 15, /* values: taint flags; text: name of the module; path: its file, as far as known */
 	ACT_MODULE_UNLOAD = 16, /* text: name of the module */
 	ACT_MMAP = 17, /* memory that can be written and executed; values: its protection */
-	ACT_MPROTECT = 18,
+	ACT_MPROTECT = 18, /* the same, or without PROT_WRITE: memory that could be written before */
 	ACT_KEXEC = 19, /* another kernel was put ready; path: its file, as far as known */
 	ACT_KEY = 20, /* values: KEYCTL_ operation, or an enum act_way */
 	ACT_MEMORY_OPEN = 21, /* /proc/PID/mem opened for writing */

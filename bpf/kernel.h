@@ -149,6 +149,11 @@ struct mm_struct {
 	unsigned long arg_start, arg_end, env_start, env_end;
 } KERNEL_TYPE;
 
+struct vm_area_struct {
+	unsigned long vm_flags;
+	void *anon_vma;
+} KERNEL_TYPE;
+
 struct upid {
 	int nr;
 } KERNEL_TYPE;

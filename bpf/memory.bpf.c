@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /*
- * A program got memory that can be written and executed at once. Just-in-time compilers do so all day, so each program says it once for each
- * way: a process that runs another program begins anew. Which programs have said it is forgotten when too many are known, never the other way.
+ * A program got memory that can be written and executed at once, or made memory executable that it could write before. Just-in-time compilers
+ * do so all day, so each program says it once for each way: a process that runs another program begins anew. Which programs have said it is
+ * forgotten when too many are known, never the other way. Preferred: where security modules are asked, by every call that maps memory or
+ * changes its protection, with what the memory was before. Otherwise seen as the calls return, when they have succeeded.
  */
 #define RING process_ring
 #include "sensor.h"
@@ -9,6 +11,9 @@
 
 #define PROT_WRITE 2
 #define PROT_EXEC 4
+#define VM_WRITE 2
+#define VM_EXEC 4
+#define WRITTEN_BEFORE 0x100 /* beside a kind: another way of it */
 #define PROGRAMS_MAX 8192
 
 /* A program that runs: a process, from one exec to the next. */
@@ -39,19 +44,67 @@ static __always_inline bool is_told(struct task_struct *task, __u32 kind)
 	return bpf_map_update_elem(&programs_told, &key, &told, BPF_NOEXIST) != 0;
 }
 
-/* Of family FAMILY_MEMORY: not attached itself, see calls.bpf.c. */
+static __always_inline bool is_both(__u64 protection)
+{
+	return (protection & (PROT_WRITE | PROT_EXEC)) == (PROT_WRITE | PROT_EXEC);
+}
+
+/* `way`: 0 or WRITTEN_BEFORE. */
+static __always_inline void report_memory(__u16 kind, __u32 way, __u64 protection)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct act_event event = {};
+
+	if ((config.agent_pid && BPF_CORE_READ(task, tgid) == config.agent_pid) || is_told(task, kind | way))
+		return;
+	fill_header(&event.head, task, OP_ACT);
+	event.kind = kind;
+	event.values[0] = protection;
+	send(&event, sizeof(event), OP_ACT, 0);
+}
+
+SEC("?fexit/security_mmap_file")
+int kestrel_memory_mapped(__u64 *ctx)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+
+	/* What the kernel maps of a program that starts would be told of the one before. */
+	if (!is_both(ctx[1]) || (int)ctx[3] || BPF_CORE_READ_BITFIELD_PROBED(task, in_execve))
+		return 0;
+	report_memory(ACT_MMAP, 0, ctx[1]);
+	return 0;
+}
+
+/* Whether memory that is not executable yet can hold what the program wrote: it may write it, or has a copy of its own since it did. */
+static __always_inline bool is_written(struct vm_area_struct *area)
+{
+	__u64 flags = BPF_CORE_READ(area, vm_flags);
+
+	return !(flags & VM_EXEC) && ((flags & VM_WRITE) || BPF_CORE_READ(area, anon_vma));
+}
+
+SEC("?fexit/security_file_mprotect")
+int kestrel_memory_protected(__u64 *ctx)
+{
+	if ((int)ctx[3] || !(ctx[1] & PROT_EXEC))
+		return 0;
+	if (is_both(ctx[1]))
+		report_memory(ACT_MPROTECT, 0, ctx[1]);
+	else if (is_written((struct vm_area_struct *)ctx[0]))
+		report_memory(ACT_MPROTECT, WRITTEN_BEFORE, ctx[1]);
+	return 0;
+}
+
+/* Fallback, of family FAMILY_MEMORY: not attached itself, see calls.bpf.c. */
 SEC("?raw_tp/sys_exit")
-int kestrel_memory(struct bpf_raw_tracepoint_args *ctx)
+int kestrel_memory_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct pt_regs *regs = (struct pt_regs *)ctx->args[0];
 	struct returned_call returned;
-	struct act_event event = {};
-	struct task_struct *task;
 	__u64 protection;
 
 	/* Memory is mapped often: nothing but what is needed is read. */
 	identify_call(ctx, &returned);
-	task = returned.task;
 	protection = third_argument(regs);
 	if (returned.call == CALL_OLD_MMAP) {
 		__u32 words[3] = {};
@@ -60,16 +113,8 @@ int kestrel_memory(struct bpf_raw_tracepoint_args *ctx)
 		bpf_probe_read_user(words, sizeof(words), (const void *)returned.args[0]);
 		protection = words[2];
 	}
-	if ((protection & (PROT_WRITE | PROT_EXEC)) != (PROT_WRITE | PROT_EXEC))
-		return 0;
-	if (config.agent_pid && BPF_CORE_READ(task, tgid) == config.agent_pid)
-		return 0;
-	event.kind = returned.call == CALL_MPROTECT ? ACT_MPROTECT : ACT_MMAP;
-	if (is_told(task, event.kind))
-		return 0;
-	fill_header(&event.head, task, OP_ACT);
-	event.values[0] = protection;
-	send(&event, sizeof(event), OP_ACT, 0);
+	if (is_both(protection))
+		report_memory(returned.call == CALL_MPROTECT ? ACT_MPROTECT : ACT_MMAP, 0, protection);
 	return 0;
 }
 

@@ -78,6 +78,8 @@ const DATAGRAM = [program("kestrel_connect_cgroup4", "cgroup"), program("kestrel
 const LISTEN = program("kestrel_listen");
 const LISTEN_BLIND = "the port of a socket that listens without having been bound, and listening SCTP and DCCP sockets";
 
+const TOLD_ONCE = "memory: more than the first time of each program and way";
+
 const CHANGE_HOOKS = [
   ...["unlink", "rmdir", "symlink", "mkdir", "mknod", "chmod", "link", "rename"].map((name) => program(`kestrel_allow_${name}`)),
   ...["renamed", "unlinked", "removed", "linked", "symlinked", "made_folder", "made_node", "made_file", "notified"].map((name) =>
@@ -156,11 +158,17 @@ export const SENSORS: readonly Sensor[] = [
     required: false,
     attachments: [
       {
+        name: "fexit/security_mmap_file + fexit/security_file_mprotect",
+        programs: [program("kestrel_memory_mapped"), program("kestrel_memory_protected")],
+        blind: [TOLD_ONCE, "memory that is written through one mapping and executed through another", "what a program's own file asks for"],
+      },
+      {
         name: "raw_tp/sys_exit",
-        programs: [program("kestrel_memory", "calls")],
+        programs: [program("kestrel_memory_sys_exit", "calls")],
         blind: [
+          TOLD_ONCE,
           "memory that is written first and made executable afterwards",
-          "more than the first time of each program",
+          "shared memory of System V that can be written and executed",
           ...(process.arch === "arm64" ? ["memory of 32-bit programs"] : []),
         ],
       },

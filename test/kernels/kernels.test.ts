@@ -14,6 +14,7 @@ const BEST: Readonly<Record<string, string>> = {
   file: "fexit/path_openat",
   change: "fexit/security_path + fexit/vfs",
   credential: "fentry/commit_creds",
+  memory: "fexit/security_mmap_file + fexit/security_file_mprotect",
   connect: "fentry/security_socket_connect",
   accept: "fentry/security_sock_graft",
   unix: "fentry/security_unix_stream_connect",
@@ -21,6 +22,7 @@ const BEST: Readonly<Record<string, string>> = {
 const NO_FTRACE: Readonly<Record<string, string>> = {
   file: "raw_tp/sys_exit",
   credential: "raw_tp/sys_exit",
+  memory: "raw_tp/sys_exit",
   connect: "raw_tp/inet_sock_set_state + cgroup/connect",
   accept: "raw_tp/sys_exit",
   unix: "raw_tp/sys_exit",
@@ -28,6 +30,7 @@ const NO_FTRACE: Readonly<Record<string, string>> = {
 const NO_CGROUP: Readonly<Record<string, string>> = {
   file: "raw_tp/sys_exit",
   credential: "raw_tp/sys_exit",
+  memory: "raw_tp/sys_exit",
   connect: "raw_tp/inet_sock_set_state",
   accept: "raw_tp/sys_exit",
   unix: "raw_tp/sys_exit",

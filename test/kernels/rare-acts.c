@@ -13,10 +13,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/shm.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -181,6 +183,58 @@ static int act_mprotect(void)
 	return mprotect(memory, 4096, PROT_READ | PROT_WRITE | PROT_EXEC) ? fail("mprotect") : 0;
 }
 
+/* Memory that is written and then made executable. */
+static int act_written(void)
+{
+	char *memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	*memory = 1;
+	return mprotect(memory, 4096, PROT_READ | PROT_EXEC) ? fail("mprotect") : 0;
+}
+
+/* The same of a program's own copy of a file's memory, with a step between. */
+static int act_copied(void)
+{
+	int fd = open("/proc/self/exe", O_RDONLY);
+	char *memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+
+	if (memory == MAP_FAILED)
+		return fail("mmap");
+	*memory = 1;
+	return mprotect(memory, 4096, PROT_READ) || mprotect(memory, 4096, PROT_READ | PROT_EXEC) ? fail("mprotect") : 0;
+}
+
+/* A file's memory that nobody has written. */
+static int act_unwritten(void)
+{
+	int fd = open("/proc/self/exe", O_RDONLY);
+	void *memory = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0);
+
+	return memory == MAP_FAILED || mprotect(memory, 4096, PROT_READ | PROT_EXEC) ? fail("mprotect") : 0;
+}
+
+static int act_shared(void)
+{
+	int id = shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0700);
+	void *memory = shmat(id, NULL, SHM_EXEC);
+
+	shmctl(id, IPC_RMID, NULL);
+	return memory == (void *)-1 ? fail("shmat") : 0;
+}
+
+/* mmap2 of 32-bit code. */
+static int act_32_bit(void)
+{
+	int result = 192;
+
+	__asm__ volatile("push %%rbp; xor %%ebp, %%ebp; int $0x80; pop %%rbp"
+			 : "+a"(result)
+			 : "b"(0), "c"(4096), "d"(PROT_READ | PROT_WRITE | PROT_EXEC), "S"(MAP_PRIVATE | MAP_ANONYMOUS), "D"(-1)
+			 : "memory", "r8", "r9", "r10", "r11");
+	errno = -result;
+	return result < 0 && result > -4096 ? fail("int 0x80 mmap2") : 0;
+}
+
 static int act_module(const char *path)
 {
 	int fd = open(path, O_RDONLY);
@@ -217,7 +271,8 @@ static const struct {
 	{ "vm-write", act_vm_write }, { "proc-mem", act_proc_mem }, { "bpf", act_bpf },		      { "uring", act_uring },
 	{ "memfd", act_memfd },	      { "clone", act_clone },	  { "key", act_key },		      { "kexec", act_kexec },
 	{ "mmap", act_mmap },	      { "mprotect", act_mprotect }, { "group", act_group },	      { "ambient", act_ambient },
-	{ "userfaultfd", act_userfaultfd },
+	{ "written", act_written },   { "copied", act_copied },	  { "unwritten", act_unwritten },     { "shared", act_shared },
+	{ "32-bit", act_32_bit }, { "userfaultfd", act_userfaultfd },
 };
 
 int main(int argc, char **argv)
