@@ -96,6 +96,7 @@ install_packages \
 if [ -n "$for_tests" ]; then
   # In subshells: what only some tests need must not end the setup.
   (install_packages "chromium=command -v chromium") || say "no browser: browser tests will be skipped"
+  (install_packages "iproute2=command -v ip") || say "no ip: network isolation will not be tested"
   (install_packages "qemu-system-x86=command -v qemu-system-x86_64" \
     "busybox-static=command -v busybox && ! ldd \"\$(command -v busybox)\"") || say "no emulator: the kernel test will be skipped"
   reason=$(scripts/fetch-kernel.sh bookworm) || say "no other kernel: the kernel test will be skipped ($reason)"

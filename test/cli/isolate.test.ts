@@ -4,14 +4,14 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { HostIsolation } from "#respond";
-import { OwnBpffs } from "../respond/own-bpffs.ts";
+import { OwnBpffs, whyNoOwnBpffs } from "../respond/own-bpffs.ts";
 import { FAR, makeHosts, whyNoHosts } from "../respond/two-hosts.ts";
 import { AgentProcess, sensorsRun } from "./agent-process.ts";
 import { eventually, runKestrel } from "./program.ts";
 
 setDefaultTimeout(60_000);
 
-const missing = whyNoHosts();
+const missing = whyNoHosts() ?? whyNoOwnBpffs();
 if (missing !== undefined) console.log(`skipped: kestrel isolate against a real agent (${missing})`);
 
 test("mistakes are told before anybody is asked", async () => {

@@ -6,12 +6,12 @@ import { bpffsRoot } from "#core";
 import { BpfLink } from "#ffi/libbpf";
 import { HostIsolation, type IsolationPolicy, parseAllowed } from "#respond";
 import { becomes } from "./fixture.ts";
-import { OwnBpffs } from "./own-bpffs.ts";
+import { OwnBpffs, whyNoOwnBpffs } from "./own-bpffs.ts";
 import { FAR, makeHosts, NEAR, whyNoHosts } from "./two-hosts.ts";
 
 setDefaultTimeout(60_000);
 
-const missing = whyNoHosts();
+const missing = whyNoHosts() ?? whyNoOwnBpffs();
 if (missing !== undefined) console.log(`skipped: network isolation (${missing})`);
 
 /** An isolation that ends with this process, unless told otherwise. */

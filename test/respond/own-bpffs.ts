@@ -7,6 +7,11 @@ import { join } from "node:path";
 /** The longest that it stays when nobody ends it. */
 const STAYS_SECONDS = 600;
 
+/** Why there can be none here; `undefined`: there can. A changed root that is no mount of its own cannot keep mounts to itself. */
+export function whyNoOwnBpffs(): string | undefined {
+  return Bun.spawnSync(["unshare", "-m", "true"]).success ? undefined : "no mount namespaces";
+}
+
 /** See the head of this file. */
 export class OwnBpffs implements AsyncDisposable {
   /** Where its processes see it. */
