@@ -248,7 +248,7 @@ struct flow_event {
 };
 
 /*
- * A DNS message over UDP that a process sent to port 53, or the answer that came back to its socket. The header is that of the process that
+ * A DNS message that a process sent to port 53, or the answer that came back to its socket. The header is that of the process that
  * asked, in both. The message follows, and behind it bytes without a meaning up to the record's end.
  */
 struct dns_event {

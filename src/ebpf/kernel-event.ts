@@ -207,7 +207,7 @@ export interface FlowEvent extends Ends {
   readonly actor: Actor;
 }
 
-/** A DNS message over UDP. The actor is who asked; source and destination are the packet's. */
+/** A DNS message. The actor is who asked; source and destination are the packet's. */
 export interface DnsEvent extends Ends {
   readonly kind: "dns";
   readonly actor: Actor;

@@ -357,9 +357,10 @@ export const SENSORS: readonly Sensor[] = [
     attachments: [
       {
         name: "cgroup_skb",
-        programs: [program("kestrel_dns_query", "cgroup"), program("kestrel_dns_answer", "cgroup")],
+        programs: ["query", "answer", "connect4", "connect6"].map((name) => program(`kestrel_dns_${name}`, "cgroup")),
         blind: [
-          "DNS over TCP, TLS and HTTPS, at other ports than 53, and multicast DNS",
+          "DNS over TLS and HTTPS, at other ports than 53, and multicast DNS",
+          "of DNS over TCP what does not begin with its segment, and what is in later ones",
           "DNS behind IPv6 extension headers or inside IPsec",
           "answers to what was asked before the agent started",
         ],

@@ -226,6 +226,34 @@ describe.skipIf(refusal !== undefined)("sockets", () => {
     });
   }
 
+  test.skipIf(!hasDns || !isRoot)(
+    "DNS over one connection: two questions, and answers as far as their first segment holds them",
+    async () => {
+      const server = nameServer();
+      const { events, pid } = await act("dns", "stream", server, "53", "long.example.test");
+      const lookups = events.filter((fields) => String(fields["event.action"]).startsWith("lookup_"));
+      const same = {
+        "process.pid": BigInt(pid),
+        "network.protocol": "dns",
+        "network.transport": "tcp",
+        "dns.id": String(0x1234),
+        "dns.question.name": "long.example.test",
+      };
+      const query = { ...same, "event.action": "lookup_requested", "destination.ip": server, "destination.port": 53n };
+      const answer = { ...same, "event.action": "lookup_result", "source.ip": server, "dns.response_code": "NOERROR" };
+      expect(lookups).toMatchObject([
+        query,
+        { ...answer, "dns.resolved_ip": ["192.0.2.7"], "dns.answers.type": ["CNAME", "A"] },
+        query,
+        { ...answer, "dns.answers.type": ["CNAME"] },
+      ]);
+      expect(lookups[1]).not.toContainKey("kestrel.truncated");
+      expect(lookups).toHaveLength(4);
+      const others = collector.all((fields) => fields["dns.question.name"] === "long.example.test");
+      expect(others).toHaveLength(4);
+    },
+  );
+
   test.skipIf(!hasDns)("something else at the port of DNS: asked, with no fields of DNS", async () => {
     const { events } = await act("send", "plain", "1", nameServer(), "53");
     const [lookup] = events.filter((fields) => fields["event.action"] === "lookup_requested");

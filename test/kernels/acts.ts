@@ -302,6 +302,17 @@ export const ACTS: readonly Act[] = [
     ],
     { unseenBy: OFF },
   ),
+  act(
+    "dns",
+    "dns-stream",
+    [
+      "/bin/network-acts dns stream 127.0.0.93 53 long.kernels.test",
+      `sequence by process.entity_id
+        [dns where dns.type == "query" and dns.question.name == "long.kernels.test" and network.transport == "tcp"]
+        [dns where dns.type == "answer" and dns.question.name == "long.kernels.test" and dns.resolved_ip == "192.0.2.7"]`,
+    ],
+    { unseenBy: OFF },
+  ),
   ...RESPONSES,
   ...EVASIONS.map((evasion) => evasion.act),
   // The guest waits for its alert: what came before is out by then.
