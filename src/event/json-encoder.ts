@@ -1,6 +1,6 @@
 // A record as nested ECS JSON: its fields in id order, then what `kestrel.extra` kept because no field could hold it exactly. The kept
 // form wins over the field made from it, so JSON → record → JSON gives the same values back.
-import { EntryType, type FieldValue, type Scalar, type SchemaRegistry } from "#schema";
+import { EntryFlag, EntryType, type FieldValue, type Scalar, type SchemaRegistry } from "#schema";
 import { formatDate } from "./date.ts";
 import { type JsonValue, parseJson, setOwn } from "./exact-json.ts";
 import type { RecordView } from "./view.ts";
@@ -18,22 +18,43 @@ export function encodeJson(view: RecordView, registry: SchemaRegistry): JsonObje
   const paths = pathsOf(registry);
   const result: JsonObject = {};
   let extra: JsonObject | undefined;
+  // Fields of one parent mostly come one after another: what the last one went into is where the next one goes.
+  let parent: string | undefined;
+  let target: JsonObject | undefined;
+  view.readAll();
   for (let index = 0; index < view.fieldCount; index++) {
     const id = view.idAt(index);
     const path = paths.of(id);
     if (path === undefined || id === paths.tiebreakerId) continue;
-    if (id === paths.extraId) extra = parseExtra(view.valueAt(index));
-    else setPath(result, path, jsonOf(view.typeAt(index), view.valueAt(index)));
+    if (id === paths.extraId) {
+      extra = parseExtra(view.valueAt(index));
+      continue;
+    }
+    const value = integerOf(view, index) ?? jsonOf(view.typeAt(index), view.valueAt(index));
+    if (target !== undefined && path.parent === parent) {
+      setOwn(target, path.last, value);
+      continue;
+    }
+    target = setPath(result, path.keys, value);
+    parent = path.parent;
   }
   if (extra !== undefined) merge(result, extra, "", registry);
   return result;
+}
+
+/** Where a field stands. */
+interface FieldPath {
+  readonly keys: readonly string[];
+  /** All keys but the last, with dots. */
+  readonly parent: string;
+  readonly last: string;
 }
 
 class FieldPaths {
   readonly extraId: number;
   readonly tiebreakerId: number;
   readonly #registry: SchemaRegistry;
-  readonly #paths = new Map<number, readonly string[]>();
+  readonly #paths = new Map<number, FieldPath>();
 
   constructor(registry: SchemaRegistry) {
     this.#registry = registry;
@@ -41,12 +62,13 @@ class FieldPaths {
     this.tiebreakerId = registry.idOf(TIEBREAKER_FIELD);
   }
 
-  of(id: number): readonly string[] | undefined {
+  of(id: number): FieldPath | undefined {
     const known = this.#paths.get(id);
     if (known !== undefined) return known;
     const name = this.#registry.byId(id)?.name;
     if (name === undefined) return undefined;
-    const path = name.split(".");
+    const dot = name.lastIndexOf(".");
+    const path = { keys: name.split("."), parent: name.slice(0, Math.max(0, dot)), last: name.slice(dot + 1) };
     this.#paths.set(id, path);
     return path;
   }
@@ -61,6 +83,13 @@ function pathsOf(registry: SchemaRegistry): FieldPaths {
     pathsByRegistry.set(registry, paths);
   }
   return paths;
+}
+
+// The usual integer, without a bigint on the way.
+function integerOf(view: RecordView, index: number): number | undefined {
+  const type = view.typeAt(index);
+  const isInteger = (type === EntryType.I64 || type === EntryType.U64) && (view.flagsAt(index) & EntryFlag.Array) === 0;
+  return isInteger ? view.integerAt(index) : undefined;
 }
 
 function jsonOf(type: EntryType, value: FieldValue): JsonValue {
@@ -83,8 +112,9 @@ function ownOf(target: JsonObject, key: string): JsonValue | undefined {
   return Object.hasOwn(target, key) ? target[key] : undefined;
 }
 
-// Sets a value at a path. Where a scalar is in the way, the rest of the path becomes one dotted key beside it.
-function setPath(result: JsonObject, path: readonly string[], value: JsonValue): void {
+// Sets a value at a path and returns the object that holds it. Where a scalar is in the way, the rest of the path becomes one dotted key beside it,
+// and nothing is returned.
+function setPath(result: JsonObject, path: readonly string[], value: JsonValue): JsonObject | undefined {
   let target = result;
   for (let depth = 0; depth < path.length - 1; depth++) {
     const key = path[depth]!;
@@ -97,10 +127,11 @@ function setPath(result: JsonObject, path: readonly string[], value: JsonValue):
       target = next;
     } else {
       setOwn(target, path.slice(depth).join("."), value);
-      return;
+      return undefined;
     }
   }
   setOwn(target, path[path.length - 1]!, value);
+  return target;
 }
 
 function parseExtra(value: FieldValue): JsonObject | undefined {

