@@ -100,6 +100,11 @@ export class RingBuffer implements Disposable {
     return false;
   }
 
+  /** Whether `next` stopped at a record that a CPU is still writing, or has one to give. */
+  get isWaiting(): boolean {
+    return this.#position < this.#end;
+  }
+
   /** Where the record of the last `next` lies. */
   get bytes(): Uint8Array {
     this.#consumer.ptr;

@@ -1,5 +1,7 @@
-// The rings of the sensors, read as one stream in the order of the records' times. Invariant: what was read is given back to the kernel while
-// the rest is still being worked on, so a turn that takes long costs no records that come meanwhile.
+// The rings of the sensors, read as one stream in the order of the records' times. Invariants: the records of one process come in the order it made
+// them, whatever rings they are in; what was read is given back to the kernel while the rest is still being worked on, so a turn that takes
+// long costs no records that come meanwhile.
+import { ClockId, clockNs } from "#ffi/libc";
 import { RingBuffer } from "#ffi/ring-buffer";
 import { recordTime } from "./decode.ts";
 import type { LoadedSensors } from "./loader.ts";
@@ -17,6 +19,8 @@ const RELEASE_EVERY = 64;
 export class RingReader {
   #processes: RingBuffer | undefined;
   #activity: RingBuffer | undefined;
+  /** Boot time of the snapshot, ns. */
+  #untilNs = 0;
 
   /** Opens what the sensors have brought; a ring comes with the first sensor that needs it. */
   open(sensors: Pick<LoadedSensors, "map">, { processRingBytes, activityRingBytes }: RingSizes): void {
@@ -25,25 +29,29 @@ export class RingReader {
   }
 
   /**
-   * Looks how far the kernel has come. The process ring is looked at last: then everything that happened before a file event that is seen, in
-   * the same process, is seen too. Returns the bytes that wait.
+   * Looks how far the kernel has come, and gives the bytes that wait. Of what happened up to now all that a process did is seen, or nothing
+   * behind it: its sensor had sent it before its next one took the time.
    */
   snapshot(): number {
+    this.#untilNs = Number(clockNs(ClockId.Boottime));
     return (this.#activity?.snapshot() ?? 0) + (this.#processes?.snapshot() ?? 0);
   }
 
-  /** Gives at most `countMax` records before the snapshot to `take`, which steps over each. Returns how many there were. */
+  /**
+   * Gives at most `countMax` records before the snapshot to `take`, which steps over each. A record that a CPU is still writing ends it: what is
+   * behind that in the other ring may be younger. Returns how many there were.
+   */
   read(countMax: number, take: (ring: RingBuffer) => void): number {
     const [processes, activity] = [this.#processes, this.#activity];
-    let [hasProcess, hasActivity] = [processes?.next() ?? false, activity?.next() ?? false];
+    let [processNs, activityNs] = [timeOfNext(processes), timeOfNext(activity)];
     let count = 0;
-    while (count < countMax && (hasProcess || hasActivity)) {
-      if (processes !== undefined && hasProcess && !(activity !== undefined && hasActivity && timeOf(activity) < timeOf(processes))) {
-        take(processes);
-        hasProcess = processes.next();
-      } else if (activity !== undefined) {
+    while (count < countMax && Math.min(processNs, activityNs) <= this.#untilNs) {
+      if (activity !== undefined && activityNs < processNs) {
         take(activity);
-        hasActivity = activity.next();
+        activityNs = timeOfNext(activity);
+      } else if (processes !== undefined) {
+        take(processes);
+        processNs = timeOfNext(processes);
       }
       if (++count % RELEASE_EVERY === 0) this.#release();
     }
@@ -70,6 +78,9 @@ function ringOf(sensors: Pick<LoadedSensors, "map">, name: "process_ring" | "act
   return map === undefined ? undefined : new RingBuffer(map.fd, sizeBytes);
 }
 
-function timeOf(ring: RingBuffer): number {
-  return recordTime(ring.bytes, ring.offset, ring.length);
+/** Boot time of the next record, ns; infinite at the end of a ring, and NaN, which nothing is less than, before one still being written. */
+function timeOfNext(ring: RingBuffer | undefined): number {
+  if (ring === undefined) return Number.POSITIVE_INFINITY;
+  if (ring.next()) return recordTime(ring.bytes, ring.offset, ring.length);
+  return ring.isWaiting ? Number.NaN : Number.POSITIVE_INFINITY;
 }

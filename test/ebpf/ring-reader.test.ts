@@ -1,8 +1,11 @@
-// Both rings as one stream: the room of what was read is the kernel's again before the turn ends.
-import { describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+// Both rings as one stream: the order of what is read, with rings written here as the kernel writes them; and that the room of what was read is the
+// kernel's again before the turn ends.
+import { afterAll, describe, expect, test } from "bun:test";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { BpfObject } from "#ffi/libbpf";
+import { type BpfMap, BpfObject } from "#ffi/libbpf";
+import { ClockId, clockNs } from "#ffi/libc";
 import type { RingBuffer } from "#ffi/ring-buffer";
 import { RingReader } from "../../src/ebpf/ring-reader.ts";
 
@@ -21,6 +24,100 @@ function loaded(): BpfObject | string {
     return String(error);
   }
 }
+
+const PAGE_BYTES = 4096;
+const BUSY_BIT = 0x8000_0000;
+/** As long as the head of every record. */
+const RECORD_BYTES = 128;
+
+/** The file of a ring, in the kernel's place: records with a time and nothing else. */
+class WrittenRing {
+  readonly fd: number;
+  #produced = 0;
+
+  constructor(path: string) {
+    this.fd = openSync(path, "w+");
+    writeSync(this.fd, new Uint8Array(2 * PAGE_BYTES + RING_BYTES));
+  }
+
+  /** Adds a record; `isBusy`: it is still being written. Returns where it is, for `finish`. */
+  add(timeNs: bigint, isBusy = false): number {
+    const at = 2 * PAGE_BYTES + this.#produced;
+    writeSync(this.fd, Uint32Array.of((RECORD_BYTES | (isBusy ? BUSY_BIT : 0)) >>> 0, 0), 0, 8, at);
+    writeSync(this.fd, BigUint64Array.of(timeNs), 0, 8, at + 8);
+    this.#produced += RECORD_BYTES + 8;
+    writeSync(this.fd, BigUint64Array.of(BigInt(this.#produced)), 0, 8, PAGE_BYTES);
+    return at;
+  }
+
+  finish(at: number): void {
+    writeSync(this.fd, Uint32Array.of(RECORD_BYTES), 0, 4, at);
+  }
+}
+
+describe("rings written here", () => {
+  const folder = mkdtempSync(join(tmpdir(), "kestrel-rings-"));
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  function withRings(act: (rings: Readonly<Record<"processes" | "activity", WrittenRing>>, read: () => readonly bigint[]) => void): void {
+    const processes = new WrittenRing(join(folder, "processes"));
+    const activity = new WrittenRing(join(folder, "activity"));
+    const reader = new RingReader();
+    const map = (name: string): BpfMap => (name === "process_ring" ? processes : activity) as unknown as BpfMap;
+    reader.open({ map }, { processRingBytes: RING_BYTES, activityRingBytes: RING_BYTES });
+    act({ processes, activity }, () => {
+      const times: bigint[] = [];
+      reader.snapshot();
+      reader.read(100, (ring) => {
+        times.push(new DataView(ring.bytes.buffer, ring.bytes.byteOffset + ring.offset).getBigUint64(0, true));
+        ring.skip();
+      });
+      return times;
+    });
+    reader.close();
+    for (const { fd } of [processes, activity]) closeSync(fd);
+  }
+
+  test("the older record first, whichever ring it is in", () => {
+    withRings(({ processes, activity }, read) => {
+      for (const time of [10n, 40n, 50n]) processes.add(time);
+      for (const time of [20n, 30n, 60n]) activity.add(time);
+      expect(read()).toEqual([10n, 20n, 30n, 40n, 50n, 60n]);
+      expect(read()).toEqual([]);
+    });
+  });
+
+  test("a record that is still being written: nothing younger passes it in the other ring", () => {
+    withRings(({ processes, activity }, read) => {
+      activity.add(10n);
+      const busy = activity.add(20n, true);
+      processes.add(30n);
+      expect(read()).toEqual([10n]);
+      activity.finish(busy);
+      expect(read()).toEqual([20n, 30n]);
+    });
+  });
+
+  test("what happened after the look waits for the next: of the same process, something earlier may be in a ring looked at before", () => {
+    withRings(({ processes, activity }, read) => {
+      const later = clockNs(ClockId.Boottime) + 50_000_000n;
+      processes.add(later);
+      activity.add(10n);
+      expect(read()).toEqual([10n]);
+      Bun.sleepSync(60);
+      activity.add(later - 1n);
+      expect(read()).toEqual([later - 1n, later]);
+    });
+  });
+
+  test("no record at all, and then one", () => {
+    withRings(({ activity }, read) => {
+      expect(read()).toEqual([]);
+      activity.add(1n);
+      expect(read()).toEqual([1n]);
+    });
+  });
+});
 
 const object = loaded();
 if (typeof object === "string") console.log(`skipped: ${object}`);
