@@ -70,7 +70,9 @@ function createBatch(): RecordBatch {
 /** See the head of this file. One per agent or replay. */
 export class EventBus<Result> implements RecordSink {
   readonly #options: BusOptions<Result>;
-  readonly #free: RecordBatch[];
+  /** Batches not in use. They are made when first needed: the collector reckons with their whole size, touched or not. */
+  readonly #free: RecordBatch[] = [];
+  #made = 0;
   readonly #inFlight: InFlight<Result>[] = [];
   readonly #load: number[];
   #filling: RecordBatch | undefined;
@@ -94,7 +96,6 @@ export class EventBus<Result> implements RecordSink {
     assert(options.batchCount > options.partitions.length, "a bus has more batches than partitions");
     this.#options = options;
     this.#nextSeq = options.firstSeq ?? 0;
-    this.#free = Array.from({ length: options.batchCount }, createBatch);
     this.#load = options.partitions.map(() => 0);
   }
 
@@ -130,7 +131,7 @@ export class EventBus<Result> implements RecordSink {
 
   #openBatch(): boolean {
     this.#throwFailure();
-    const batch = this.#free.pop();
+    const batch = this.#freeBatch();
     if (batch === undefined) return false;
     batch.length = 0;
     batch.count = 0;
@@ -139,10 +140,16 @@ export class EventBus<Result> implements RecordSink {
     return true;
   }
 
+  #freeBatch(): RecordBatch | undefined {
+    if (this.#free.length > 0 || this.#made === this.#options.batchCount) return this.#free.pop();
+    this.#made++;
+    return createBatch();
+  }
+
   /** Resolves when a batch is free. Counts the time waited. */
   async ready(): Promise<void> {
     this.#throwFailure();
-    if (this.#free.length > 0) return;
+    if (this.#free.length > 0 || this.#made < this.#options.batchCount) return;
     const startMs = performance.now();
     await new Promise<void>((resolve) => this.#waiters.push(resolve));
     this.#blockedMs += performance.now() - startMs;

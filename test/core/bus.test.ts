@@ -158,3 +158,14 @@ test("numbering goes on where an earlier run stopped", async () => {
   await bus.drain();
   expect(seen).toEqual([2n ** 33n]);
 });
+
+test("a bus holds no more batches than it has needed at one time", () => {
+  const seen = new Set<RecordBatch>();
+  const beforeBytes = process.memoryUsage().arrayBuffers;
+  const partition: Partition<number> = { evaluate: (batch) => seen.add(batch).size };
+  const bus = new EventBus({ clock: new MockClock(), partitions: [partition], whenFull: "drop", flushMs: 0, batchCount: 16, consume() {} });
+  const one = record(1);
+  for (let index = 0; index < 1000; index++) bus.push(one, 0, one.length);
+  expect(process.memoryUsage().arrayBuffers - beforeBytes).toBeLessThan(3 << 20);
+  expect(seen.size).toBe(1);
+});
