@@ -7,7 +7,6 @@ import {
   type BusCounters,
   type Clock,
   type Emission,
-  type Evaluator,
   EventBus,
   type FullPolicy,
   type Kept,
@@ -24,18 +23,20 @@ import {
 import { RecordView } from "#event";
 import { type SequencerMetrics, STATE_LIMITS, type StateLimits } from "#nfa";
 import type { Rule } from "#rules";
-import { type Backend, type Demand, type Diagnostic, type EventWords, hitWords, planSlots, type SchemaRegistry } from "#schema";
+import { type Backend, type Demand, type Diagnostic, type EventWords, hitWords, type SchemaRegistry } from "#schema";
 import { AlertBuilder } from "./alert-builder.ts";
+import { armedSet } from "./armed-set.ts";
 import { batchPart } from "./batch-part.ts";
 import type { CompiledRules, RuleCompiler } from "./compile.ts";
 import { Demanding, type DemandListener } from "./demanding.ts";
 import { evaluateSingly } from "./evaluate-singly.ts";
-import { createUserRule, ruleSetFactory } from "./evaluators.ts";
+import { ruleSetFactory } from "./evaluators.ts";
 import { type ArmablePartition, type ArmedSet, type BatchResult, InlinePartition, prepareAll, WorkerPartition } from "./partition.ts";
 import { Responding } from "./responding.ts";
 import { RuleState } from "./rule-state.ts";
 import { type ReadyPlan, readyPlans, Sequencing } from "./sequencing.ts";
 import { type KeepOptions, restoreThrottles, StateKeeper } from "./state-keeper.ts";
+import { type UserRule, UserRules } from "./user-rules.ts";
 
 /** Settings of an {@link Engine}. */
 export interface EngineOptions {
@@ -85,18 +86,6 @@ export interface ArmResult {
   readonly problems: readonly RuleProblem[];
 }
 
-/** A rule written in Lua or Wasm, evaluated in order in the engine's thread, since it may keep state of its own. */
-interface UserRule {
-  readonly rule: Rule;
-  readonly evaluator: Evaluator;
-}
-
-/** What a user's rule said of a batch. */
-interface UserHits {
-  readonly bits: Uint32Array;
-  readonly fault: RuleFault | undefined;
-}
-
 /** Hits of one evaluator over a batch, up to the record where its rule failed. */
 interface HitList {
   readonly words: number;
@@ -119,7 +108,7 @@ export class Engine {
   readonly #demanding: Demanding;
   #states: ReadonlyMap<string, RuleState> = new Map();
   readonly #view = new RecordView();
-  #userRules: readonly UserRule[] = [];
+  readonly #userRules: UserRules;
   /** `#retry` holds the armed rules without those quarantined since. */
   #retryReady = false;
   #arming: Promise<unknown> = Promise.resolve();
@@ -138,6 +127,7 @@ export class Engine {
 
   constructor(options: EngineOptions) {
     this.#options = options;
+    this.#userRules = new UserRules(options);
     this.#builder = new AlertBuilder(options.registry);
     this.#responding = new Responding(options.registry, options.responder);
     this.#demanding = new Demanding(options.onDemand);
@@ -202,25 +192,23 @@ export class Engine {
     const ready = compiled !== undefined && runnable.length === enabled.length;
     const compiledRules = ready ? compiled : await this.#compile(runnable);
     const set = armedSet(runnable, compiledRules, problems);
-    const userRules = await this.#createUserRules(runnable, problems);
+    const userRules = await this.#userRules.create(runnable, problems);
     const plans = await readyPlans(set.plans);
     const failed = new Set(problems.map((problem) => problem.ruleId));
     try {
       const prepared = await prepareAll(this.#partitions, set);
       await this.#bus.atBorder(() => {
         for (const { commit } of prepared) commit();
-        const before = this.#userRules;
         this.#states = new Map([...states].filter(([id]) => !failed.has(id)));
         // A rule may have been stopped while this set was made.
-        this.#userRules = userRules.filter(({ rule }) => states.get(rule.id)?.quarantineReason === undefined);
-        this.#closeUnused([...before, ...userRules]);
+        this.#userRules.use(userRules, ({ id }) => states.get(id)?.quarantineReason === undefined);
         this.#loadPlans(plans);
         this.#retryReady = false;
         this.#demand(runnable, compiledRules.demands);
         this.#responding.usePolicies(set.policies.filter(({ ruleId }) => this.#states.get(ruleId)?.quarantineReason === undefined));
       });
     } catch (error) {
-      this.#closeUnused(userRules);
+      this.#userRules.drop(userRules);
       throw error;
     }
     return { armed: runnable.length - failed.size, problems };
@@ -261,32 +249,6 @@ export class Engine {
   #stateOf(rule: Rule): RuleState {
     const known = this.#states.get(rule.id);
     return known?.rule === rule ? known : new RuleState(rule, this.#options.registry);
-  }
-
-  async #createUserRules(rules: readonly Rule[], problems: RuleProblem[]): Promise<readonly UserRule[]> {
-    const userRules: UserRule[] = [];
-    try {
-      for (const rule of rules) {
-        if (rule.body.kind === "eql" || problems.some((problem) => problem.ruleId === rule.id)) continue;
-        // An unchanged rule keeps its evaluator, since a module may remember what it saw.
-        const kept = this.#userRules.find((user) => user.rule === rule);
-        if (kept !== undefined) {
-          userRules.push(kept);
-          continue;
-        }
-        const { evaluator, diagnostics } = await createUserRule(rule, this.#options.registry, this.#options.cacheDirectory);
-        if (evaluator === undefined) problems.push({ ruleId: rule.id, diagnostics });
-        else userRules.push({ rule, evaluator });
-      }
-    } catch (error) {
-      this.#closeUnused(userRules);
-      throw error;
-    }
-    return userRules;
-  }
-
-  #closeUnused(userRules: readonly UserRule[]): void {
-    closeAll(userRules.filter((user) => !this.#userRules.includes(user)));
   }
 
   #consume(batch: RecordBatch, result: BatchResult): void | Promise<void> {
@@ -348,8 +310,8 @@ export class Engine {
     const words = hitWords(set.program.predicates.length);
     const ofSet = (predicate: number): Rule => set.rules[predicate] as Rule;
     const lists: HitList[] = [{ words, bits: hits, ruleOf: ofSet, slots: set.slots, user: undefined, fault: undefined }];
-    for (const user of this.#userRules) {
-      const { bits, fault } = this.#evaluateUserRule(user, batch);
+    for (const user of this.#userRules.inUse) {
+      const { bits, fault } = this.#userRules.evaluate(user, batch);
       const gate = set.gates.get(user.rule.id);
       const open = gate === undefined ? bits : gated(bits, hits, words, gate);
       lists.push({ words: 1, bits: open, ruleOf: () => user.rule, slots: undefined, user, fault });
@@ -374,29 +336,12 @@ export class Engine {
     }
   }
 
-  #evaluateUserRule(user: UserRule, batch: RecordBatch): UserHits {
-    const startMs = performance.now();
-    try {
-      const bits = user.evaluator.evaluate(batch);
-      const budgetMs = this.#options.batchBudgetMs;
-      const tookMs = performance.now() - startMs;
-      if (budgetMs === undefined || tookMs <= budgetMs) return { bits, fault: undefined };
-      throw new RuleFault("time", 0, `Took ${tookMs.toFixed(0)} ms for ${batch.count} events, ${budgetMs} ms are allowed`);
-    } catch (error) {
-      if (!(error instanceof RuleFault)) throw error;
-      const bits = new Uint32Array(batch.count);
-      if (error.place !== undefined) bits.set(error.place.hitsBefore);
-      return { bits, fault: error };
-    }
-  }
-
   /** Stops a rule at a record with an alert, unless it was stopped before. */
   #quarantine(rule: Rule, batch: RecordBatch, record: number, fault: RuleFault): void {
     const state = this.#states.get(rule.id);
     if (state === undefined || state.quarantineReason !== undefined) return;
     // What failed may be the exceptions of a Lua or Wasm rule: its body stops with them.
-    closeAll(this.#userRules.filter((user) => user.rule === rule));
-    this.#userRules = this.#userRules.filter((user) => user.rule !== rule);
+    this.#userRules.stop(rule);
     state.quarantineReason = `${fault.kind}: ${fault.message}`;
     this.#retryReady = false;
     this.#demanding.drop(rule.id);
@@ -554,42 +499,9 @@ export class Engine {
       this.#deliver(true);
     } finally {
       await Promise.all([...new Set([this.#retry, ...this.#partitions])].map((partition) => partition.close()));
-      closeAll(this.#userRules);
-      this.#userRules = [];
+      this.#userRules.close();
     }
   }
-}
-
-function closeAll(userRules: readonly UserRule[]): void {
-  for (const { evaluator } of userRules) evaluator.close();
-}
-
-// A Lua or Wasm rule with exceptions has a predicate too: "no exception holds".
-function armedSet(rules: readonly Rule[], compiled: CompiledRules, problems: RuleProblem[]): ArmedSet {
-  const byPredicate: Rule[] = [];
-  const gates = new Map<string, number>();
-  const plans: ArmedSet["plans"][number][] = [];
-  const slots = new Int32Array(compiled.program.predicates.length).fill(-1);
-  rules.forEach((rule, index) => {
-    const predicate = compiled.predicates[index] as number;
-    const diagnostics = compiled.diagnostics[index] as readonly Diagnostic[];
-    if (diagnostics.some((diagnostic) => diagnostic.severity === "error")) problems.push({ ruleId: rule.id, diagnostics });
-    const plan = compiled.plans[index];
-    if (plan !== undefined) {
-      for (const [slot, id] of planSlots(plan).entries()) {
-        byPredicate[id] = rule;
-        // Of a Lua or Wasm rule the plan was refused.
-        if (rule.body.kind === "eql") slots[id] = plans.length * 32 + slot;
-      }
-      if (rule.body.kind === "eql") plans.push({ rule, plan });
-    }
-    if (predicate < 0) return;
-    byPredicate[predicate] = rule;
-    if (rule.body.kind !== "eql") gates.set(rule.id, predicate);
-  });
-  const refused = new Set(problems.map(({ ruleId }) => ruleId));
-  const policies = compiled.policies.filter(({ ruleId }) => !refused.has(ruleId));
-  return { program: compiled.program, rules: byPredicate, plans, slots, gates, policies };
 }
 
 /** Bits of a one-predicate evaluator, kept only where the rule set's predicate `gate` holds too. */
