@@ -5,6 +5,7 @@
  */
 #define RING activity_ring
 #include "network.h"
+#include "demand.h"
 #include "syscall.h"
 
 #define SOCKETCALL_ACCEPT 5
@@ -18,9 +19,13 @@ static __always_inline void report_accept(struct sock *sk)
 	event.family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	if ((event.family != AF_INET && event.family != AF_INET6) || is_nobody(task))
 		return;
+	read_near_end(sk, event.family, event.destination, &event.destination_port);
+	if (!demand_takes(DEMAND_ACCEPT, BPF_CORE_READ(task, cred, euid.val), event.destination_port)) {
+		count_filtered(OP_ACCEPT);
+		return;
+	}
 	fill_header(&event.head, task, OP_ACCEPT);
 	read_far_end(sk, event.family, event.source, &event.source_port);
-	read_near_end(sk, event.family, event.destination, &event.destination_port);
 	event.protocol = protocol_of(sk);
 	send(&event, sizeof(event), OP_ACCEPT, 0);
 }

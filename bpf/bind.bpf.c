@@ -12,7 +12,7 @@ struct {
 	__uint(max_entries, 4 << 20);
 } process_ring SEC(".maps");
 
-#include "flow.h"
+#include "tell.h"
 
 /* After the port was found, whatever call asked for it; also before and behind a program that denies it. Must always allow. */
 static __always_inline int report_bind(struct bpf_sock *ctx, struct noted_flow *flow, __u16 family)
@@ -21,7 +21,6 @@ static __always_inline int report_bind(struct bpf_sock *ctx, struct noted_flow *
 
 	if (is_nobody(task))
 		return 1;
-	fill_header(&flow->event.head, task, OP_BIND);
 	flow->event.family = family;
 	flow->event.protocol = ctx->protocol;
 	flow->event.destination_port = ctx->src_port;
@@ -64,7 +63,6 @@ int kestrel_listen(struct bpf_raw_tracepoint_args *ctx)
 	event->family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	if ((event->family != AF_INET && event->family != AF_INET6) || is_nobody(task))
 		return 0;
-	fill_header(&event->head, task, OP_LISTEN);
 	read_near_end(sk, event->family, event->destination, &event->destination_port);
 	event->protocol = PROTOCOL_TCP;
 	tell_flow(&flow, task, OP_LISTEN, true, false);

@@ -6,6 +6,7 @@
  */
 #define RING activity_ring
 #include "path.h"
+#include "demand.h"
 #include "change.h"
 #include "change-hooks.h"
 
@@ -109,12 +110,21 @@ static __always_inline void append_names(struct record *record, const struct nam
 		event->other_folder_bytes = append_folder(names->other_folder, 0);
 }
 
+/* Whether a rule can match such a change by this user. */
+static __always_inline bool is_wanted(struct task_struct *task, __u32 kind)
+{
+	if (demand_takes(DEMAND_CHANGE << kind, BPF_CORE_READ(task, cred, euid.val), 0))
+		return true;
+	count_filtered(OP_CHANGE);
+	return false;
+}
+
 static __always_inline void report_change(struct task_struct *task, __u16 kind, const struct names *names)
 {
 	struct record *record = scratch_record();
 	__u32 bytes;
 
-	if (!record)
+	if (!record || !is_wanted(task, kind))
 		return;
 	fill_header(&record->head, task, OP_CHANGE);
 	__builtin_memset(&record->change.inode, 0, sizeof(struct change_event) - sizeof(struct event_header));
@@ -172,6 +182,8 @@ __noinline int report_pending(void)
 	if (!change || !record)
 		return 0;
 	if (config.agent_pid && BPF_CORE_READ(task, tgid) == config.agent_pid)
+		return 0;
+	if (!is_wanted(task, change->kind))
 		return 0;
 	event = &record->change;
 	fill_header(&record->head, task, OP_CHANGE);

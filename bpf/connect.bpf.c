@@ -12,7 +12,7 @@ struct {
 	__uint(max_entries, 4 << 20);
 } process_ring SEC(".maps");
 
-#include "flow.h"
+#include "tell.h"
 
 #define TCP_SYN_SENT 2
 
@@ -66,7 +66,6 @@ int kestrel_connect_fentry(__u64 *ctx)
 		return 0;
 	if (is_nobody(task))
 		return 0;
-	fill_header(&event->head, task, OP_CONNECT);
 	if (address.family == AF_INET) {
 		__builtin_memcpy(event->destination, &address.ip4, 4);
 	} else {
@@ -97,7 +96,6 @@ int kestrel_connect_tcp(struct bpf_raw_tracepoint_args *ctx)
 	task = (struct task_struct *)bpf_get_current_task();
 	if (is_nobody(task))
 		return 0;
-	fill_header(&event->head, task, OP_CONNECT);
 	event->family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	if (event->family != AF_INET && event->family != AF_INET6)
 		return 0;
@@ -119,7 +117,6 @@ static __always_inline int report_datagram(struct bpf_sock_addr *ctx, __u16 fami
 		return 1;
 	if (is_nobody(task))
 		return 1;
-	fill_header(&event->head, task, OP_CONNECT);
 	if (family == AF_INET) {
 		__u32 ip4 = ctx->user_ip4;
 

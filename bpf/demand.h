@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * Which files user space wants to hear of: derived from the rules, kept in maps that it fills while the sensors run. An event of a class is
- * wanted when a name on its path, its extension or its user is in a table. Tests look at ASCII without regard to case; a name with any
+ * Which events user space wants to hear of: derived from the rules, kept in maps that all sensors share and it fills while they run. An event of a
+ * class is wanted when a name on its path, its extension, its user or its port is in a table. Tests look at ASCII without regard to case; a name with any
  * other character passes, so no case table is needed. What the tests mean is said at DemandTest in src/schema.
  *
  * Tables change while programs read them, and the kernel may use the memory of an element anew at once. So there are two generations: user
@@ -30,9 +30,16 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 2 * DEMAND_USERS_MAX);
-	__type(key, struct demand_user);
+	__type(key, struct demand_number);
 	__type(value, __u32);
 } demand_users SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2 * DEMAND_PORTS_MAX);
+	__type(key, struct demand_number);
+	__type(value, __u32);
+} demand_ports SEC(".maps");
 
 /* Longest file name whose extension is looked for; a longer one passes where extensions are tested. */
 #define DEMAND_LEAF_BYTES 64
@@ -134,13 +141,34 @@ __noinline int test_name(__u64 address)
 /* Whether the class is wanted for its user, whatever its path is. */
 static __always_inline bool user_passes(const struct demand *wanted, __u32 class, __u32 user)
 {
-	struct demand_user key = { .user = user, .generation = wanted->generation };
+	struct demand_number key = { .number = user, .generation = wanted->generation };
 	__u32 *classes;
 
 	if (!(wanted->users & class))
 		return false;
 	classes = bpf_map_lookup_elem(&demand_users, &key);
 	return class & (classes ? *classes : wanted->other_users);
+}
+
+/*
+ * Whether an event without a path to test is wanted. A global function, so it is verified once on its own. False means counted as filtered by the
+ * caller.
+ */
+__noinline int demand_takes(__u32 class, __u32 user, __u32 port)
+{
+	struct demand_number key = { .number = port };
+	struct demand wanted;
+	__u32 *classes;
+
+	if (!read_demand(&wanted) || !(wanted.wanted & class))
+		return 0;
+	if (!(wanted.tested & class) || user_passes(&wanted, class, user))
+		return 1;
+	if (!(wanted.ports & class))
+		return 0;
+	key.generation = wanted.generation;
+	classes = bpf_map_lookup_elem(&demand_ports, &key);
+	return classes && *classes & class;
 }
 
 /* Begins the tests of an event's path: the names that are walked from now on. */

@@ -306,26 +306,35 @@ struct sensor_counters {
 #define DEMAND_NAME_BYTES 32   /* key of the names: in lower case, with zero padding, the last byte the generation */
 #define DEMAND_NAMES_MAX 2048
 #define DEMAND_USERS_MAX 256
+#define DEMAND_PORTS_MAX 256
 
-/* Kinds of file events that the demand tells apart, as bits. */
+/* Kinds of events that the demand tells apart, as bits. */
 enum demand_class {
 	DEMAND_CREATION = 1,
 	DEMAND_MODIFICATION = 2,
 	DEMAND_OPEN = 4,
+	DEMAND_CONNECT = 8, /* and datagrams */
+	DEMAND_ACCEPT = 16,
+	DEMAND_BIND = 32,
+	DEMAND_LISTEN = 64,
+	DEMAND_UNIX = 128,
+	DEMAND_CHANGE = 256, /* shifted by the enum change_kind */
 };
 
 /* Which classes user space wants, and of which only what passes a test. */
 struct demand {
 	__u32 wanted;
-	__u32 tested;	   /* of these, the ones with tests: of names, or of users */
+	__u32 tested;	   /* of these, the ones with tests: of names, users or ports */
 	__u32 extensions;  /* of the tested, those with tests of extensions */
 	__u32 users;	   /* of the tested, those with tests of users */
 	__u32 other_users; /* of these, those that a user passes who is not in the table */
+	__u32 ports;	   /* of the tested, those with tests of ports */
 	__u32 generation;  /* of the elements that count, 1 or 2: those of the other one are being replaced */
 };
 
-struct demand_user {
-	__u32 user;
+/* A user or a port. */
+struct demand_number {
+	__u32 number;
 	__u32 generation;
 };
 

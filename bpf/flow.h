@@ -42,26 +42,6 @@ static __always_inline struct policy_work *begin_flow(struct decision *decision,
 	return work;
 }
 
-/* Tells of a flow whose record is whole but for its note. */
-static __always_inline void tell_flow(struct noted_flow *flow, struct task_struct *task, __u16 op, bool can_signal, bool may_deny)
-{
-	struct file *program = BPF_CORE_READ(task, mm, exe_file);
-	struct decision decision = {};
-	struct policy_work *work = begin_flow(&decision, &flow->event, task, program, act_of(op));
-	enum verdict verdict = VERDICT_NONE;
-
-	if (work)
-		verdict = policy_verdict(&flow->note, work, &decision, task, program, can_signal, may_deny);
-	if (verdict == VERDICT_DENIED)
-		return;
-	if (verdict == VERDICT_NONE) {
-		send(&flow->event, sizeof(flow->event), op, 0);
-		return;
-	}
-	flow->event.head.flags |= FLAG_POLICY;
-	send_noted(flow, sizeof(*flow), op, act_of(op));
-}
-
 /* For programs that can deny. True: deny it; it has been told. */
 static __always_inline bool deny_flow(struct noted_flow *flow, struct task_struct *task, __u16 op, __u8 means)
 {

@@ -150,11 +150,12 @@ int main(void)
 	MEMBER(demand, extensions);
 	MEMBER(demand, users);
 	MEMBER(demand, other_users);
+	MEMBER(demand, ports);
 	MEMBER(demand, generation);
 	SIZE(demand);
-	MEMBER(demand_user, user);
-	MEMBER(demand_user, generation);
-	SIZE(demand_user);
+	MEMBER(demand_number, number);
+	MEMBER(demand_number, generation);
+	SIZE(demand_number);
 	MEMBER(demand_name, names);
 	MEMBER(demand_name, folders);
 	MEMBER(demand_name, extensions);
@@ -162,9 +163,16 @@ int main(void)
 	VALUE(DEMAND_CREATION);
 	VALUE(DEMAND_MODIFICATION);
 	VALUE(DEMAND_OPEN);
+	VALUE(DEMAND_CONNECT);
+	VALUE(DEMAND_ACCEPT);
+	VALUE(DEMAND_BIND);
+	VALUE(DEMAND_LISTEN);
+	VALUE(DEMAND_UNIX);
+	VALUE(DEMAND_CHANGE);
 	VALUE(DEMAND_NAME_BYTES);
 	VALUE(DEMAND_NAMES_MAX);
 	VALUE(DEMAND_USERS_MAX);
+	VALUE(DEMAND_PORTS_MAX);
 
 	MEMBER(isolate_key, prefix_bits);
 	MEMBER(isolate_key, address);

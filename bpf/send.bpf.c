@@ -12,7 +12,7 @@ struct {
 	__uint(max_entries, 4 << 20);
 } process_ring SEC(".maps");
 
-#include "flow.h"
+#include "tell.h"
 
 /* Everything that makes a datagram one of a stream already told. */
 struct stream {
@@ -54,7 +54,6 @@ static __always_inline int report_send(struct bpf_sock_addr *ctx, struct stream 
 	stream->port = ctx->user_port;
 	if (is_told(stream) || is_nobody(task))
 		return 1;
-	fill_header(&event->head, task, OP_SEND);
 	__builtin_memcpy(event->destination, stream->address, 16);
 	event->family = stream->family;
 	event->protocol = ctx->protocol;

@@ -5,6 +5,7 @@
  */
 #define RING activity_ring
 #include "path.h"
+#include "demand.h"
 #include "network.h"
 #include "syscall.h"
 
@@ -49,6 +50,10 @@ static __always_inline void report_unix(struct sock *peer)
 
 	if (is_nobody(task))
 		return;
+	if (!demand_takes(DEMAND_UNIX, BPF_CORE_READ(task, cred, euid.val), 0)) {
+		count_filtered(OP_UNIX);
+		return;
+	}
 	record = scratch_record();
 	if (!record)
 		return;

@@ -5,8 +5,8 @@ import { KestrelError, messageOf } from "#core";
 import { NativeError } from "#ffi/handle";
 import { type BpfLink, type BpfMap, BpfObject } from "#ffi/libbpf";
 import { CallDispatcher } from "./call-dispatcher.ts";
+import { DEMAND_MAPS, demandTables, KernelDemand, type TestsOf } from "./demand-tables.ts";
 import { SENSOR_WORDS } from "./event-words.ts";
-import { FileDemand, fileTables, type TestsOf } from "./file-demand.ts";
 import { POLICY_MAPS, type PolicyMap } from "./policy-maps.ts";
 import {
   type Attachment,
@@ -47,8 +47,6 @@ export interface SensorStatus {
 interface LoadedSensor {
   readonly attachment: Attachment;
   readonly object: BpfObject;
-  /** What its program is told of the demand, for the sensor that has tests. */
-  readonly files: FileDemand | undefined;
   readonly refused: readonly Refusal[];
   links: readonly BpfLink[];
   attached: boolean;
@@ -66,12 +64,12 @@ export interface LoadOptions {
   readonly cgroupRoot: string | undefined;
   /** Which events somebody can use, at first; all when left out. */
   readonly wanted?: WantedEvents;
-  /** What must be true besides of files that are opened, at first. */
+  /** What must be true of events besides, at first. */
   readonly testsOf?: TestsOf;
 }
 
-type SharedMap = "process_ring" | "activity_ring" | "counters" | PolicyMap;
-const SHARED_MAPS: readonly SharedMap[] = ["process_ring", "activity_ring", "counters", ...POLICY_MAPS];
+type SharedMap = "process_ring" | "activity_ring" | "counters" | (typeof DEMAND_MAPS)[number] | PolicyMap;
+const SHARED_MAPS: readonly SharedMap[] = ["process_ring", "activity_ring", "counters", ...DEMAND_MAPS, ...POLICY_MAPS];
 
 /** The sensors in the kernel. Closing detaches and unloads them all. */
 export class LoadedSensors {
@@ -82,6 +80,8 @@ export class LoadedSensors {
   readonly #maps = new Map<SharedMap, BpfMap>();
   /** The object that made a shared map: with it the map goes. */
   readonly #owners = new Map<SharedMap, BpfObject>();
+  /** The tables of the demand, as soon as there are maps for them. */
+  #demand: KernelDemand | undefined;
   /** Made for the first sensor that needs it. */
   #dispatcher: CallDispatcher | undefined;
   #wanted: WantedEvents;
@@ -141,13 +141,13 @@ export class LoadedSensors {
   /**
    * Chooses anew which events somebody can use. Sensors of none are detached; those that stay lose nothing; others are to be attached by
    * {@link attachNext}. Of system calls, those that bring no such event end at one look, and when none is left nothing is attached.
-   * `testsOf` says of files that are opened what must be true besides; the kernel makes no record of others.
+   * `testsOf` says of events what must be true besides; the kernel makes no record of others.
    */
   choose(isWanted: WantedEvents, testsOf: TestsOf = () => undefined): void {
     if (this.#isDetached) return;
     this.#wanted = isWanted;
     this.#testsOf = testsOf;
-    for (const loaded of this.#loaded.values()) this.#fillFiles(loaded);
+    this.#demand?.fill(demandTables(isWanted, testsOf));
     for (const sensor of SENSORS) {
       const loaded = this.#loaded.get(sensor.name);
       if (loaded !== undefined && !this.#isNeeded(sensor)) detachSensor(loaded);
@@ -189,10 +189,6 @@ export class LoadedSensors {
     this.#objects.length = 0;
     this.#loaded.clear();
     this.#maps.clear();
-  }
-
-  #fillFiles({ files }: LoadedSensor): void {
-    files?.fill(fileTables((action) => this.#wanted("file", action), this.#testsOf));
   }
 
   #isNeeded({ name, required }: Sensor): boolean {
@@ -252,9 +248,7 @@ export class LoadedSensors {
       object.load();
       if (object.hasMap("watch_list")) fillWatchList(object.map("watch_list"));
       this.#shareMaps(object);
-      const files = object.hasMap("demand") ? new FileDemand(object) : undefined;
-      const loaded: LoadedSensor = { attachment, object, files, refused, links: [], attached: false };
-      this.#fillFiles(loaded);
+      const loaded: LoadedSensor = { attachment, object, refused, links: [], attached: false };
       this.#attachAll(name, loaded);
       this.#loaded.set(name, loaded);
     } catch (error) {
@@ -302,6 +296,9 @@ export class LoadedSensors {
       this.#maps.set(name, object.map(name));
       this.#owners.set(name, object);
     }
+    if (this.#demand !== undefined || !this.#maps.has("demand")) return;
+    this.#demand = new KernelDemand((name) => this.#maps.get(name)!);
+    this.#demand.fill(demandTables(this.#wanted, this.#testsOf));
   }
 
   #dropMapsOf(object: BpfObject | undefined): void {
@@ -309,6 +306,7 @@ export class LoadedSensors {
       if (owner !== object) continue;
       this.#owners.delete(name);
       this.#maps.delete(name);
+      if (name === "demand") this.#demand = undefined;
     }
   }
 

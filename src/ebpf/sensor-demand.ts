@@ -37,8 +37,20 @@ export class SensorDemand {
   wants(event: ReportedEvent): boolean {
     const wanted = this.#find(wordsOf(event));
     if (wanted === undefined) return false;
-    if (wanted.tests === undefined || (event.kind !== "file" && event.kind !== "change")) return true;
-    return passesTests(wanted.tests, { path: event.path, user: String(event.actor.euid) });
+    const user = String(event.actor.euid);
+    switch (event.kind) {
+      case "file":
+      case "change":
+        return passesTests(wanted.tests, { path: event.path, user, port: undefined });
+      case "connect":
+      case "accept":
+      case "bind":
+      case "listen":
+      case "send":
+        return passesTests(wanted.tests, { path: undefined, user, port: String(event.destinationPort) });
+      default:
+        return true;
+    }
   }
 
   #find([category, type, action]: EventWords): Demand[number] | undefined {

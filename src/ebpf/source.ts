@@ -16,10 +16,11 @@ import {
 } from "#core";
 import { ClockId, clockNs } from "#ffi/libc";
 import type { RingBuffer } from "#ffi/ring-buffer";
-import type { Demand, DemandTest } from "#schema";
+import type { Demand } from "#schema";
 import { ControlGroups } from "./control-groups.ts";
 import { CounterReader, type CounterTable, NO_COUNTS } from "./counters.ts";
 import { decode } from "./decode.ts";
+import type { TestsOf } from "./demand-tables.ts";
 import { DEFAULT_VARIABLES } from "./environment.ts";
 import { sensorOf } from "./event-words.ts";
 import { ExecHold, HOLD_NS_MAX } from "./exec-hold.ts";
@@ -144,7 +145,7 @@ export class EbpfSource implements Source, ExecWitness {
   readonly #inspector: ProgramInspector | undefined;
   readonly #packages = new Packages(randomSecret());
   readonly #isWanted = (sensor: SensorName, action: string): boolean => this.#demand.wantsAction(sensor, action);
-  readonly #fileTests = (action: string): readonly DemandTest[] | undefined => this.#demand.testsOf("file", action);
+  readonly #testsOf: TestsOf = (sensor, action) => this.#demand.testsOf(sensor, action);
   readonly #userName = (id: number): string | undefined => this.#users.nameOf(id, Number(this.#nowNs));
   readonly #groupName = (id: number): string | undefined => this.#groups.nameOf(id, Number(this.#nowNs));
 
@@ -185,7 +186,7 @@ export class EbpfSource implements Source, ExecWitness {
       agentPid: this.#options.includeOwn === true ? 0 : process.pid,
       cgroupRoot: this.#cgroupRoot,
       wanted: this.#isWanted,
-      testsOf: this.#fileTests,
+      testsOf: this.#testsOf,
     });
     this.#sink = sink;
     try {
@@ -220,7 +221,7 @@ export class EbpfSource implements Source, ExecWitness {
     this.#demand = new SensorDemand(demand);
     const sensors = this.#sensors;
     if (sensors === undefined) return;
-    sensors.choose(this.#isWanted, this.#fileTests);
+    sensors.choose(this.#isWanted, this.#testsOf);
     this.#lastStatuses = sensors.statuses;
     this.#isAttaching = true;
   }

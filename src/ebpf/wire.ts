@@ -254,11 +254,18 @@ export const enum Counter {
   Size = 40,
 }
 
-/** Bits of `enum demand_class`: the kinds of file events that the demand tells apart. */
-export const enum FileClass {
+/** Bits of `enum demand_class`: the kinds of events that the demand tells apart. */
+export const enum DemandClass {
   Creation = 1,
   Modification = 2,
   Open = 4,
+  Connect = 8,
+  Accept = 16,
+  Bind = 32,
+  Listen = 64,
+  Unix = 128,
+  /** Shifted by the {@link ChangeKind}. */
+  Change = 256,
 }
 
 /** struct demand, u32 each. */
@@ -268,13 +275,14 @@ export const enum DemandWord {
   Extensions = 8,
   Users = 12,
   OtherUsers = 16,
-  Generation = 20,
-  Size = 24,
+  Ports = 20,
+  Generation = 24,
+  Size = 28,
 }
 
-/** struct demand_user, u32 each. */
-export const enum DemandUser {
-  User = 0,
+/** struct demand_number, u32 each: a user or a port. */
+export const enum DemandNumber {
+  Number = 0,
   Generation = 4,
   Size = 8,
 }
@@ -293,6 +301,8 @@ export const DEMAND_NAME_BYTES = 32;
 export const DEMAND_NAMES_MAX = 2048;
 /** The same of `demand_users`. */
 export const DEMAND_USERS_MAX = 256;
+/** The same of `demand_ports`. */
+export const DEMAND_PORTS_MAX = 256;
 
 /** Bytes of the name in a thread. */
 export const COMM_BYTES = 16;

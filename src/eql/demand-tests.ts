@@ -1,4 +1,4 @@
-// The tests of path and user that a single comparison asks for: equality, lists, wildcards, beginnings and ends of `file.path` and its parts.
+// The tests of path, user and port that a single comparison asks for: equality, lists, wildcards, beginnings and ends of `file.path` and its parts.
 // Invariant: whenever the comparison has the truth in question, one of its tests is true (see DemandTest in #schema).
 import { type DemandTest, foldAscii, isAscii, type SchemaRegistry } from "#schema";
 import { foldText } from "./case-folding.ts";
@@ -9,13 +9,14 @@ const TEXT_BYTES_MAX = 29;
 /** Begins a path whose outermost folders are missing: it may stand for names that are not in it. */
 const CUT_MARK = "…";
 
-type Part = "path" | "directory" | "name" | "extension" | "user";
+type Part = "path" | "directory" | "name" | "extension" | "user" | "port";
 const PARTS: Readonly<Record<string, Part>> = {
   "file.path": "path",
   "file.directory": "directory",
   "file.name": "name",
   "file.extension": "extension",
   "user.id": "user",
+  "destination.port": "port",
 };
 
 /** A comparison of one of those fields with patterns, of which one must match. */
@@ -76,8 +77,9 @@ function comparisonOf(node: ConditionNode, registry: SchemaRegistry): Comparison
 
 function partOf(value: unknown, registry: SchemaRegistry): Part | undefined {
   const node = value as { readonly kind: string; readonly name?: string; readonly fieldId?: number; readonly type: string };
-  if (node.kind !== "field" || node.type !== "string" || node.name === undefined) return undefined;
-  return registry.idOf(node.name) === node.fieldId ? PARTS[node.name] : undefined;
+  if (node.kind !== "field" || node.name === undefined || registry.idOf(node.name) !== node.fieldId) return undefined;
+  const part = PARTS[node.name];
+  return node.type === (part === "port" ? "int" : "string") ? part : undefined;
 }
 
 /** Of several ids the first will do: none of them is the user's. */
@@ -104,6 +106,8 @@ function candidatesOf(part: Part, pattern: Pattern): readonly DemandTest[] {
       return exact.includes("/") ? [] : [{ kind: "name", text: exact }];
     case "extension":
       return exact === undefined ? [] : [{ kind: "extension", text: exact }];
+    case "port":
+      return exact === undefined ? [] : [{ kind: "port", text: exact }];
     case "user":
       return exact !== undefined && isAscii(exact) && exact === foldText(exact) ? [{ kind: "user", text: exact }] : [];
   }

@@ -1,5 +1,5 @@
 // What of the events of known words a rule set can match: each predicate evaluated with the words known and everything else unknown, and of what
-// it then still asks, the tests of path and user that must hold. Invariant: sound, never exact: an event that is left out makes no predicate
+// it then still asks, the tests of path, user and port that must hold. Invariant: sound, never exact: an event that is left out makes no predicate
 // true; what cannot be told is wanted.
 import {
   CATEGORY_SEVERAL,
@@ -178,8 +178,8 @@ function bitOf(truth: boolean | null): number {
   return truth === null ? May.Null : truth ? May.True : May.False;
 }
 
-/** How much a set of tests lets through, roughly: names are rare, folders hold many files, users make most of what happens. */
-const WIDTHS: Readonly<Record<DemandTest["kind"], number>> = { name: 1, folder: 8, extension: 32, user: 256, notUser: 4096 };
+/** How much a set of tests lets through, roughly: names are rare, folders hold many files, ports are seldom the usual ones, users make most of what happens. */
+const WIDTHS: Readonly<Record<DemandTest["kind"], number>> = { name: 1, folder: 8, extension: 32, port: 32, user: 256, notUser: 4096 };
 
 function width(tests: readonly DemandTest[]): number {
   return tests.reduce((sum, test) => sum + WIDTHS[test.kind], 0);

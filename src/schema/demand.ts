@@ -15,9 +15,10 @@ export type EventWords = readonly [category: string | readonly string[], type: s
  * - `folder`: another piece is `text`
  * - `extension`: what follows the last dot of its last piece is `text`
  * - `user`, `notUser`: `user.id` is `text`, is something else
+ * - `port`: `destination.port` is `text`, in decimal
  */
 export interface DemandTest {
-  readonly kind: "name" | "folder" | "extension" | "user" | "notUser";
+  readonly kind: "name" | "folder" | "extension" | "user" | "notUser" | "port";
   readonly text: string;
 }
 
@@ -65,12 +66,14 @@ export interface TestedEvent {
   readonly path: string | undefined;
   /** `user.id` */
   readonly user: string | undefined;
+  /** `destination.port`, in decimal. */
+  readonly port: string | undefined;
 }
 
 /** Whether one of the tests is true of an event: the meaning of {@link DemandTest}. */
 export function passesTests(tests: readonly DemandTest[] | undefined, event: TestedEvent): boolean {
   if (tests === undefined) return true;
-  const { path, user } = event;
+  const { path, user, port } = event;
   const names = path === undefined ? [] : foldAscii(path).split("/");
   const name = names.pop() ?? "";
   const dot = name.lastIndexOf(".");
@@ -80,6 +83,7 @@ export function passesTests(tests: readonly DemandTest[] | undefined, event: Tes
     extension: (text) => dot >= 0 && name.slice(dot + 1) === text,
     user: (text) => user === text,
     notUser: (text) => user !== undefined && user !== text,
+    port: (text) => port === text,
   };
   const passesNames = path !== undefined && !isAscii(path);
   return tests.some(({ kind, text }) => (passesNames && NAME_KINDS.has(kind)) || facts[kind](text));

@@ -23,6 +23,7 @@ const WORDS: readonly EventWords[] = [
 const FOLDERS = ["etc", "ETC", "cron.d", "É", "é", "\u212a", "k"];
 const NAMES = ["passwd", "Passwd", "k", "\u212a", "a.conf", "A.CONF", ".conf", "x.", "é.conf"];
 const USERS = ["0", "1000", "33"];
+const PORTS = [22, 443, 4444];
 
 const pick = <T>(items: readonly T[]): fc.Arbitrary<T> => fc.constantFrom(...items);
 const quoted = (text: string): string => JSON.stringify(text);
@@ -68,6 +69,12 @@ function askedOf(dialect: GeneratedDialect): fc.Arbitrary<string> {
     ),
     text("user.id", pick(USERS), pick(["*", "1*"])),
     pick([
+      ...PORTS.flatMap((port) => [`destination.port == ${port}`, `destination.port != ${port}`, `destination.port >= ${port}`]),
+      "destination.port in (22, 443)",
+      "not destination.port in (4444, 70000)",
+      "destination.port == null",
+    ]),
+    pick([
       'event.category == "file"',
       'event.category != "process"',
       "file.path == null",
@@ -107,11 +114,17 @@ function ruleArbitrary(dialect: GeneratedDialect): fc.Arbitrary<{ readonly text:
 }
 
 const happening = fc
-  .tuple(eventArbitrary, pick([...WORDS, WORDS[2]!, WORDS[3]!, WORDS[3]!]), fc.option(path, { freq: 9 }), pick(USERS))
-  .map(([event, words, filePath, user]) => {
+  .tuple(
+    eventArbitrary,
+    pick([...WORDS, WORDS[2]!, WORDS[3]!, WORDS[3]!]),
+    fc.option(path, { freq: 9 }),
+    pick(USERS),
+    fc.option(pick(PORTS)),
+  )
+  .map(([event, words, filePath, user, port]) => {
     const [category, type, action] = words;
     const categories = typeof category === "string" ? [category] : category;
-    const { "file.path": _, "user.id": __, ...others } = event.fields;
+    const { "file.path": _, "user.id": __, "destination.port": ___, ...others } = event.fields;
     const fields: Record<string, FieldValue> = {
       ...others,
       "event.category": categories,
@@ -126,7 +139,8 @@ const happening = fc
       fields["file.directory"] = filePath.slice(0, -name.length - 1) || "/";
       if (name.lastIndexOf(".") > 0) fields["file.extension"] = name.slice(name.lastIndexOf(".") + 1);
     }
-    return { words, path: filePath ?? undefined, user, event: { categories, fields } };
+    if (port !== null) fields["destination.port"] = BigInt(port);
+    return { words, path: filePath ?? undefined, user, port: port === null ? undefined : String(port), event: { categories, fields } };
   });
 
 for (const dialect of ["default", "endgame"] as const) {
@@ -144,11 +158,11 @@ for (const dialect of ["default", "endgame"] as const) {
           return predicate === undefined ? createReferencePlan(source, registry).predicates : [predicate];
         });
         const whole = mergedDemand(queries.map((query) => query.demand));
-        for (const { words, path: filePath, user, event } of events) {
+        for (const { words, path: filePath, user, port, event } of events) {
           const reader = readerOf(event, registry);
           const isWanted = (demand: typeof whole): boolean => {
             const wanted = demand.find((one) => one.words.join() === words.join());
-            return wanted !== undefined && passesTests(wanted.tests, { path: filePath, user });
+            return wanted !== undefined && passesTests(wanted.tests, { path: filePath, user, port });
           };
           for (const [index, predicates] of wholes.entries()) {
             const hit = predicates.some((predicate) => predicate(reader) === true);
@@ -160,7 +174,7 @@ for (const dialect of ["default", "endgame"] as const) {
             else if (!isWanted(demand)) count.testsOut++;
             if (hit && !(isWanted(demand) && isWanted(whole))) {
               throw new Error(
-                `left out: ${Bun.inspect({ words, filePath, user, fields: event.fields })}\nof: ${Bun.inspect(rules[index])}\n${Bun.inspect(demand)}`,
+                `left out: ${Bun.inspect({ words, filePath, user, port, fields: event.fields })}\nof: ${Bun.inspect(rules[index])}\n${Bun.inspect(demand)}`,
               );
             }
           }

@@ -83,6 +83,15 @@ const RULES: readonly (readonly [string, Readonly<Record<string, string>>])[] = 
   ['file where user.id != "0"', FILE("notUser 0")],
   ['file where user.id == "0" and file.name == "x"', FILE("name x")],
   ['file where event.type == "creation" and file.name == "a" or event.type == "change"', { creation: "name a", modification: "*" }],
+  ["network where destination.port == 4444", { connection_attempted: "port 4444", lookup_result: "port 4444" }],
+  [
+    'network where destination.port in (22, 80) and user.id == "0"',
+    { connection_attempted: "port 22, port 80", lookup_result: "port 22, port 80" },
+  ],
+  ["network where destination.port > 1024", NETWORK],
+  ["network where not destination.port == 22", NETWORK],
+  ['network where destination.port == 22 or process.name == "x"', NETWORK],
+  ['any where destination.port == 22 and event.action == "open"', { open: "port 22" }],
   [
     'sequence by process.pid [process where event.action == "exec"] [file where file.name == "a"] until [process where event.type == "end"]',
     { exec: "*", ...FILE("name a"), end: "*" },
@@ -112,7 +121,7 @@ test("demands together want what either wants", () => {
 
 test("tests of names look at ASCII only and let everything else through", () => {
   const passes = (kind: "name" | "folder" | "extension", text: string, path: string): boolean =>
-    passesTests([{ kind, text }], { path, user: undefined });
+    passesTests([{ kind, text }], { path, user: undefined, port: undefined });
   expect(passes("name", "a", "/b/A")).toBe(true);
   expect(passes("name", "b", "/b/a")).toBe(false);
   expect(passes("folder", "b", "/B/a")).toBe(true);
@@ -120,6 +129,6 @@ test("tests of names look at ASCII only and let everything else through", () => 
   expect(passes("extension", "c", "/b/a.C")).toBe(true);
   expect(passes("extension", "a", "/b/a")).toBe(false);
   expect(passes("extension", "c", "/b/é")).toBe(true);
-  expect(passesTests([{ kind: "notUser", text: "0" }], { path: undefined, user: "1" })).toBe(true);
-  expect(passesTests([{ kind: "notUser", text: "0" }], { path: "/é", user: "0" })).toBe(false);
+  expect(passesTests([{ kind: "notUser", text: "0" }], { path: undefined, user: "1", port: undefined })).toBe(true);
+  expect(passesTests([{ kind: "notUser", text: "0" }], { path: "/é", user: "0", port: undefined })).toBe(false);
 });

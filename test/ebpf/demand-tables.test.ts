@@ -1,26 +1,36 @@
-// Which opened files the kernel makes records of: tables of random tests, read as the kernel reads them, stop nothing that a test is true of; and
-// real files, whose paths are every kind of odd, under the real kernel.
+// Which events the kernel makes records of: tables of random tests, read as the kernel reads them, stop nothing that a test is true of; and under the
+// real kernel files, whose paths are every kind of odd, connections, servers and changes.
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { chmodSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { EbpfSource } from "#ebpf";
 import { type Demand, type DemandTest, passesTests, SchemaRegistry } from "#schema";
-import { type FileTables, fileTables } from "../../src/ebpf/file-demand.ts";
-import { FileClass } from "../../src/ebpf/wire.ts";
+import { type DemandTables, demandTables, EVENT_CLASSES } from "../../src/ebpf/demand-tables.ts";
+import type { SensorName } from "../../src/ebpf/sensors.ts";
+import { compileActs } from "../kernels/initramfs.ts";
 import { Collector } from "./collector.ts";
 import { refusal } from "./live.ts";
 
 setDefaultTimeout(60_000);
 const seed = Number(process.env["KESTREL_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 
-/** `user_passes` and the tests of names of bpf/demand.h, for a path in ASCII. */
-function kernelPasses(tables: FileTables, bit: FileClass, path: string, user: number): boolean {
+interface Event {
+  readonly path: string | undefined;
+  readonly user: number;
+  readonly port: number | undefined;
+}
+
+/** `demand_takes`, `user_passes` and the tests of names of bpf/demand.h, for a path in ASCII. `names`: whether these are tested. */
+function kernelPasses(tables: DemandTables, bits: number, { path, user, port }: Event, names: boolean): boolean {
+  // Of several bits the kernel asks for one: they are all the same.
+  const bit = bits & -bits;
   if ((tables.wanted & bit) === 0) return false;
   if ((tables.tested & bit) === 0) return true;
   if ((tables.users & bit) !== 0 && ((tables.userClasses.get(user) ?? tables.otherUsers) & bit) !== 0) return true;
-  const folders = path.toLowerCase().split("/");
+  if (!names) return port !== undefined && ((tables.portClasses.get(port) ?? 0) & bit) !== 0;
+  const folders = (path ?? "").toLowerCase().split("/");
   const name = folders.pop() as string;
   const has = (text: string, role: "name" | "folder" | "extension"): boolean => ((tables.names.get(text)?.[role] ?? 0) & bit) !== 0;
   if (has(name, "name") || folders.some((folder) => has(folder, "folder"))) return true;
@@ -33,30 +43,41 @@ test(`tables stop nothing that a test is true of, and not everything else (KESTR
   const testArbitrary: fc.Arbitrary<DemandTest> = fc.oneof(
     fc.record({ kind: fc.constantFrom("name", "folder", "extension"), text }),
     fc.record({ kind: fc.constantFrom("user", "notUser"), text: user }),
+    fc.record({ kind: fc.constant("port" as const), text: fc.constantFrom("22", "443", "70000", "-1") }),
   );
   const lists = fc.option(fc.array(testArbitrary, { minLength: 1, maxLength: 4 }), { freq: 6, nil: undefined });
+  const allLists = fc.array(fc.tuple(lists, fc.boolean()), { minLength: EVENT_CLASSES.length, maxLength: EVENT_CLASSES.length });
   const path = fc.array(fc.constantFrom("a", "b", "ETC", "c.d", "x"), { minLength: 1, maxLength: 4 }).map((names) => `/${names.join("/")}`);
-  const count = { all: 0, wanted: 0, stopped: 0 };
-  const property = fc.property(fc.tuple(lists, lists, lists), path, fc.constantFrom(0, 5, 7), (all, filePath, uid) => {
-    const byAction: Readonly<Record<string, readonly DemandTest[] | undefined>> = { creation: all[0], modification: all[1], open: all[2] };
-    const tables = fileTables(
-      (action) => action !== "open" || all[2]?.length !== 4,
-      (action) => byAction[action],
+  const count = { all: 0, wanted: 0, stopped: 0, stoppedByNumber: 0 };
+  const property = fc.property(allLists, path, fc.constantFrom(0, 5, 7), fc.constantFrom(22, 443, 80), (all, filePath, uid, port) => {
+    const at = (sensor: SensorName, action: string): number =>
+      EVENT_CLASSES.findIndex((one) => one.sensor === sensor && one.action === action);
+    const tables = demandTables(
+      (sensor, action) => all[at(sensor, action)]![1],
+      (sensor, action) => all[at(sensor, action)]![0],
     );
-    const classes = [FileClass.Creation, FileClass.Modification, FileClass.Open] as const;
-    for (const [index, bit] of classes.entries()) {
-      if ((tables.wanted & bit) === 0) continue;
-      const wanted = passesTests(all[index], { path: filePath, user: String(uid) });
-      const passes = kernelPasses(tables, bit, filePath, uid);
+    for (const [index, { bits, names, sensor }] of EVENT_CLASSES.entries()) {
+      const [tests, isWanted] = all[index]!;
+      expect((tables.wanted & bits) === bits).toBe(isWanted);
+      if (!isWanted) continue;
+      const event: Event = {
+        path: names === "absent" ? undefined : filePath,
+        user: uid,
+        port: names === "absent" ? port : undefined,
+      };
+      const wanted = passesTests(tests, { path: event.path, user: String(uid), port: event.port === undefined ? undefined : String(port) });
+      const passes = kernelPasses(tables, bits, event, names === "tested");
       count.all++;
       if (wanted) count.wanted++;
       if (!passes) count.stopped++;
+      if (!passes && sensor !== "file") count.stoppedByNumber++;
       expect(passes || !wanted).toBe(true);
     }
   });
   fc.assert(property, { seed, numRuns: 3000 });
   expect(count.wanted).toBeGreaterThan(count.all / 10);
-  expect(count.stopped).toBeGreaterThan((count.all - count.wanted) / 2);
+  expect(count.stopped).toBeGreaterThan((count.all - count.wanted) / 4);
+  expect(count.stoppedByNumber).toBeGreaterThan(count.stopped / 4);
 });
 
 if (refusal !== undefined) console.log(`skipped: files that the kernel leaves out (${refusal})`);
@@ -146,7 +167,7 @@ describe.skipIf(refusal !== undefined)("files under the real kernel", () => {
         chmodSync(folder, 0o777);
         source.setDemand(demandOf(tests));
         const before = source.counts().kernel.file.filtered;
-        const wanted = NAMES.filter((name) => passesTests(tests, { path: `${folder}/run-/${name}`, user }));
+        const wanted = NAMES.filter((name) => passesTests(tests, { path: `${folder}/run-/${name}`, user, port: undefined }));
         expect(await toldOf(user)).toEqual(wanted);
         // Of a name that is very long, or not ASCII alone, only user space can tell.
         const odd = NAMES.filter((name) => name.length > 60 || name.includes("é")).length;
@@ -155,6 +176,55 @@ describe.skipIf(refusal !== undefined)("files under the real kernel", () => {
       }
     });
   }
+
+  test("connections, servers and changes that no rule can match are counted and not told", async () => {
+    const [connects, binds] = [join(folder, "acts"), join(folder, "network-acts")];
+    compileActs("kernels/acts", connects);
+    compileActs("kernels/network-acts", binds);
+    const port: readonly DemandTest[] = [{ kind: "port", text: "948" }];
+    source.setDemand([
+      { words: ["process", "end", "end"], tests: undefined },
+      { words: ["network", "start", "connection_attempted"], tests: port },
+      { words: ["network", "info", "bind"], tests: port },
+      { words: ["network", "info", "listen"], tests: port },
+      { words: ["file", "change", "rename"], tests: [{ kind: "user", text: "12345" }] },
+      { words: ["file", "deletion", "deletion"], tests: [{ kind: "notUser", text: "12345" }] },
+    ]);
+    await source.settled();
+    const before = source.counts().kernel;
+    const inside = mkdtempSync(join(folder, "changed-"));
+    chmodSync(inside, 0o777);
+    const toldOfRun = async (...command: readonly string[]): Promise<readonly unknown[]> => {
+      const { pid } = Bun.spawn([...command], { cwd: inside, stdin: "ignore", stderr: "inherit" });
+      await collector.find((fields) => fields["process.pid"] === BigInt(pid) && fields["event.action"] === "end");
+      return collector.all((fields) => fields["process.pid"] === BigInt(pid)).map((fields) => fields["event.action"]);
+    };
+    const another = ["setpriv", "--reuid=12345", "--clear-groups"];
+    const told = async (...commands: readonly (readonly string[])[]): Promise<readonly unknown[]> => {
+      const all: unknown[] = [];
+      for (const command of commands) all.push((await toldOfRun(...command))[0]);
+      return all;
+    };
+    const at = (...words: readonly string[]): readonly (readonly string[])[] => ["948", "949"].map((one) => [...words, one]);
+    expect(await told(...at(connects, "connect", "tcp", "127.0.0.1"))).toEqual(["connection_attempted", "end"]);
+    expect(await told(...at(connects, "connect", "udp", "::1"))).toEqual(["connection_attempted", "end"]);
+    expect(await told(...at(binds, "send", "plain", "1", "127.0.0.1"))).toEqual(["connection_attempted", "end"]);
+    expect(await told(...at(binds, "listen", "plain", "::1"))).toEqual(["bind", "end"]);
+    writeFileSync(join(inside, "a"), "");
+    expect(await told(["mv", "a", "b"], [...another, "mv", "b", "c"])).toEqual(["end", "rename"]);
+    writeFileSync(join(inside, "d"), "");
+    expect(await told([...another, "rm", "-f", "d"], ["rm", "c"])).toEqual(["end", "deletion"]);
+    const after = source.counts().kernel;
+    for (const [kind, least] of [
+      ["connect", 2],
+      ["send", 1],
+      ["bind", 1],
+      ["listen", 1],
+      ["change", 2],
+    ] as const) {
+      expect({ kind, enough: after[kind].filtered - before[kind].filtered >= least }).toEqual({ kind, enough: true });
+    }
+  });
 
   test("tests that come and go while files are made lose none that both want", async () => {
     const inside = join(folder, "both");

@@ -1,0 +1,231 @@
+// What events the kernel side makes records of: the demand's tests as the tables of bpf/demand.h, and the filling of these while the sensors run.
+// Invariant: what the tables stop, no test of the demand is true of, also while they change.
+import type { BpfMap } from "#ffi/libbpf";
+import type { DemandTest } from "#schema";
+import type { SensorName } from "./sensors.ts";
+import type { WantedEvents } from "./system-calls.ts";
+import {
+  ChangeKind,
+  DEMAND_NAME_BYTES,
+  DEMAND_NAMES_MAX,
+  DEMAND_PORTS_MAX,
+  DEMAND_USERS_MAX,
+  DemandClass,
+  DemandName,
+  DemandNumber,
+  DemandWord,
+} from "./wire.ts";
+
+/** Tests of a sensor's wanted events of one action; undefined: any may be wanted. */
+export type TestsOf = (sensor: SensorName, action: string) => readonly DemandTest[] | undefined;
+
+/** Tables as the kernel has them. */
+export interface DemandTables {
+  readonly wanted: number;
+  readonly tested: number;
+  readonly extensions: number;
+  readonly users: number;
+  readonly otherUsers: number;
+  readonly names: ReadonlyMap<string, Readonly<Record<NameRole, number>>>;
+  /** Classes by user id. */
+  readonly userClasses: ReadonlyMap<number, number>;
+  /** Classes by port. */
+  readonly portClasses: ReadonlyMap<number, number>;
+}
+
+type NameRole = "name" | "folder" | "extension";
+
+/**
+ * A kind of events that the kernel tells apart. `names`: whether it tests their `file.path`, has none to test, or cannot, so that nothing is left out
+ * for which a test of names may be true. Of a port it knows only what has one: no other passes a test of ports.
+ */
+interface EventClass {
+  readonly sensor: SensorName;
+  readonly action: string;
+  readonly bits: number;
+  readonly names: "tested" | "absent" | "unknown";
+}
+
+const changed = (sensor: "change" | "attribute", action: string, ...kinds: readonly ChangeKind[]): EventClass => {
+  return { sensor, action, bits: kinds.reduce((bits, kind) => bits | (DemandClass.Change << kind), 0), names: "unknown" };
+};
+
+/** All of them. Datagrams share the class of connections, as they share their words. */
+export const EVENT_CLASSES: readonly EventClass[] = [
+  { sensor: "file", action: "creation", bits: DemandClass.Creation, names: "tested" },
+  { sensor: "file", action: "modification", bits: DemandClass.Modification, names: "tested" },
+  { sensor: "file", action: "open", bits: DemandClass.Open, names: "tested" },
+  { sensor: "connect", action: "connection_attempted", bits: DemandClass.Connect, names: "absent" },
+  { sensor: "accept", action: "connection_accepted", bits: DemandClass.Accept, names: "absent" },
+  { sensor: "bind", action: "bind", bits: DemandClass.Bind, names: "absent" },
+  { sensor: "bind", action: "listen", bits: DemandClass.Listen, names: "absent" },
+  { sensor: "unix", action: "unix_connect", bits: DemandClass.Unix, names: "unknown" },
+  changed("change", "rename", ChangeKind.Rename),
+  changed("change", "deletion", ChangeKind.Unlink, ChangeKind.Rmdir),
+  changed("change", "link", ChangeKind.Link),
+  changed("change", "symlink", ChangeKind.Symlink),
+  changed("change", "mode_change", ChangeKind.Mode),
+  changed("change", "creation", ChangeKind.Make),
+  changed("attribute", "owner_change", ChangeKind.Owner),
+  changed("attribute", "attribute_change", ChangeKind.AttributeSet),
+  changed("attribute", "attribute_removal", ChangeKind.AttributeRemove),
+];
+const NUMBER = /^(0|[1-9]\d{0,9})$/;
+const UID_MAX = 0xffff_ffff;
+const PORT_MAX = 0xffff;
+
+/** The tables of a demand. */
+export function demandTables(isWanted: WantedEvents, testsOf: TestsOf): DemandTables {
+  const names = new Map<string, Record<NameRole, number>>();
+  const ports = new Map<number, number>();
+  const users = new UserTable();
+  let [wanted, tested, extensions] = [0, 0, 0];
+  for (const { sensor, action, bits, names: has } of EVENT_CLASSES) {
+    if (!isWanted(sensor, action)) continue;
+    wanted |= bits;
+    const tests = testsOf(sensor, action);
+    if (tests === undefined || (has === "unknown" && tests.some(isOfName)) || !users.add(bits, tests)) continue;
+    tested |= bits;
+    for (const { kind, text } of tests) {
+      if (kind === "port" && isNumber(text, PORT_MAX)) ports.set(Number(text), (ports.get(Number(text)) ?? 0) | bits);
+      if (has !== "tested" || kind === "user" || kind === "notUser" || kind === "port") continue;
+      if (kind === "extension") extensions |= bits;
+      const roles = names.get(text) ?? { name: 0, folder: 0, extension: 0 };
+      roles[kind] |= bits;
+      names.set(text, roles);
+    }
+  }
+  const isFull = names.size > DEMAND_NAMES_MAX || users.byId.size > DEMAND_USERS_MAX || ports.size > DEMAND_PORTS_MAX;
+  if (isFull) return { ...NOTHING_TESTED, wanted };
+  return { wanted, tested, extensions, users: users.classes, otherUsers: users.others, names, userClasses: users.byId, portClasses: ports };
+}
+
+const NOTHING_TESTED: DemandTables = {
+  wanted: 0,
+  tested: 0,
+  extensions: 0,
+  users: 0,
+  otherUsers: 0,
+  names: new Map(),
+  userClasses: new Map(),
+  portClasses: new Map(),
+};
+
+function isOfName({ kind }: DemandTest): boolean {
+  return kind === "name" || kind === "folder" || kind === "extension";
+}
+
+function isNumber(text: string, most: number): boolean {
+  return NUMBER.test(text) && Number(text) <= most;
+}
+
+/** Which classes a user passes: those not in the table pass `others`. */
+class UserTable {
+  classes = 0;
+  others = 0;
+  readonly byId = new Map<number, number>();
+
+  /** False: the tests of users alone let everybody pass. */
+  add(bits: number, tests: readonly DemandTest[]): boolean {
+    const of = (kind: DemandTest["kind"]): readonly number[] =>
+      tests.flatMap((test) => (test.kind === kind && isNumber(test.text, UID_MAX) ? [Number(test.text)] : []));
+    // A text that is no id is everybody's other.
+    const excluded = [...new Set(tests.flatMap((test) => (test.kind === "notUser" ? [test.text] : [])))];
+    const ids = of("user");
+    const [other] = of("notUser");
+    if (excluded.length > 1 || (excluded.length === 1 && (other === undefined || ids.includes(other)))) return false;
+    if (other !== undefined) {
+      this.others |= bits;
+      this.classes |= bits;
+      // Others' rows were made for other classes: they pass this one, as everybody but one user does.
+      for (const [id, classes] of this.byId) this.byId.set(id, classes | bits);
+      this.#set(other, bits, false);
+    }
+    for (const id of ids) {
+      this.classes |= bits;
+      this.#set(id, bits, true);
+    }
+    return true;
+  }
+
+  #set(id: number, bits: number, passes: boolean): void {
+    const classes = this.byId.get(id) ?? this.others;
+    this.byId.set(id, passes ? classes | bits : classes & ~bits);
+  }
+}
+
+/** Generations of elements: the kernel reads those of one while the other is filled. */
+type Generation = 1 | 2;
+
+/** The maps of the demand, which all sensors share. */
+export const DEMAND_MAPS = ["demand", "demand_names", "demand_users", "demand_ports"] as const;
+
+/** Fills them. */
+export class KernelDemand {
+  readonly #map: (name: (typeof DEMAND_MAPS)[number]) => BpfMap;
+  readonly #tables: Record<Generation, DemandTables> = { 1: NOTHING_TESTED, 2: NOTHING_TESTED };
+  #generation: Generation = 1;
+
+  constructor(map: (name: (typeof DEMAND_MAPS)[number]) => BpfMap) {
+    this.#map = map;
+  }
+
+  /** Puts other tables in place, at once for each event. What the last ones had stays until the next time: somebody may be reading it. */
+  fill(next: DemandTables): void {
+    const generation = this.#generation === 1 ? 2 : 1;
+    const stale = this.#tables[generation];
+    const [names, users, ports] = [this.#map("demand_names"), this.#map("demand_users"), this.#map("demand_ports")];
+    for (const text of stale.names.keys()) if (!next.names.has(text)) names.delete(nameKey(text, generation));
+    for (const id of stale.userClasses.keys()) if (!next.userClasses.has(id)) users.delete(numberKey(id, generation));
+    for (const port of stale.portClasses.keys()) if (!next.portClasses.has(port)) ports.delete(numberKey(port, generation));
+    this.#tables[generation] = next;
+    for (const [text, roles] of next.names) names.update(nameKey(text, generation), nameValue(roles));
+    for (const [id, classes] of next.userClasses) users.update(numberKey(id, generation), word(classes));
+    for (const [port, classes] of next.portClasses) ports.update(numberKey(port, generation), word(classes));
+    this.#map("demand").update(word(0), demandValue(next, generation));
+    this.#generation = generation;
+  }
+}
+
+function demandValue({ portClasses, ...tables }: DemandTables, generation: Generation): Uint8Array {
+  const value = new DataView(new ArrayBuffer(DemandWord.Size));
+  value.setUint32(DemandWord.Wanted, tables.wanted, true);
+  value.setUint32(DemandWord.Tested, tables.tested, true);
+  value.setUint32(DemandWord.Extensions, tables.extensions, true);
+  value.setUint32(DemandWord.Users, tables.users, true);
+  value.setUint32(DemandWord.OtherUsers, tables.otherUsers, true);
+  value.setUint32(
+    DemandWord.Ports,
+    [...portClasses.values()].reduce((all, classes) => all | classes, 0),
+    true,
+  );
+  value.setUint32(DemandWord.Generation, generation, true);
+  return new Uint8Array(value.buffer);
+}
+
+/** The text in UTF-8 with zero padding; tests have short texts. */
+function nameKey(text: string, generation: Generation): Uint8Array {
+  const key = new Uint8Array(DEMAND_NAME_BYTES);
+  new TextEncoder().encodeInto(text, key.subarray(0, DEMAND_NAME_BYTES - 2));
+  key[DEMAND_NAME_BYTES - 1] = generation;
+  return key;
+}
+
+function numberKey(number: number, generation: Generation): Uint8Array {
+  const key = new DataView(new ArrayBuffer(DemandNumber.Size));
+  key.setUint32(DemandNumber.Number, number, true);
+  key.setUint32(DemandNumber.Generation, generation, true);
+  return new Uint8Array(key.buffer);
+}
+
+function nameValue({ name, folder, extension }: Readonly<Record<NameRole, number>>): Uint8Array {
+  const value = new DataView(new ArrayBuffer(DemandName.Size));
+  value.setUint32(DemandName.Names, name, true);
+  value.setUint32(DemandName.Folders, folder, true);
+  value.setUint32(DemandName.Extensions, extension, true);
+  return new Uint8Array(value.buffer);
+}
+
+function word(value: number): Uint8Array {
+  return new Uint8Array(Uint32Array.of(value).buffer);
+}
