@@ -1,5 +1,6 @@
 // From an act to its end, on this kernel: a connection refused by the control group's programs, a program killed by the sensor that saw it start, and
-// what comes after the alert: a tree killed through pidfds, a control group frozen. The last two are measured without the way to the alert.
+// what comes after the alert, by the built agent: a tree killed, a process stopped. Of these, and of a control group that is frozen, the responder's
+// call alone as well.
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -11,8 +12,10 @@ import { type RulePolicy, SchemaRegistry } from "#schema";
 import { policyOf } from "../../src/engine/ladder.ts";
 import { thaw } from "../../src/respond/cgroup-freezer.ts";
 import { Collector } from "../ebpf/collector.ts";
+import { compileActs } from "../kernels/initramfs.ts";
 import { real, request, responderOver } from "../respond/fixture.ts";
 import { printAlone, quantile, type Row, type Section, skipped } from "./row.ts";
+import { AgentHome, RunningAgent, whyNoAgent } from "./running-agent.ts";
 
 const TRIES = 1000;
 /** Connects to a port of the loopback device TRIES times and prints how many nanoseconds each call took; ends badly when one succeeds. */
@@ -108,6 +111,40 @@ async function inKernel(folder: string): Promise<readonly Row[]> {
   }
 }
 
+/** By the built agent and test/kernels/latency.c: a program that would run for ever, until its parent knows that it is gone or stopped. */
+async function throughAgent(folder: string): Promise<readonly Row[]> {
+  const reason = whyNoAgent();
+  if (reason !== "") return skipped("acts answered after the alert", reason);
+  const acts = [
+    { name: "tree killed after the alert: from its start until it is gone", action: "kill", until: "death", ends: "SIGKILL" },
+    { name: "process stopped after the alert: from its start until it stands", action: "suspend", until: "stop", ends: "SIGSTOP" },
+  ] as const;
+  const program = join(folder, "latency");
+  compileActs("kernels/latency", program);
+  const rules = acts.map(({ action }) => {
+    copyFileSync(program, join(folder, action));
+    const query = `process where event.action == "exec" and process.executable == "${join(folder, action)}"`;
+    return { id: `bench.${action}`, query, action, scope: "tree", mode: "enforce" };
+  });
+  writeFileSync(join(folder, "rules.json"), JSON.stringify(rules));
+  const home = new AgentHome();
+  try {
+    const agent = await RunningAgent.start(home, home.data("respond"), ["--rules", join(folder, "rules.json"), "--gate-mount", "none"]);
+    try {
+      return acts.map(({ name, action, until, ends }): Row => {
+        const said = Bun.spawnSync([program, until, "exec", join(folder, action)]).stdout.toString();
+        const [end, p50, p99] = said.trim().split(" ");
+        if (end !== ends) throw new Error(`${name}: ${said}`);
+        return { name, value: Number(p50) / 1000, p99: Number(p99) / 1000, unit: "µs", note: `${TRIES} tries` };
+      });
+    } finally {
+      await agent.stop();
+    }
+  } finally {
+    home.remove();
+  }
+}
+
 /** Time of the responder's call for something that is made anew each time. */
 async function afterAlert(name: string, action: "kill" | "suspend", make: () => Bun.Subprocess, undo: () => void): Promise<Row> {
   const root = cgroupRoot(readFileSync("/proc/self/mounts", "utf8"));
@@ -138,6 +175,7 @@ async function rows(): Promise<readonly Row[]> {
   try {
     const refusal = inspectMachine().error;
     const found = refusal === undefined ? [...(await inKernel(folder))] : [...skipped("acts in the kernel", refusal)];
+    found.push(...(await throughAgent(folder)));
     const sleeper = (): Bun.Subprocess => Bun.spawn(["/bin/sleep", "300"], { stdio: ["ignore", "ignore", "ignore"] });
     found.push(await afterAlert("tree killed through pidfds: the responder's call", "kill", sleeper, () => undefined));
     const root = cgroupRoot(readFileSync("/proc/self/mounts", "utf8"));

@@ -1,12 +1,14 @@
 /*
  * Does one act TRIES times and prints how every try ended, with the 50th and 99th percentile in nanoseconds: of a `call` from just before it
- * until it came back, of a `death` from just before the call until the parent of who made it had its end. Tries that end in different ways are
- * an error. Without arguments it waits to be killed. Linked statically: the initramfs has no C library for it.
+ * until it came back, of a `death` from just before the call until the parent of who made it had its end, of a `stop` until it was told that it
+ * stands. Tries that end in different ways are an error. Without arguments it waits to be killed. Linked statically: the initramfs has no C
+ * library for it.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,17 +57,32 @@ static int call(const char *name, const char *target)
 	return error;
 }
 
-/* The signal that whoever did it died of, negative; else what became of the call. */
-static int death(const char *name, const char *target)
+/* The signal that whoever did it died of, or was stopped by, negative; else what became of the call. */
+static int in_child(const char *name, const char *target, int options)
 {
 	pid_t pid = fork();
 	int status;
 
 	if (pid == 0)
 		_exit(call(name, target));
-	waitpid(pid, &status, 0);
+	waitpid(pid, &status, options);
 	now(&times->to);
+	if (WIFSTOPPED(status)) {
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		return -WSTOPSIG(status);
+	}
 	return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static int death(const char *name, const char *target)
+{
+	return in_child(name, target, 0);
+}
+
+static int stop(const char *name, const char *target)
+{
+	return in_child(name, target, WUNTRACED);
 }
 
 static int compare(const void *left, const void *right)
@@ -85,7 +102,7 @@ int main(int argc, char **argv)
 		for (;;)
 			pause();
 	times = mmap(NULL, sizeof(*times), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	act = strcmp(argv[1], "call") ? death : call;
+	act = !strcmp(argv[1], "call") ? call : !strcmp(argv[1], "death") ? death : stop;
 	for (int i = 0; i < TRIES; i++) {
 		int end = act(argv[2], argv[3]);
 
