@@ -16,6 +16,7 @@ import {
   STRING_BYTES_MAX,
 } from "#schema";
 import { canonicalIp, formatIp } from "./ip.ts";
+import { isOffset, type PackedFields, packFields } from "./packed-fields.ts";
 import type { PackedKeywords } from "./packed-keywords.ts";
 import { isUtf8, repairUtf8 } from "./utf8.ts";
 
@@ -162,9 +163,38 @@ export class RecordBuilder {
     const at = this.#take(words.byteLength);
     const base = at - HEAP_BASE;
     this.#words.set(words, at >>> 2);
-    const first = (at >>> 2) + arrayWord + 1;
-    for (let index = 0; index < list.length; index++) this.#words[first + index]! += base;
+    this.#shift((at >>> 2) + arrayWord, base);
     this.#add(id, EntryType.Keyword, EntryFlag.Array, base + arrayWord * 4);
+  }
+
+  /** What {@link pack} packs from: the fields set from here on. */
+  mark(): { readonly count: number; readonly heap: number } {
+    return { count: this.#count, heap: this.#heap };
+  }
+
+  /** The fields set since a mark, for {@link fieldsPacked}; `undefined` when something of the record was cut so far. */
+  pack({ count, heap }: ReturnType<RecordBuilder["mark"]>): PackedFields | undefined {
+    if ((this.#flags & RecordFlag.Truncated) !== 0) return undefined;
+    const entries = this.#entries.slice(count * 2, this.#count * 2);
+    return packFields(entries, this.#words.slice(heap >>> 2, this.#heap >>> 2), heap - HEAP_BASE);
+  }
+
+  /** Sets fields that were packed before: the same bytes as setting each, by copying. False, and none is set, when they do not fit. */
+  fieldsPacked({ entries, words, lists }: PackedFields): boolean {
+    const first = this.#count * 2;
+    if (this.#heap + words.byteLength > HEAP_BASE + HEAP_BYTES_MAX || first + entries.length > RECORD_FIELDS_MAX * 2) return false;
+    const at = this.#take(words.byteLength);
+    const base = at - HEAP_BASE;
+    this.#words.set(words, at >>> 2);
+    for (let list = 0; list < lists.length; list++) this.#shift((at >>> 2) + lists[list]!, base);
+    for (let index = 0; index < entries.length; index += 2) {
+      const head = entries[index]!;
+      this.#entries[first + index] = head;
+      this.#entries[first + index + 1] = isOffset(head) ? entries[index + 1]! + base : entries[index + 1]!;
+    }
+    this.#count += entries.length >>> 1;
+    this.#heapCommitted = this.#heap;
+    return true;
   }
 
   /** Starts a list of strings whose length is not known yet: `pushKeyword…`, then `endKeywords`. No other setter in between. */
@@ -344,16 +374,18 @@ export class RecordBuilder {
     const entries = this.#entries;
     for (let index = 0; index < count; index++) {
       const head = entries[index * 2]!;
+      if (!isOffset(head)) continue;
       const isBool = ((head >>> 16) & 0xff) === EntryType.Bool;
-      if (((head >>> 24) & EntryFlag.Array) !== 0) {
-        const at = (entries[index * 2 + 1]! + HEAP_BASE) >>> 2;
-        const elements = this.#words[at]!;
-        if (!isBool) for (let element = 1; element <= elements; element++) this.#words[at + element]! += heapStart;
-        entries[index * 2 + 1]! += heapStart;
-      } else if (!isBool) {
-        entries[index * 2 + 1]! += heapStart;
-      }
+      if (!isBool && ((head >>> 24) & EntryFlag.Array) !== 0) this.#shift((entries[index * 2 + 1]! + HEAP_BASE) >>> 2, heapStart);
+      entries[index * 2 + 1]! += heapStart;
     }
+  }
+
+  // Moves the offsets of the list at a word of the buffer.
+  #shift(list: number, bytes: number): void {
+    const words = this.#words;
+    const end = list + words[list]!;
+    for (let element = list + 1; element <= end; element++) words[element]! += bytes;
   }
 
   #scalar(id: number, type: EntryType, value: Scalar): boolean {

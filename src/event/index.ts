@@ -9,6 +9,7 @@ export { encodeJson, type JsonObject } from "./json-encoder.ts";
 export { isKlogFile, KlogReader, type KlogSummary } from "./klog-reader.ts";
 export { KlogWriter } from "./klog-writer.ts";
 export { type LineChunk, type NumberedLine, readLineChunks, readLines } from "./lines.ts";
+export type { PackedFields } from "./packed-fields.ts";
 export { type PackedKeywords, packKeywords } from "./packed-keywords.ts";
 export { parseTimestamp, type TimestampUnit } from "./timestamp.ts";
 export { validateRecord } from "./validate.ts";

@@ -63,6 +63,48 @@ test("a record prepared for reading all of it reads the same", () => {
   );
 });
 
+test("fields that were packed are the same bytes wherever they go, and stay out of a full record", () => {
+  const fields = fc.array(field, { maxLength: 12 });
+  fc.assert(
+    fc.property(fields, fields, fields, (before, packed, other) => {
+      const set = (list: typeof before): void => {
+        for (const [id, type, value] of list) builder.value(id, type, value);
+      };
+      builder.begin(0, 0n);
+      set(before);
+      const mark = builder.mark();
+      set(packed);
+      const piece = builder.pack(mark)!;
+      builder.begin(0, 0n);
+      set(other);
+      set(packed);
+      set(before);
+      const plain = finish().copy();
+      builder.begin(0, 0n);
+      set(other);
+      expect(builder.fieldsPacked(piece)).toBe(true);
+      set(before);
+      expect(finish().copy()).toEqual(plain);
+    }),
+    propertyOptions(200),
+  );
+  builder.begin(0, 0n);
+  const mark = builder.mark();
+  for (let id = 1; id <= 20; id++) builder.bool(id, true);
+  const piece = builder.pack(mark)!;
+  builder.begin(0, 0n);
+  for (let id = 1; id <= RECORD_FIELDS_MAX - 19; id++) builder.bool(100 + id, true);
+  expect(builder.fieldsPacked(piece)).toBe(false);
+  expect(finish().fieldCount).toBe(RECORD_FIELDS_MAX - 19);
+});
+
+test("what was cut is not packed", () => {
+  builder.begin(0, 0n);
+  const mark = builder.mark();
+  builder.keyword(1, "x".repeat(STRING_BYTES_MAX + 1));
+  expect(builder.pack(mark)).toBeUndefined();
+});
+
 test("an integer without a bigint is the same, or none where a number cannot hold it", () => {
   fc.assert(
     fc.property(i64, u64, (signed, unsigned) => {
