@@ -6,7 +6,9 @@ import { capabilityNames } from "./bit-names.ts";
 import { type Category, wordsOf } from "./event-words.ts";
 import { FieldWriter } from "./field-writer.ts";
 import { FIELD_NAMES, type FieldIds } from "./fields.ts";
+import { KeptParts, type Parts } from "./kept-parts.ts";
 import type { ExecEvent, ExitEvent } from "./kernel-event.ts";
+import { lineStamp, processStamp } from "./part-stamps.ts";
 import type { HostFacts, RecordContext, ReportedEvent } from "./record-context.ts";
 import { Flag } from "./wire.ts";
 import { writeAct } from "./write-act.ts";
@@ -18,6 +20,16 @@ import { writeFileRights, writeProgram } from "./write-program.ts";
 const AUDIT_UNSET = 0xffff_ffff;
 const INCOMPLETE: number = Flag.PathCut | Flag.ArgsCut | Flag.ReadFailed;
 
+/** Parts that are the same in many records: of the machine; of a process, except in the events of its programs; of its parent and all before. */
+const enum Part {
+  Host,
+  Identity,
+  Traits,
+  Leaders,
+  Parent,
+  Lineage,
+}
+
 /** Builds one record at a time; it is `bytes[0, length)` until the next. */
 export class RecordWriter {
   readonly #fields: FieldWriter;
@@ -25,6 +37,9 @@ export class RecordWriter {
   readonly #id: FieldIds;
   readonly #categoryIds: Readonly<Record<Category, number>>;
   readonly #host: HostFacts;
+  readonly #hostParts: Parts = [];
+  readonly #processes = new KeptParts();
+  readonly #parents = new KeptParts();
 
   constructor(registry: SchemaRegistry, host: HostFacts) {
     this.#id = Object.fromEntries(Object.entries(FIELD_NAMES).map(([key, name]) => [key, registry.idOf(name)])) as FieldIds;
@@ -59,20 +74,57 @@ export class RecordWriter {
     // Nobody but the gate makes records of attempts, and puts only denied ones among the events.
     if (event.kind === "attempt" || context.policy?.denied === true) this.#builder.keyword(id.eventOutcome, "failure");
     this.#builder.keyword(id.eventModule, "kestrel");
-    this.#writeHost();
-    this.#writeUser(event, context);
-    this.#writeProgram(event, context);
-    this.#writeCredentials(event, context);
-    this.#writeProcess(event, context);
-    this.#writeParent(context);
-    this.#writeLeaders(context);
+    const own = isAboutProgram(event) ? undefined : this.#processes.of(context.entry.info, processStamp(event.actor, context));
+    const parents = context.parent && this.#parents.of(context.parent, lineStamp(context.parent, context));
+    this.#put(Part.Host, this.#hostParts, event, context);
+    this.#put(Part.Identity, own, event, context);
+    this.#builder.i64Number(id.threadId, event.actor.tid);
+    if (event.kind !== "attempt") this.#fields.text(id.threadName, event.actor.comm);
+    this.#put(Part.Traits, own, event, context);
+    this.#put(Part.Parent, parents, event, context);
+    this.#put(Part.Leaders, own, event, context);
     this.#writeObject(event, context);
     this.#writeContainer(context);
-    this.#writeLineage(context);
+    this.#put(Part.Lineage, parents, event, context);
     this.#builder.keyword(id.sensor, context.sensor);
     if (context.policy !== undefined) writePolicy(this.#fields, context.policy);
     if ((event.actor.flags & INCOMPLETE) !== 0) this.#builder.markRecordTruncated();
     return this.#builder.finish();
+  }
+
+  /** Sets a part as it was kept, or writes it and keeps it where there is a place for it. */
+  #put(part: Part, parts: Parts | undefined, event: ReportedEvent, context: RecordContext): void {
+    const packed = parts?.[part];
+    if (packed !== undefined && this.#builder.fieldsPacked(packed)) return;
+    const mark = parts && this.#builder.mark();
+    this.#writePart(part, event, context);
+    if (parts !== undefined && mark !== undefined) parts[part] = this.#builder.pack(mark);
+  }
+
+  #writePart(part: Part, event: ReportedEvent, context: RecordContext): void {
+    switch (part) {
+      case Part.Host:
+        this.#writeHost();
+        break;
+      case Part.Identity:
+        this.#writeUser(event, context);
+        this.#writeProgram(event, context);
+        this.#writeCredentials(event, context);
+        this.#writeProcess(event, context);
+        break;
+      case Part.Traits:
+        this.#writeTraits(event, context);
+        break;
+      case Part.Leaders:
+        this.#writeLeaders(context);
+        break;
+      case Part.Parent:
+        this.#writeParent(context);
+        break;
+      case Part.Lineage:
+        this.#writeLineage(context);
+        break;
+    }
   }
 
   /** What it was done to, beside the process itself. */
@@ -182,7 +234,6 @@ export class RecordWriter {
 
   #writeProcess(event: ReportedEvent, context: RecordContext): void {
     const { actor } = event;
-    const { info, ancestors } = context.entry;
     const id = this.#id;
     this.#builder.i64Number(id.processPgid, actor.pgid);
     if (event.kind !== "attempt") this.#builder.i64Number(id.processVpid, actor.vpid);
@@ -192,8 +243,12 @@ export class RecordWriter {
     if (actor.loginUid !== AUDIT_UNSET) this.#builder.u64Number(id.processLoginUid, actor.loginUid);
     this.#builder.i64Number(id.processPpid, actor.ppid);
     this.#builder.i64Number(id.processTgid, actor.pid);
-    this.#builder.i64Number(id.threadId, actor.tid);
-    if (event.kind !== "attempt") this.#fields.text(id.threadName, actor.comm);
+  }
+
+  #writeTraits(event: ReportedEvent, context: RecordContext): void {
+    const { actor } = event;
+    const { info, ancestors } = context.entry;
+    const id = this.#id;
     this.#builder.keywords(
       id.extAncestry,
       ancestors.map((ancestor) => ancestor.entityId),
@@ -296,4 +351,9 @@ export class RecordWriter {
     for (const { pid, name, executable } of ancestors) this.#builder.pushKeyword(`${pid}\t${name.replaceAll("\t", " ")}\t${executable}`);
     this.#builder.endKeywords();
   }
+}
+
+/** Whether the record says of the process what others of it do not: all its arguments, its variables, its end, or what it is not yet. */
+function isAboutProgram({ kind }: ReportedEvent): boolean {
+  return kind === "exec" || kind === "exit" || kind === "attempt";
 }
