@@ -56,7 +56,7 @@ export function makeTree(tree: string, acts: readonly Act[]): void {
   }
   for (const [name, flags] of NOTHING) compileNothing(join(tree, "bin", name), flags);
   for (const [index, { name, shell }] of acts.entries()) {
-    writeFileSync(join(tree, "acts", `${String(index).padStart(2, "0")}-${name}`), `${shell}\n`);
+    writeFileSync(join(tree, "acts", `${String(index).padStart(3, "0")}-${name}`), `${shell}\n`);
   }
   writeFileSync(
     join(tree, "rules", "acts.json"),
