@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /*
- * Rare acts that say much: a hand on another process, a BPF program, a memory file, a mount. Seen as the call returns, when it has succeeded. They share the ring of processes, so that no flood of files can push them out.
+ * Rare acts that say much: a hand on another process, a BPF program, a memory file, a mount. Seen as the call returns, when it has succeeded.
+ * Whom and what place such a call was about is preferably kept by the hooks of act-hooks.h, else it is the caller's word. They share the ring
+ * of processes, so that no flood of files can push them out.
  */
 #define RING process_ring
 #include "path.h"
 #include "syscall.h"
+#include "act-hooks.h"
 
 #define PTRACE_ATTACH 16
 #define PTRACE_SEIZE 0x4206
@@ -33,12 +36,6 @@ static __always_inline void append_user_text(struct record *record, __u64 text)
 		record->act.text_bytes = length;
 	else
 		record->head.flags |= FLAG_READ_FAILED;
-}
-
-/* The pid a caller means is that of its own pid namespace; in the initial one it is everybody's. */
-static __always_inline __u32 initial_pid(struct task_struct *task, __u64 pid)
-{
-	return BPF_CORE_READ(task, thread_pid, level) == 0 ? pid : 0;
 }
 
 static __always_inline void fill_program(struct record *record, struct file *file)
@@ -152,11 +149,11 @@ static __always_inline bool fill_act(struct record *record, const struct returne
 
 	switch (act->kind) {
 	case ACT_PTRACE:
-		act->target_pid = initial_pid(task, a[1]);
+		fill_target(act, task, a[1]);
 		return a[0] == PTRACE_ATTACH || a[0] == PTRACE_SEIZE;
 	case ACT_MEMORY_READ:
 	case ACT_MEMORY_WRITE:
-		act->target_pid = initial_pid(task, a[0]);
+		fill_target(act, task, a[0]);
 		return returned->result > 0 && act->target_pid != act->head.pid;
 	case ACT_BPF_LOAD:
 		if (a[0] != BPF_PROG_LOAD_COMMAND)
@@ -169,10 +166,14 @@ static __always_inline bool fill_act(struct record *record, const struct returne
 			append_kernel_text(record, BPF_CORE_READ(file, f_path.dentry, d_name.name));
 		return true;
 	case ACT_MOUNT:
-		append_user_text(record, returned->call == CALL_MOUNT ? a[1] : a[3]);
+		if (!append_place())
+			append_user_text(record, returned->call == CALL_MOUNT ? a[1] : a[3]);
+		return true;
+	case ACT_UMOUNT:
+		if (!append_place())
+			append_user_text(record, a[0]);
 		return true;
 	case ACT_ROOT:
-	case ACT_UMOUNT:
 		append_user_text(record, a[0]);
 		return true;
 	case ACT_NAMESPACE:

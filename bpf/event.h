@@ -196,7 +196,7 @@ enum act_kind {
 	ACT_SIGNAL = 7, /* values: its number */
 	ACT_BPF_LOAD = 8, /* values: type of the program; text: its name */
 	ACT_MEMFD = 9, /* text: its name */
-	ACT_MOUNT = 10, /* text: where, as the caller wrote it */
+	ACT_MOUNT = 10, /* path: where; or text: the same, as the caller wrote it */
 	ACT_ROOT = 11, /* pivot_root, chroot; text: the new root, as the caller wrote it */
 	ACT_IO_URING = 12,
 	ACT_USERFAULTFD = 13,
@@ -208,7 +208,7 @@ enum act_kind {
 	ACT_KEXEC = 19, /* another kernel was put ready; path: its file, as far as known */
 	ACT_KEY = 20, /* values: KEYCTL_ operation, or an enum act_way */
 	ACT_MEMORY_OPEN = 21, /* /proc/PID/mem opened for writing */
-	ACT_UMOUNT = 22, /* text: where, as the caller wrote it */
+	ACT_UMOUNT = 22, /* path or text: where, as of a mount */
 	ACT_SESSION = 23, /* the header has the new session */
 };
 

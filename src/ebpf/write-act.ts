@@ -44,7 +44,8 @@ export function writeAct(fields: FieldWriter, event: ActEvent, context: RecordCo
     case "mount":
     case "umount":
     case "root_change":
-      if (event.text !== "") writePath(fields, posix.resolve(context.entry.info.workingDirectory || "/", event.text));
+      if (event.path !== "") writePath(fields, event.path);
+      else if (event.text !== "") writePath(fields, posix.resolve(context.entry.info.workingDirectory || "/", event.text));
       break;
     case "namespace_change":
       writeNamespaces(fields, first, Number(second));

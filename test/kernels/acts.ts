@@ -31,6 +31,10 @@ function accepted(ip: string, port: number): string {
 /** The process acted on is another one of the same program. */
 const OF_ITSELF = 'Target.process.name == "rare-acts" and Target.process.pid != process.pid';
 
+function mountedAt(action: string, name: string): string {
+  return `process where event.action == "${action}" and file.path == "${HERE}/${name}"`;
+}
+
 /** An act of the program of rare acts. */
 function rare(sensor: string, name: string, condition: string, more: More = {}): Act {
   return act(sensor, `${sensor}-${name}`, [`/bin/rare-acts ${name}`, `process where process.name == "rare-acts" and ${condition}`], more);
@@ -140,6 +144,13 @@ export const ACTS: readonly Act[] = [
     "mkdir over; mount -t tmpfs kernels over; umount over",
     `process where event.action == "mount" and file.path == "${HERE}/over"`,
   ]),
+  act("act", "act-mount-by-link", ["mkdir there; ln -s there way; /bin/rare-acts mount way", mountedAt("mount", "there")], {
+    unseenBy: SYS_EXIT,
+  }),
+  act("act", "act-mount-by-descriptor", ["mkdir held; /bin/rare-acts move-mount held && umount held", mountedAt("mount", "held")], {
+    unseenBy: SYS_EXIT,
+  }),
+  act("act", "act-umount-by-link", ["/bin/rare-acts umount way", mountedAt("umount", "there")], { unseenBy: SYS_EXIT }),
   rare("credential", "user", 'event.action == "uid_change" and user.id == "77" and kestrel.previous.user.id == "0"'),
   rare("credential", "group", 'event.action == "gid_change" and group.id == "78" and kestrel.previous.group.id == "0"'),
   rare(
@@ -178,8 +189,19 @@ export const ACTS: readonly Act[] = [
     ["cp /bin/busybox true; chown 79 true; chmod 4755 true; ./true", 'process where event.action == "uid_change" and user.id == "79"'],
     { alerts: 0 },
   ),
-  rare("act", "ptrace", `event.action == "ptrace_attach" and ${OF_ITSELF}`),
-  rare("act", "vm-read", `event.action == "process_vm_read" and ${OF_ITSELF}`),
+  rare("act", "ptrace", `event.action == "ptrace_attach" and process.args == "ptrace" and process.vpid != 1 and ${OF_ITSELF}`),
+  rare("act", "ptrace-thread", `event.action == "ptrace_attach" and process.args == "ptrace-thread" and ${OF_ITSELF}`, {
+    unseenBy: SYS_EXIT,
+  }),
+  rare("act", "vm-read", `event.action == "process_vm_read" and process.vpid != 1 and ${OF_ITSELF}`),
+  ...["ptrace", "vm-read"].map((name) =>
+    act(
+      "act",
+      `act-${name}-in-namespace`,
+      [`unshare -p -f /bin/rare-acts ${name}`, `process where process.vpid == 1 and process.args == "${name}" and ${OF_ITSELF}`],
+      { unseenBy: SYS_EXIT },
+    ),
+  ),
   rare("act", "vm-write", `event.action == "process_vm_write" and ${OF_ITSELF}`),
   rare("act", "bpf", 'event.action == "bpf_program_load" and kestrel.bpf.program_name == "implant" and kestrel.bpf.program_type == 1'),
   rare("act", "uring", 'event.action == "io_uring_setup"'),

@@ -11,6 +11,7 @@ import { matrixText, passed, rungsText } from "./table.ts";
 import { HERE, judge } from "./verdict.ts";
 
 const BEST: Readonly<Record<string, string>> = {
+  act: "fexit/security + raw_tp/sys_exit",
   file: "fexit/path_openat",
   change: "fexit/security_path + fexit/vfs",
   credential: "fentry/commit_creds",
@@ -21,6 +22,7 @@ const BEST: Readonly<Record<string, string>> = {
 };
 const NO_FTRACE: Readonly<Record<string, string>> = {
   file: "raw_tp/sys_exit",
+  act: "raw_tp/sys_exit",
   credential: "raw_tp/sys_exit",
   memory: "raw_tp/sys_exit",
   connect: "raw_tp/inet_sock_set_state + cgroup/connect",
@@ -29,6 +31,7 @@ const NO_FTRACE: Readonly<Record<string, string>> = {
 };
 const NO_CGROUP: Readonly<Record<string, string>> = {
   file: "raw_tp/sys_exit",
+  act: "raw_tp/sys_exit",
   credential: "raw_tp/sys_exit",
   memory: "raw_tp/sys_exit",
   connect: "raw_tp/inet_sock_set_state",

@@ -8,6 +8,7 @@
 #include <linux/capability.h>
 #include <linux/kexec.h>
 #include <linux/keyctl.h>
+#include <linux/mount.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 #include <string.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
@@ -88,6 +90,35 @@ static int act_ptrace(void)
 
 	if (ptrace(PTRACE_SEIZE, pid, 0, 0))
 		return done_with(pid, fail("ptrace"));
+	return done_with(pid, 0);
+}
+
+static int wait_in_thread(void *unused)
+{
+	(void)unused;
+	for (;;)
+		pause();
+}
+
+/* Attaches to a thread that is not its process's first. */
+static int act_ptrace_thread(void)
+{
+	static char stack[16384];
+	int *thread = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t pid = fork();
+
+	if (!pid) {
+		*thread = clone(wait_in_thread, stack + sizeof(stack), CLONE_VM | CLONE_THREAD | CLONE_SIGHAND | CLONE_FS | CLONE_FILES, NULL);
+		for (;;)
+			pause();
+	}
+	while (!*(volatile int *)thread)
+		sched_yield();
+	if (ptrace(PTRACE_SEIZE, *thread, 0, 0))
+		return done_with(pid, fail("ptrace"));
+	/* The process ends when whoever holds its thread has seen that end. */
+	kill(pid, SIGKILL);
+	waitpid(*thread, NULL, __WALL);
 	return done_with(pid, 0);
 }
 
@@ -235,6 +266,27 @@ static int act_32_bit(void)
 	return result < 0 && result > -4096 ? fail("int 0x80 mmap2") : 0;
 }
 
+static int act_mount(const char *path)
+{
+	return mount("kernels", path, "tmpfs", 0, NULL) ? fail("mount") : 0;
+}
+
+static int act_umount(const char *path)
+{
+	return umount2(path, 0) ? fail("umount") : 0;
+}
+
+/* Mounts on a folder that is named by its descriptor alone. */
+static int act_move_mount(const char *path)
+{
+	int folder = open(path, O_PATH), context = syscall(SYS_fsopen, "tmpfs", 0), mount;
+
+	if (syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
+		return fail("fsconfig");
+	mount = syscall(SYS_fsmount, context, 0, 0);
+	return syscall(SYS_move_mount, mount, "", folder, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) ? fail("move_mount") : 0;
+}
+
 static int act_module(const char *path)
 {
 	int fd = open(path, O_RDONLY);
@@ -272,17 +324,22 @@ static const struct {
 	{ "memfd", act_memfd },	      { "clone", act_clone },	  { "key", act_key },		      { "kexec", act_kexec },
 	{ "mmap", act_mmap },	      { "mprotect", act_mprotect }, { "group", act_group },	      { "ambient", act_ambient },
 	{ "written", act_written },   { "copied", act_copied },	  { "unwritten", act_unwritten },     { "shared", act_shared },
-	{ "32-bit", act_32_bit }, { "userfaultfd", act_userfaultfd },
+	{ "32-bit", act_32_bit },     { "ptrace-thread", act_ptrace_thread }, { "userfaultfd", act_userfaultfd },
+};
+
+static const struct {
+	const char *name;
+	int (*run)(const char *path);
+} path_acts[] = {
+	{ "module", act_module }, { "flaw", act_flaw },	  { "attribute", act_attribute },
+	{ "mount", act_mount },	  { "umount", act_umount }, { "move-mount", act_move_mount },
 };
 
 int main(int argc, char **argv)
 {
-	if (argc == 3 && !strcmp(argv[1], "module"))
-		return act_module(argv[2]);
-	if (argc == 3 && !strcmp(argv[1], "flaw"))
-		return act_flaw(argv[2]);
-	if (argc == 3 && !strcmp(argv[1], "attribute"))
-		return act_attribute(argv[2]);
+	for (unsigned i = 0; argc == 3 && i < sizeof(path_acts) / sizeof(path_acts[0]); i++)
+		if (!strcmp(argv[1], path_acts[i].name))
+			return path_acts[i].run(argv[2]);
 	for (unsigned i = 0; argc == 2 && i < sizeof(acts) / sizeof(acts[0]); i++)
 		if (!strcmp(argv[1], acts[i].name))
 			return acts[i].run();
