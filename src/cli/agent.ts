@@ -48,6 +48,8 @@ export interface AgentParts {
   readonly records: () => AgentStatus["records"];
   /** How the agent's watches over itself stand. */
   readonly self: () => readonly WatchStatus[];
+  /** Has the sensors do without hooks in functions. */
+  readonly fallBack: () => void;
   /** Figures of what works beside the engine. */
   readonly moreMetrics: () => readonly MetricFamily[];
   /** Told that modes have changed. */
@@ -80,9 +82,19 @@ export class Agent implements AgentPort {
     this.#problems = new Map(result.problems.map((problem) => [problem.ruleId, problem.diagnostics]));
     this.#state = "armed";
     this.#parts.onRules(rules);
+    await this.#followSensors();
+    return result;
+  }
+
+  /** Goes on without hooks in functions: sensors, denials and the gate, which holds what the kernel denies no more. */
+  async fallBack(): Promise<void> {
+    this.#parts.fallBack();
+    await this.#followSensors();
+  }
+
+  async #followSensors(): Promise<void> {
     await this.#parts.sensorsSettled();
     await this.#armGate();
-    return result;
   }
 
   /** Starts the gate, when it is known what the kernel denies: that it need not hold. */

@@ -32,6 +32,7 @@ export function sensorParts(
   | "files"
   | "onRules"
   | "sensorsSettled"
+  | "fallBack"
   | "records"
   | "modesChanged"
   | "deniesPrograms"
@@ -42,6 +43,7 @@ export function sensorParts(
     filtered: () => source.filtered(),
     piecesLost: () => source.counts().piecesLost,
     sensorsSettled: () => source.settled(),
+    fallBack: () => source.fallBack(),
     sensors: () => [...sensorStatus(source), ...gate.statuses()],
     records: () =>
       Object.entries(source.counts().kernel).map(([kind, { produced, dropped, filtered }]) => ({ kind, produced, dropped, filtered })),

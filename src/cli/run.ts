@@ -111,7 +111,7 @@ async function start(args: Arguments, hardening: readonly Hardening[]): Promise<
   });
   undo.defer(() => engine.close());
   const isolation = undo.adopt(isolationSwitch(args.text("isolation-cgroup"), { store, engine, clock, log }), (made) => made.close());
-  const watched = { source, engine, isolation, api: (): RunningServer => server, clock, log };
+  const watched = { source, engine, isolation, agent: (): Agent => agent, api: (): RunningServer => server, clock, log };
   const watcher = undo.adopt(selfWatch(args.texts("rules"), data.path, watched), (made) => made.close());
   const agent = new Agent({
     registry,

@@ -1,12 +1,13 @@
 // The watches of a running agent over itself: what it attached, what it loses, its files, the clock, and whether it runs freely.
 import { resolve } from "node:path";
 import type { IsolationPort } from "#api";
-import { agentAlert, type Clock, type Log, type LossCounts } from "#core";
+import { agentAlert, type Clock, type Log, type LossCounts, messageOf } from "#core";
 import type { EbpfSource } from "#ebpf";
 import type { Engine } from "#engine";
 import { ClockId, clockNs } from "#ffi/libc";
 import { ruleFilePaths } from "#rules";
 import { ClockWatch, FileWatch, FtraceWatch, HeartbeatWatch, LinkWatch, LossWatch, StallWatch, TracerWatch, Watcher } from "#self";
+import type { Agent } from "./agent.ts";
 import { IsolationWatch } from "./isolation-watch.ts";
 import { HEARTBEAT, ownCommand } from "./own-command.ts";
 
@@ -16,6 +17,7 @@ export interface SelfWatchParts {
   readonly engine: Pick<Engine, "raise" | "counters">;
   readonly api: () => ApiAddress;
   readonly isolation: Pick<IsolationPort, "status">;
+  readonly agent: () => Pick<Agent, "fallBack">;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -29,13 +31,16 @@ const ASKED = ["exec", "fork", "exit", "file", "change", "connect"] as const;
 
 /** A watcher, not yet started. `rulePaths`: as they were given; `dataPath`: where the acts of the heartbeat are done. */
 export function selfWatch(rulePaths: readonly string[], dataPath: string, parts: SelfWatchParts): Watcher {
-  const { source, engine, api, isolation, clock, log } = parts;
+  const { source, engine, api, isolation, agent, clock, log } = parts;
   const losses = (): LossCounts => ({ ...source.losses(), "queue-full": engine.counters().dropped });
-  const attachments = (): readonly string[] => source.statuses().flatMap(({ attachment }) => attachment ?? []);
+  const attachments = (): readonly string[] => [
+    ...source.statuses().flatMap(({ attachment }) => attachment ?? []),
+    ...source.policies.status().deniers.flatMap(({ act, means }) => (means === "lsm" ? `lsm/${act}` : [])),
+  ];
   return new Watcher({
     watches: [
       new LinkWatch(() => source.links()),
-      new FtraceWatch(attachments),
+      new FtraceWatch(attachments, () => void fallBack(agent(), log)),
       new LossWatch(losses, () => source.produced),
       new FileWatch([process.execPath, ...ruleFilePaths(rulePaths)]),
       new ClockWatch({ realtimeNs: () => clockNs(ClockId.Realtime), boottimeNs: () => clockNs(ClockId.Boottime) }),
@@ -53,6 +58,15 @@ export function selfWatch(rulePaths: readonly string[], dataPath: string, parts:
     raise: (notice) => engine.raise(agentAlert(notice, clock.nowNs())),
     log,
   });
+}
+
+async function fallBack(agent: Pick<Agent, "fallBack">, log: Log): Promise<void> {
+  try {
+    await agent.fallBack();
+    log.write("warn", "goes on without function hooks");
+  } catch (error) {
+    log.write("error", "cannot go on without function hooks", { reason: messageOf(error) });
+  }
 }
 
 /** Where this agent's API listens. */

@@ -84,6 +84,16 @@ export class Deniers {
     for (const act of acts) if (!this.#refused.has(act)) this.#load(act);
   }
 
+  /** Lets go of the security module's programs, if they do not run any more; {@link want} then tries what comes after them. */
+  fallBack(): void {
+    for (const [act, loaded] of this.#loaded) {
+      if (loaded.means !== "lsm" || refusalOf(() => probeLsm(loaded.object)) === undefined) continue;
+      closeLoaded(loaded);
+      this.#loaded.delete(act);
+      this.#refused.delete(act);
+    }
+  }
+
   /** Lets go of what denies other acts than these. */
   keepOnly(acts: ReadonlySet<PolicyAct>): void {
     for (const [act, loaded] of this.#loaded) {
@@ -144,13 +154,18 @@ export class Deniers {
   }
 }
 
-/** Programs of a security module attach everywhere, and never run where "bpf" is not among the modules the kernel began with. */
+/** Programs of a security module attach everywhere, and do not run where "bpf" is not among the modules the kernel began with, nor without ftrace. */
 function probeLsm(object: BpfObject): void {
+  const seen = (): bigint => {
+    const count = new NativeBuffer(8);
+    object.map("lsm_seen").lookup(new Uint8Array(4), count);
+    return count.u64(0);
+  };
   const link = object.attach(PROBE);
   try {
+    const before = seen();
     readFileSync("/proc/self/stat");
-    const seen = new NativeBuffer(8);
-    if (object.map("lsm_seen").lookup(new Uint8Array(4), seen) && seen.u64(0) > 0n) return;
+    if (seen() > before) return;
     throw new NativeError("ENOSYS", "libbpf", 'The kernel runs no BPF security module: start it with "bpf" in the list of "lsm="');
   } finally {
     link.close();

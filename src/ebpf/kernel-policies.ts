@@ -89,6 +89,11 @@ export class KernelPolicies {
     return problems;
   }
 
+  /** Lets go of what denies no more; the next set is put in use without it. */
+  fallBack(): void {
+    this.#deniers.fallBack();
+  }
+
   /** Takes over changed modes. */
   setModes(isEnforced: (policy: RulePolicy) => boolean): void {
     this.#maps.setModes(this.#tables[this.#maps.generation === 0 ? 0 : 1], isEnforced);

@@ -168,6 +168,17 @@ export class LoadedSensors {
     return true;
   }
 
+  /**
+   * Detaches what hooks into functions if such hooks do not run any more; {@link attachNext} then attaches what needs none. False: there was
+   * nothing of the kind. Not undone when they run again: nobody is to have us load programs again and again.
+   */
+  fallBack(): boolean {
+    const hooked = [...this.#loaded.values()].filter(({ attachment, attached }) => attached && isTracing(attachment));
+    if (hooked.length === 0 || !ftraceIsOff()) return false;
+    for (const loaded of hooked) detachSensor(loaded);
+    return true;
+  }
+
   /** System call numbers that are looked at; 0: none, and nothing is attached to system calls. */
   get callNumbersOn(): number {
     return this.#dispatcher?.numbersOn ?? 0;

@@ -50,6 +50,12 @@ export class PoliciesInUse {
     for (const problem of this.#kernel.use(this.#set)) this.#onProblem?.(problem);
   }
 
+  /** Puts the same set in use anew, without what has ceased to deny. */
+  fallBack(): void {
+    this.#kernel?.fallBack();
+    this.#isNew = true;
+  }
+
   /** Takes over modes that have changed. */
   refreshModes(): void {
     this.#kernel?.setModes(this.#set.isEnforced);

@@ -226,6 +226,15 @@ export class EbpfSource implements Source, ExecWitness {
     this.#isAttaching = true;
   }
 
+  /** Goes on without hooks in functions, when root has switched those off: see {@link settled} for when it does. */
+  fallBack(): void {
+    const sensors = this.#sensors;
+    if (sensors === undefined) return;
+    this.#policies.fallBack();
+    this.#isAttaching ||= sensors.fallBack();
+    this.#lastStatuses = sensors.statuses;
+  }
+
   /** Resolves when all sensors are attached that are needed, as far as the kernel takes them, and the policies given are in use. */
   settled(): Promise<void> {
     if (this.#sensors === undefined || !(this.#isAttaching || this.#policies.isWaiting)) return Promise.resolve();

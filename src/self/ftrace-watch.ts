@@ -1,4 +1,5 @@
-// Whether function hooks still run. Root can switch them all off with one sysctl; they stay attached and say nothing.
+// Whether function hooks still run. Root can switch them all off with one sysctl; they stay attached and say nothing. Then what needs no hooks takes
+// their place.
 import { readFileSync } from "node:fs";
 import type { Finding, Watch } from "#core";
 
@@ -10,18 +11,26 @@ export class FtraceWatch implements Watch {
   readonly title = "Function hooks of the kernel were switched off";
   readonly kind = "state";
   readonly #attachments: () => readonly string[];
+  readonly #fallBack: () => void;
   readonly #path: string;
+  /** Hooks that were in use when they were switched off. */
+  #lost: readonly string[] = [];
 
-  /** `attachments`: those in use, by name. */
-  constructor(attachments: () => readonly string[], path: string = SWITCH) {
+  /** `attachments`: those in use, by name. `fallBack`: told to do without hooks. */
+  constructor(attachments: () => readonly string[], fallBack: () => void, path: string = SWITCH) {
     this.#attachments = attachments;
+    this.#fallBack = fallBack;
     this.#path = path;
   }
 
   look(): readonly Finding[] {
-    const hooks = this.#attachments().filter((name) => /\b(?:fentry|fexit|lsm)\//.test(name));
-    if (hooks.length === 0 || readSwitch(this.#path) !== "0") return [];
-    const message = `kernel.ftrace_enabled is 0: ${hooks.join(", ")} see nothing; set it to 1 again`;
+    const isOff = readSwitch(this.#path) === "0";
+    const hooks = isOff ? this.#attachments().filter((name) => /\b(?:fentry|fexit|lsm)\//.test(name)) : [];
+    if (hooks.length > 0) this.#fallBack();
+    if (!isOff) this.#lost = [];
+    else if (this.#lost.length === 0) this.#lost = hooks;
+    if (this.#lost.length === 0) return [];
+    const message = `kernel.ftrace_enabled is 0: ${this.#lost.join(", ")} see nothing; what needs no such hooks stands in for them until Kestrel starts anew`;
     return [{ subject: "kernel.ftrace_enabled", message }];
   }
 }

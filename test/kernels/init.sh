@@ -44,6 +44,18 @@ measure() {
 	done
 }
 
+# Root switches hooks in functions off under the agent: a kernel that refuses as long as there are some keeps them; elsewhere what needs none must
+# stand in, of sensors and of denials.
+switch_hooks_off() {
+	if ! echo 0 >/proc/sys/kernel/ftrace_enabled; then
+		say "hooks kept"
+		return
+	fi
+	wait_for 60 grep -q 'without function hooks' /run/agent/log
+	: >/tmp/stand-in
+	wait_for 30 grep -q '"rule":{"id":"stand-in"' /run/agent/alerts && say "hooks replaced $(sh /latency/deny-connect 2>&1 | tail -n 1)"
+}
+
 run_pass() {
 	# What was compiled in the first pass is compiled: half of the whole time of an emulated machine.
 	[ -d /run/agent/data/cache ] && mv /run/agent/data/cache /run/cache
@@ -62,7 +74,10 @@ run_pass() {
 	done
 	wait_for 60 grep -q '"rule":{"id":"last"' /run/agent/alerts
 	cd /
-	[ "$1" != preferred ] || measure
+	if [ "$1" = preferred ]; then
+		measure
+		switch_hooks_off
+	fi
 	kill -TERM $agent
 	wait $agent
 	say "exit $?"

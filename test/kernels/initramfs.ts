@@ -66,12 +66,21 @@ export function makeTree(tree: string, acts: readonly Act[]): void {
   );
 }
 
-/** Puts in what the rungs are measured by. */
+/** Raised by what stands in for hooks in functions. */
+const STAND_IN = {
+  id: "stand-in",
+  name: "stand-in",
+  severity: "low",
+  query: 'file where event.action == "creation" and file.path == "/tmp/stand-in"',
+};
+
+/** Puts in what the rungs are measured by, and what becomes of them without hooks in functions. */
 function addRungs(tree: string, rungs: readonly Rung[]): void {
   compileActs("kernels/latency", join(tree, "bin/latency"));
   mkdirSync(join(tree, "latency"));
   for (const [name, script] of rungScripts(rungs)) writeFileSync(join(tree, "latency", name), script);
   writeFileSync(join(tree, "rules", "latency.json"), JSON.stringify(rungRules(rungs)));
+  writeFileSync(join(tree, "rules", "stand-in.json"), JSON.stringify(STAND_IN));
 }
 
 /** Compiles a program of acts, named with its folder, so that it needs no library. */

@@ -61,7 +61,7 @@ function goodTranscript(): string {
     `@@ latency ${name}.floor ${floor.ends} 300000 8000000`,
     `@@ told ${name}`,
   ]);
-  return [...passes, ...rungs, "@@ done 20.1", ""].join("\n");
+  return [...passes, ...rungs, "@@ hooks replaced EPERM 400000 9000000", "@@ done 20.1", ""].join("\n");
 }
 
 function failuresIn(results: string): readonly string[] {
@@ -114,6 +114,13 @@ const SPOILED: readonly (readonly [name: string, from: string | RegExp, to: stri
   ["nothing stops it", "deny-open EPERM", "deny-open passed", "latency of deny-open: passed 400000 9000000; every try must end with EPERM"],
   ["a floor is not measured", /@@ latency kill-open.floor.*\n/, "", "latency of kill-open.floor: nothing; every try must end with passed"],
   ["nobody is told of a rung", "@@ told deny-connect\n", "", "latency of deny-connect: no alert says that it was done"],
+  ["nothing stands in", /@@ hooks.*\n/, "", "hooks in functions switched off: nothing"],
+  [
+    "no denial stands in",
+    "hooks replaced EPERM",
+    "hooks replaced passed",
+    "hooks in functions switched off: replaced passed 400000 9000000",
+  ],
   ["doctor fails", /@@ doctor .*/, "@@ doctor oh", "preferred: doctor names no sensor"],
   ["the agent dies", "@@ exit 0", "@@ exit 137", "preferred: the agent ended with 137: kestrel: armed"],
   ["the machine dies", /@@ done.*/, "", "the machine did not come to its end"],

@@ -98,6 +98,7 @@ function notesOf(entry: Entry): readonly string[] {
   const failures = failuresOf(verdict);
   return [
     `${kernel}: ${transcript.seconds.toFixed(0)} s${transcript.killed ? ", killed at the deadline" : ""}`,
+    ...(verdict.hooks === undefined ? [] : [`${kernel}: hooks in functions switched off while the agent ran: ${verdict.hooks}`]),
     ...failures.map((text) => `${kernel}: FAILED ${text}`),
     ...(failures.length === 0 ? [] : [`${kernel}: end of its console:`, transcript.console]),
   ];

@@ -37,6 +37,8 @@ interface SensorJson {
 export interface Verdict {
   readonly rows: readonly Row[];
   readonly rungs: readonly RungRow[];
+  /** What became of hooks in functions that were switched off while the agent ran; `undefined`: they were not. */
+  readonly hooks: string | undefined;
   /** Failures that belong to no sensor. */
   readonly failures: readonly string[];
 }
@@ -48,28 +50,43 @@ export interface Expectation {
   readonly acts: readonly Act[];
   /** Rungs that are measured. */
   readonly rungs: readonly Rung[];
+  /** Whether hooks in functions are switched off while the agent runs. */
+  readonly switchesHooksOff: boolean;
 }
 
 /** An emulated machine, whose kernel is asked for everything. */
-const EMULATED: Expectation = { passes: ["preferred", "without-ftrace", "without-cgroup"], acts: ACTS, rungs: RUNGS };
+const EMULATED: Expectation = {
+  passes: ["preferred", "without-ftrace", "without-cgroup"],
+  acts: ACTS,
+  rungs: RUNGS,
+  switchesHooksOff: true,
+};
 /** The machine at hand: one pass, with whatever attachments its kernel takes. */
-export const HERE: Expectation = { passes: ["here"], acts: ACTS.filter((act) => !act.emulatedOnly), rungs: [] };
+export const HERE: Expectation = { passes: ["here"], acts: ACTS.filter((act) => !act.emulatedOnly), rungs: [], switchesHooksOff: false };
 
 /** Judges a transcript. */
 export function judge(results: string, expected: Expectation = EMULATED): Verdict {
   const passes = readPasses(results);
   const names = passes.map(({ name }) => name).join(", ");
   const rungs = judgeRungs(results, expected.rungs);
+  const hooks = expected.switchesHooksOff ? (/^@@ hooks (.*)$/m.exec(results)?.[1] ?? "nothing") : undefined;
   return {
     rungs: rungs.rows,
+    hooks,
     rows: passes.flatMap((pass) => pass.sensors.map((sensor) => judgeSensor(pass, sensor, expected.acts))),
     failures: [
       ...(names === expected.passes.join(", ") ? [] : [`the machine made these passes: ${names || "none"}`]),
       ...(/^@@ done /m.test(results) ? [] : ["the machine did not come to its end"]),
       ...passes.flatMap((pass) => judgePass(pass, expected.acts)),
       ...rungs.failures,
+      ...(hooks === undefined ? [] : judgeHooks(hooks)),
     ],
   };
+}
+
+/** The kernel keeps them, or what stands in sees an act and denies connections. */
+function judgeHooks(hooks: string): readonly string[] {
+  return /^(?:kept$|replaced EPERM )/.test(hooks) ? [] : [`hooks in functions switched off: ${hooks}`];
 }
 
 function judgePass(pass: Pass, acts: readonly Act[]): readonly string[] {
