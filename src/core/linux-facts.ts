@@ -1,12 +1,10 @@
 // What several rooms must agree on about Linux: the name of a process for good, and where control groups and bpffs are mounted. Text in, text out.
-import { createHash } from "node:crypto";
-
 /** Length of the kernel's public clock tick, in which /proc tells start times, on every architecture. */
 export const CLOCK_TICK_NS = 10_000_000;
 
 /** Id of one process for ever: boot, pid and start. The start counts in ticks, all that /proc tells, so sensors and /proc agree. */
 export function entityIdOf(bootId: string, pid: number, startTick: number): string {
-  return createHash("sha256").update(`${bootId}/${pid}/${startTick}`).digest("base64url").slice(0, 22);
+  return Bun.SHA256.hash(`${bootId}/${pid}/${startTick}`, "base64url").slice(0, 22);
 }
 
 /** Where cgroup v2 is mounted, from the text of /proc/self/mounts; `undefined` when it is not. */

@@ -56,7 +56,8 @@ export function processStamp(actor: Actor, context: RecordContext): Stamp {
 
 /** Of what is said of a parent and of all before it. */
 export function lineStamp(parent: ProcessInfo, context: RecordContext): Stamp {
-  const { credentials, program } = parent;
+  const { program } = parent;
+  const { uid, gid, euid, egid, suid, sgid } = parent.credentials;
   const stamp: unknown[] = [
     parent.commandLine,
     parent.args,
@@ -66,9 +67,15 @@ export function lineStamp(parent: ProcessInfo, context: RecordContext): Stamp {
     parent.ppid,
     parent.pgid,
     context.startOffsetNs,
-    credentials,
-    context.userName(credentials.euid),
-    context.groupName(credentials.egid),
+    // By value: each fork brings them anew.
+    uid,
+    gid,
+    euid,
+    egid,
+    suid,
+    sgid,
+    context.userName(euid),
+    context.groupName(egid),
     program,
     program?.state,
   ];

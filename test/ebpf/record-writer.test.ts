@@ -5,7 +5,7 @@ import { SchemaRegistry } from "#schema";
 import { decode } from "../../src/ebpf/decode.ts";
 import { KeptParts } from "../../src/ebpf/kept-parts.ts";
 import type { Actor } from "../../src/ebpf/kernel-event.ts";
-import { type ProcessInfo, ProcessTable } from "../../src/ebpf/process-table.ts";
+import { type Credentials, type ProcessInfo, ProcessTable } from "../../src/ebpf/process-table.ts";
 import { ProcessTracker } from "../../src/ebpf/process-tracker.ts";
 import type { ProgramFacts } from "../../src/ebpf/program-inspector.ts";
 import type { RecordContext, ReportedEvent } from "../../src/ebpf/record-context.ts";
@@ -109,6 +109,13 @@ function changeOf(key: (typeof IDS)[number]): (scene: Scene) => void {
   };
 }
 
+/** The same of the parent. */
+function parentsId(key: keyof Credentials): (scene: Scene) => void {
+  return ({ line: [parent] }) => {
+    parent!.credentials = { ...parent!.credentials, [key]: parent!.credentials[key] + CHANGED };
+  };
+}
+
 /** Changes every event's actor. */
 function ofActors(changes: Partial<Actor>): (scene: Scene) => void {
   return ({ events }) => {
@@ -133,6 +140,7 @@ const CHANGES: readonly (readonly [string, (scene: Scene) => void])[] = [
   ["line of ancestors", ({ context, line }) => Object.assign(context, { entry: { ...context.entry, ancestors: line.slice(0, 3) } })],
   ["file of the program is uncertain", ({ info }) => Object.assign(info.program!, { isUncertain: true })],
   ...ofInfo("of the process", ({ info }) => info),
+  ...(["uid", "gid", "euid", "egid", "suid", "sgid"] as const).map((key) => [`${key} of the parent`, parentsId(key)] as const),
   ...ofInfo("of the parent", ({ line }) => line[0]!),
   ...ofInfo("of the grandparent", ({ line }) => line[1]!),
   ...ofInfo("of an ancestor", ({ line }) => line[5]!),
