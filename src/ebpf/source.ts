@@ -185,8 +185,7 @@ export class EbpfSource implements Source, ExecWitness {
       ...this.#ringSizes,
       agentPid: this.#options.includeOwn === true ? 0 : process.pid,
       cgroupRoot: this.#cgroupRoot,
-      wanted: this.#isWanted,
-      testsOf: this.#testsOf,
+      wanted: () => false,
     });
     this.#sink = sink;
     try {
@@ -199,7 +198,10 @@ export class EbpfSource implements Source, ExecWitness {
     this.#policies.start(this.#sensors);
     // Attached first, primed second: what starts in between is in the ring and merely comes as already known.
     primeTable(this.#table, this.#lookup);
-    this.#schedule(0);
+    // The rings are read from here on: attaching the other sensors takes long, and what processes do meanwhile must find room.
+    this.#sensors.choose(this.#isWanted, this.#testsOf);
+    this.#isAttaching = true;
+    await this.settled();
   }
 
   /** Lets the kernel act by these policies, at any time; in use when the rings are read, which hold what was decided before: see {@link settled}. */
