@@ -12,12 +12,22 @@ import { median, printAlone, type Row, type Section, skipped } from "./row.ts";
 import { AgentHome, type EventCounts, RunningAgent, whyNoAgent } from "./running-agent.ts";
 
 const ROUNDS = 5;
-/** Acts of all rounds together. */
-const PROBES: readonly { readonly name: string; readonly count: number; readonly what: string }[] = [
-  { name: "exec", count: 20_000, what: "fork and exec" },
-  { name: "storm", count: 20_000, what: "file compiled: 14 opens, a rename, a deletion" },
-  { name: "write", count: 1_000_000, what: "write of 16 bytes" },
-  { name: "connect", count: 50_000, what: "connection on the loopback" },
+/** One kind of act: as the program that does it calls it, and whether that is in the folder for temporary files, where each program run is an alert. */
+interface Act {
+  readonly name: string;
+  readonly act: string;
+  readonly isTemporary: boolean;
+  /** Of all rounds together. */
+  readonly count: number;
+  readonly what: string;
+}
+
+const PROBES: readonly Act[] = [
+  { name: "exec", act: "exec", isTemporary: false, count: 20_000, what: "fork and exec" },
+  { name: "alert", act: "exec", isTemporary: true, count: 20_000, what: "fork and exec that one of the shipped rules matches" },
+  { name: "storm", act: "storm", isTemporary: true, count: 20_000, what: "file compiled: 14 opens, a rename, a deletion" },
+  { name: "write", act: "write", isTemporary: true, count: 1_000_000, what: "write of 16 bytes" },
+  { name: "connect", act: "connect", isTemporary: true, count: 50_000, what: "connection on the loopback" },
 ];
 const SETTLE_LOOKS = 100;
 const LOOK_EVERY_MS = 100;
@@ -44,7 +54,14 @@ interface Measured extends Times {
   readonly filtered: number;
 }
 
-type Probe = (name: string, count: number) => Promise<Times>;
+/** Does a part of the acts. */
+type Probe = (act: Act, count: number) => Promise<Times>;
+
+/** Where acts are done. */
+interface Folders {
+  readonly temporary: string;
+  readonly other: string;
+}
 
 function compile(source: readonly string[], to: string, input = ""): void {
   const { success, stderr } = Bun.spawnSync(["clang", "-O1", "-static", ...source, "-o", to], { stdin: Buffer.from(input) });
@@ -64,9 +81,9 @@ async function underAgent(home: AgentHome, rules: readonly string[], probe: Prob
   const agent = await RunningAgent.start(home, home.data("data"), rules);
   const measured: Measured[] = [];
   try {
-    for (const { name, count } of PROBES) {
+    for (const act of PROBES) {
       const [before, cpuBefore] = [await settled(agent), agent.cpuSeconds()];
-      const times = await probe(name, count / ROUNDS);
+      const times = await probe(act, act.count / ROUNDS);
       const after = await settled(agent);
       measured.push({
         ...times,
@@ -84,8 +101,8 @@ async function underAgent(home: AgentHome, rules: readonly string[], probe: Prob
 
 async function alone(probe: Probe): Promise<readonly Measured[]> {
   const measured: Measured[] = [];
-  for (const { name, count } of PROBES)
-    measured.push({ ...(await probe(name, count / ROUNDS)), cpuSeconds: 0, produced: 0, dropped: 0, filtered: 0 });
+  for (const act of PROBES)
+    measured.push({ ...(await probe(act, act.count / ROUNDS)), cpuSeconds: 0, produced: 0, dropped: 0, filtered: 0 });
   return measured;
 }
 
@@ -106,17 +123,18 @@ async function attachments(home: AgentHome): Promise<ReadonlyMap<string, string>
 
 type Results = ReadonlyMap<Watcher, readonly (readonly Measured[])[]>;
 
-async function measure(folder: string, home: AgentHome): Promise<Results> {
-  const program = join(folder, "probe");
+async function measure({ temporary, other }: Folders, home: AgentHome): Promise<Results> {
+  const program = join(temporary, "probe");
   compile([join(import.meta.dir, "sensor-probe.c")], program);
-  compile(["-nostdlib", "-x", "c", "-"], join(folder, "nothing"), NOTHING);
+  for (const folder of [temporary, other]) compile(["-nostdlib", "-x", "c", "-"], join(folder, "nothing"), NOTHING);
   const rulesIn = (name: string, rules: readonly unknown[]): readonly string[] => {
-    writeFileSync(join(folder, name), JSON.stringify(rules));
-    return ["--rules", join(folder, name)];
+    writeFileSync(join(temporary, name), JSON.stringify(rules));
+    return ["--rules", join(temporary, name)];
   };
   const shipped = BUILTIN_RULES.flatMap(({ file }) => ["--rules", join(SHIPPED, "..", file)]);
-  const probe: Probe = async (name, count) => {
-    const child = Bun.spawn([program, name, String(count)], { cwd: folder, stdout: "pipe", stderr: "inherit" });
+  const probe: Probe = async ({ name, act, isTemporary }, count) => {
+    const cwd = isTemporary ? temporary : other;
+    const child = Bun.spawn([program, act, String(count)], { cwd, stdout: "pipe", stderr: "inherit" });
     const [clockNs = 0, ns = 0] = (await new Response(child.stdout).text()).split(" ").map(Number);
     if ((await child.exited) !== 0 || !(ns > 0)) throw new Error(`The probe ${name} failed`);
     return { ns, clockNs };
@@ -178,13 +196,16 @@ function rowsOf(results: Results): readonly Row[] {
 async function rows(): Promise<readonly Row[]> {
   const reason = whyNoAgent() || (Bun.which("clang") === null ? "no clang" : "");
   if (reason !== "") return skipped("what watching costs", reason);
-  const folder = mkdtempSync(join(tmpdir(), "kestrel-sensors-"));
+  const folders = {
+    temporary: mkdtempSync(join(tmpdir(), "kestrel-sensors-")),
+    other: mkdtempSync(join(import.meta.dir, "../../build/sensors-")),
+  };
   const home = new AgentHome();
   try {
-    return rowsOf(await measure(folder, home));
+    return rowsOf(await measure(folders, home));
   } finally {
     home.remove();
-    rmSync(folder, { recursive: true, force: true });
+    for (const folder of Object.values(folders)) rmSync(folder, { recursive: true, force: true });
   }
 }
 
