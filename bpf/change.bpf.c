@@ -5,8 +5,8 @@
  * below them from the caller, where another thread may have changed them meanwhile. Owners and attributes are seen in this way only.
  */
 #define RING activity_ring
+#define PATH_IS_TESTED
 #include "path.h"
-#include "demand.h"
 #include "change.h"
 #include "change-hooks.h"
 
@@ -126,6 +126,8 @@ static __always_inline void report_change(struct task_struct *task, __u16 kind, 
 
 	if (!record || !is_wanted(task, kind))
 		return;
+	/* The names are the caller's: user space tests them. */
+	record->demand_class = 0;
 	fill_header(&record->head, task, OP_CHANGE);
 	__builtin_memset(&record->change.inode, 0, sizeof(struct change_event) - sizeof(struct event_header));
 	record->change.kind = kind;
@@ -169,6 +171,24 @@ int kestrel_change(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
+/* The path of the object, which a rename has moved. False: no rule can match a change there. */
+static __always_inline bool append_tested_path(struct record *record, const struct pending *change)
+{
+	struct demand wanted;
+
+	if (!read_demand(&wanted))
+		return false;
+	begin_tests(record, &wanted, DEMAND_CHANGE << change->kind, record->head.euid);
+	record->change.folder_bytes = append_path(record, (struct vfsmount *)change->mount, (struct dentry *)change->dentry);
+	/* Of a path that is not whole nobody knows what it would have passed. */
+	if (record->demand_class && !(record->head.flags & (FLAG_PATH_CUT | FLAG_READ_FAILED))) {
+		count_filtered(OP_CHANGE);
+		return false;
+	}
+	record->demand_class = 0;
+	return true;
+}
+
 /* A function of its own, so that the verifier looks at it once for each program. */
 __noinline int report_pending(void)
 {
@@ -199,7 +219,8 @@ __noinline int report_pending(void)
 	event->owner = change->owner;
 	event->group = change->group;
 	record->used = sizeof(struct change_event);
-	event->folder_bytes = append_path(record, (struct vfsmount *)change->mount, (struct dentry *)change->dentry);
+	if (!append_tested_path(record, change))
+		return 0;
 	if (change->kind == CHANGE_RENAME)
 		event->other_name_bytes = append_kernel_text(record, (__u64)change->name);
 	if (change->kind == CHANGE_SYMLINK)

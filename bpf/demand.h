@@ -151,8 +151,8 @@ static __always_inline bool user_passes(const struct demand *wanted, __u32 class
 }
 
 /*
- * Whether an event without a path to test is wanted. A global function, so it is verified once on its own. False means counted as filtered by the
- * caller.
+ * Whether an event is wanted, as far as its class, user and port tell: one with tests of names may be. A global function, so it is verified once on
+ * its own.
  */
 __noinline int demand_takes(__u32 class, __u32 user, __u32 port)
 {
@@ -162,7 +162,7 @@ __noinline int demand_takes(__u32 class, __u32 user, __u32 port)
 
 	if (!read_demand(&wanted) || !(wanted.wanted & class))
 		return 0;
-	if (!(wanted.tested & class) || user_passes(&wanted, class, user))
+	if (!(wanted.tested & class) || wanted.names & class || user_passes(&wanted, class, user))
 		return 1;
 	if (!(wanted.ports & class))
 		return 0;

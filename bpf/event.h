@@ -325,6 +325,7 @@ enum demand_class {
 struct demand {
 	__u32 wanted;
 	__u32 tested;	   /* of these, the ones with tests: of names, users or ports */
+	__u32 names;	   /* of the tested, those with tests of names, which only programs that walk the path can make */
 	__u32 extensions;  /* of the tested, those with tests of extensions */
 	__u32 users;	   /* of the tested, those with tests of users */
 	__u32 other_users; /* of these, those that a user passes who is not in the table */

@@ -147,6 +147,7 @@ int main(void)
 
 	MEMBER(demand, wanted);
 	MEMBER(demand, tested);
+	MEMBER(demand, names);
 	MEMBER(demand, extensions);
 	MEMBER(demand, users);
 	MEMBER(demand, other_users);

@@ -13,7 +13,7 @@ export interface NeededSensor {
   readonly actions: readonly string[];
   /** All that it reports is needed. */
   readonly all: boolean;
-  /** Only events of certain names, folders, extensions or users. */
+  /** Only events of certain names, folders, extensions, users or ports. */
   readonly some: boolean;
 }
 
@@ -40,7 +40,8 @@ export function neededText(needed: readonly NeededSensor[]): string {
   if (needed.length > LISTED_MAX) return "most sensors; conditions on event.type and event.action would spare some";
   return needed
     .map(
-      ({ sensor, actions, all, some }) => `${sensor}${all ? "" : ` (${actions.join(", ")})`}${some ? ", certain names or users only" : ""}`,
+      ({ sensor, actions, all, some }) =>
+        `${sensor}${all ? "" : ` (${actions.join(", ")})`}${some ? ", certain names, users or ports only" : ""}`,
     )
     .join("; ");
 }

@@ -23,6 +23,8 @@ export type TestsOf = (sensor: SensorName, action: string) => readonly DemandTes
 export interface DemandTables {
   readonly wanted: number;
   readonly tested: number;
+  /** Of the tested, those with tests of names. */
+  readonly named: number;
   readonly extensions: number;
   readonly users: number;
   readonly otherUsers: number;
@@ -36,8 +38,8 @@ export interface DemandTables {
 type NameRole = "name" | "folder" | "extension";
 
 /**
- * A kind of events that the kernel tells apart. `names`: whether it tests their `file.path`, has none to test, or cannot, so that nothing is left out
- * for which a test of names may be true. Of a port it knows only what has one: no other passes a test of ports.
+ * A kind of events that the kernel tells apart. `names`: whether it tests their `file.path`, which some attachments cannot and then let pass, or they
+ * have none, or it cannot. Of a port it knows only what has one: no other passes a test of ports.
  */
 interface EventClass {
   readonly sensor: SensorName;
@@ -47,7 +49,8 @@ interface EventClass {
 }
 
 const changed = (sensor: "change" | "attribute", action: string, ...kinds: readonly ChangeKind[]): EventClass => {
-  return { sensor, action, bits: kinds.reduce((bits, kind) => bits | (DemandClass.Change << kind), 0), names: "unknown" };
+  const bits = kinds.reduce((all, kind) => all | (DemandClass.Change << kind), 0);
+  return { sensor, action, bits, names: sensor === "change" ? "tested" : "unknown" };
 };
 
 /** All of them. Datagrams share the class of connections, as they share their words. */
@@ -79,7 +82,7 @@ export function demandTables(isWanted: WantedEvents, testsOf: TestsOf): DemandTa
   const names = new Map<string, Record<NameRole, number>>();
   const ports = new Map<number, number>();
   const users = new UserTable();
-  let [wanted, tested, extensions] = [0, 0, 0];
+  let [wanted, tested, named, extensions] = [0, 0, 0, 0];
   for (const { sensor, action, bits, names: has } of EVENT_CLASSES) {
     if (!isWanted(sensor, action)) continue;
     wanted |= bits;
@@ -89,6 +92,7 @@ export function demandTables(isWanted: WantedEvents, testsOf: TestsOf): DemandTa
     for (const { kind, text } of tests) {
       if (kind === "port" && isNumber(text, PORT_MAX)) ports.set(Number(text), (ports.get(Number(text)) ?? 0) | bits);
       if (has !== "tested" || kind === "user" || kind === "notUser" || kind === "port") continue;
+      named |= bits;
       if (kind === "extension") extensions |= bits;
       const roles = names.get(text) ?? { name: 0, folder: 0, extension: 0 };
       roles[kind] |= bits;
@@ -97,12 +101,14 @@ export function demandTables(isWanted: WantedEvents, testsOf: TestsOf): DemandTa
   }
   const isFull = names.size > DEMAND_NAMES_MAX || users.byId.size > DEMAND_USERS_MAX || ports.size > DEMAND_PORTS_MAX;
   if (isFull) return { ...NOTHING_TESTED, wanted };
-  return { wanted, tested, extensions, users: users.classes, otherUsers: users.others, names, userClasses: users.byId, portClasses: ports };
+  const { classes, others, byId } = users;
+  return { wanted, tested, named, extensions, users: classes, otherUsers: others, names, userClasses: byId, portClasses: ports };
 }
 
 const NOTHING_TESTED: DemandTables = {
   wanted: 0,
   tested: 0,
+  named: 0,
   extensions: 0,
   users: 0,
   otherUsers: 0,
@@ -191,6 +197,7 @@ function demandValue({ portClasses, ...tables }: DemandTables, generation: Gener
   const value = new DataView(new ArrayBuffer(DemandWord.Size));
   value.setUint32(DemandWord.Wanted, tables.wanted, true);
   value.setUint32(DemandWord.Tested, tables.tested, true);
+  value.setUint32(DemandWord.Names, tables.named, true);
   value.setUint32(DemandWord.Extensions, tables.extensions, true);
   value.setUint32(DemandWord.Users, tables.users, true);
   value.setUint32(DemandWord.OtherUsers, tables.otherUsers, true);

@@ -272,12 +272,13 @@ export const enum DemandClass {
 export const enum DemandWord {
   Wanted = 0,
   Tested = 4,
-  Extensions = 8,
-  Users = 12,
-  OtherUsers = 16,
-  Ports = 20,
-  Generation = 24,
-  Size = 28,
+  Names = 8,
+  Extensions = 12,
+  Users = 16,
+  OtherUsers = 20,
+  Ports = 24,
+  Generation = 28,
+  Size = 32,
 }
 
 /** struct demand_number, u32 each: a user or a port. */

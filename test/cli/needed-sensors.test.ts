@@ -6,7 +6,7 @@ import { neededSensors, neededText } from "../../src/cli/needed-sensors.ts";
 test.each([
   ['process where event.type == "start" and event.action == "exec"', "exec"],
   ['process where event.action in ("exec", "ptrace_attach")', "exec; act (ptrace_attach)"],
-  ['file where event.action == "modification" and file.path like "/etc/*"', "file (modification), certain names or users only"],
+  ['file where event.action == "modification" and file.path like "/etc/*"', "file (modification), certain names, users or ports only"],
   ["authentication where true", "no sensor: its events come from logs"],
   ["any where true", "most sensors; conditions on event.type and event.action would spare some"],
 ])("%s", (text, wanted) => {

@@ -152,6 +152,7 @@ const WIRE: Readonly<Record<string, number>> = {
   "sensor_counters.filtered": Counter.Filtered,
   "demand.wanted": DemandWord.Wanted,
   "demand.tested": DemandWord.Tested,
+  "demand.names": DemandWord.Names,
   "demand.extensions": DemandWord.Extensions,
   "demand.users": DemandWord.Users,
   "demand.other_users": DemandWord.OtherUsers,

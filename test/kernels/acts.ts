@@ -35,6 +35,13 @@ function mountedAt(action: string, name: string): string {
   return `process where event.action == "${action}" and file.path == "${HERE}/${name}"`;
 }
 
+/** Changes that the kernel made no record of, since no rule asks for such a path; ends the act where only user space can tell. */
+const FILTERED_CHANGES = `grep -q 'sensor change .*fallback' /run/agent/log && exit 0
+filtered() {
+	wget -q -O - --header "Authorization: Bearer $(cat /run/agent/data/token)" "$(sed -n 's/.*page on \\([^ ]*\\).*/\\1/p' /run/agent/log)metrics" |
+		sed -n 's/^kestrel_sensor_records_total{kind="change",outcome="filtered"} //p'
+}`;
+
 /** An act of the program of rare acts. */
 function rare(sensor: string, name: string, condition: string, more: More = {}): Act {
   return act(sensor, `${sensor}-${name}`, [`/bin/rare-acts ${name}`, `process where process.name == "rare-acts" and ${condition}`], more);
@@ -112,6 +119,15 @@ export const ACTS: readonly Act[] = [
     `file where event.action == "rename" and file.path == "${HERE}/renamed" and file.Ext.original.path == "${HERE}/from"`,
   ]),
   act("change", "change-delete", ["echo >gone; rm gone", `file where event.action == "deletion" and file.path == "${HERE}/gone"`]),
+  act(
+    "change",
+    "change-unasked",
+    [
+      `${FILTERED_CHANGES}\nbefore=$(filtered); echo >unasked; rm unasked; [ "$(filtered)" -gt "$before" ]`,
+      `file where event.action == "deletion" and file.path == "/never"`,
+    ],
+    { alerts: 0 },
+  ),
   act(
     "change",
     "change-io-uring",
