@@ -90,27 +90,31 @@ export interface Hardening {
 export function harden(isRoot: boolean, setScore: (score: number) => void): readonly Hardening[] {
   const calls = neverNeeded(process.arch);
   const results = [
-    attempt("system calls", `${calls.length} that an agent never needs are refused`, () =>
+    attempt("system calls", [`${calls.length} that an agent never needs are refused`, "none is refused"], () =>
       denySystemCalls(calls.map((call) => call.number)),
     ),
   ];
   if (!isRoot) return results;
   return [
     ...results,
-    attempt("core dumps", "off, and nobody without CAP_SYS_PTRACE may look into its memory", () => setDumpable(false)),
-    attempt("memory pressure", `ended late (${OOM_SCORE})`, () => setScore(OOM_SCORE)),
+    attempt("core dumps", ["off, and nobody without CAP_SYS_PTRACE may look into its memory", "as for any program"], () =>
+      setDumpable(false),
+    ),
+    attempt("memory pressure", [`ended late (${OOM_SCORE})`, "ended like any program when memory runs out"], () => setScore(OOM_SCORE)),
   ];
 }
 
 /** Late, not never: an agent that has lost control of its memory must not take the machine with it. */
 const OOM_SCORE = -900;
 
-function attempt(name: Hardening["name"], detail: string, act: () => void): Hardening {
+/** `details`: what is so when it is done, and when it is not. */
+function attempt(name: Hardening["name"], details: readonly [done: string, refused: string], act: () => void): Hardening {
+  const [done, refused] = details;
   try {
     act();
-    return { name, done: true, detail };
+    return { name, done: true, detail: done };
   } catch (error) {
-    return { name, done: false, detail: messageOf(error) };
+    return { name, done: false, detail: `${refused} (${messageOf(error)})` };
   }
 }
 
