@@ -53,6 +53,10 @@ for (const [kept, names] of [
       expect(sets.map((set) => set.toString(16))).toEqual([own, own, own].map((set) => set.toString(16)));
       expect(status).toMatch(/^NoNewPrivs:\t1\nSeccomp:\t2$/m);
     }
+    const settings = readFileSync(`/proc/${agent.child.pid}/environ`, "utf8")
+      .split("\0")
+      .filter((text) => text.startsWith("BUN_JSC_"));
+    expect(settings).toEqual(["BUN_JSC_thresholdForFTLOptimizeAfterWarmUp=400000"]);
     expect(agent.stderr).toContain("sensor exec     on");
     expect(agent.stderr).toMatch(/sensor connect +(?:on|fallback) /);
     expect(await agent.stop()).toBe(0);
