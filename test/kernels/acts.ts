@@ -225,7 +225,18 @@ export const ACTS: readonly Act[] = [
   rare("act", "memfd", 'event.action == "memfd_create" and process.Ext.memfd.name == "memfd:payload"'),
   rare("act", "clone", 'event.action == "namespace_change" and kestrel.namespaces == "ipc" and auditd.data.syscall == "clone"'),
   rare("act", "key", 'event.action == "keyctl" and kestrel.key.operation == "add_key" and kestrel.key.description == "kernels:key"'),
-  rare("act", "kexec", 'event.action == "kexec_load"', { emulatedOnly: true }),
+  rare("act", "kexec", 'event.action == "kexec_load" and process.args == "kexec"', { emulatedOnly: true }),
+  act(
+    "act",
+    "act-kexec-file",
+    ["/bin/rare-acts kexec-file kernel", `process where event.action == "kexec_load" and file.path == "${HERE}/kernel"`],
+    { emulatedOnly: true },
+  ),
+  act("act", "act-pivot-root", [
+    `mkdir pivoted; mount -t tmpfs kernels pivoted; mkdir pivoted/bin pivoted/new; cp /bin/busybox pivoted/bin/pivot_root
+     mount -t tmpfs kernels pivoted/new; mkdir pivoted/new/old; chroot pivoted /bin/pivot_root new new/old && umount pivoted/old && umount pivoted`,
+    'process where event.action == "root_change" and file.path == "/new" and process.name == "pivot_root"',
+  ]),
   act("act", "act-unshare", [
     "unshare --uts true",
     'process where event.action == "namespace_change" and kestrel.namespaces == "uts" and auditd.data.a0 == "4000000"',

@@ -2,6 +2,7 @@
  * Rare acts, one per word on the command line, each as its own process: calls that a shell has no command for. Each says what failed.
  */
 #define _GNU_SOURCE
+#include <asm/bootparam.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
@@ -200,6 +201,37 @@ static int act_kexec(void)
 	return syscall(SYS_kexec_load, 0x10000000, 1, &segment, KEXEC_ARCH_X86_64) ? fail("kexec_load") : 0;
 }
 
+/* The same from a file: as much of a bzImage as its loader looks at. */
+static int act_kexec_file(const char *path)
+{
+	static struct {
+		__u8 before[0x1f1];
+		struct setup_header head;
+		__u8 rest[8192];
+	} __attribute__((packed)) image;
+	struct setup_header *head = &image.head;
+	int fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
+
+	head->setup_sects = 1;
+	head->boot_flag = 0xaa55;
+	head->jump = (sizeof(*head) - 0x11) << 8 | 0xeb;
+	memcpy(&head->header, "HdrS", 4);
+	head->version = 0x20f;
+	head->loadflags = LOADED_HIGH;
+	head->kernel_alignment = 0x200000;
+	head->relocatable_kernel = 1;
+	head->xloadflags = XLF_KERNEL_64 | XLF_CAN_BE_LOADED_ABOVE_4G | XLF_5LEVEL;
+	head->cmdline_size = 255;
+	head->pref_address = 0x1000000;
+	head->init_size = 0x200000;
+	if (write(fd, &image, sizeof(image)) != sizeof(image))
+		return fail(path);
+	/* A file that is open for writing is no kernel. */
+	close(fd);
+	fd = open(path, O_RDONLY);
+	return syscall(SYS_kexec_file_load, fd, -1, 1L, "", KEXEC_FILE_NO_INITRAMFS) ? fail("kexec_file_load") : 0;
+}
+
 static int act_mmap(void)
 {
 	void *memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -333,6 +365,7 @@ static const struct {
 } path_acts[] = {
 	{ "module", act_module }, { "flaw", act_flaw },	  { "attribute", act_attribute },
 	{ "mount", act_mount },	  { "umount", act_umount }, { "move-mount", act_move_mount },
+	{ "kexec-file", act_kexec_file },
 };
 
 int main(int argc, char **argv)
