@@ -102,7 +102,7 @@ export const EVASIONS: readonly Evasion[] = [
     trick: "A program run through a bind mount",
     result: "seen under another name",
     how: "the path is the one through the mount, as the process sees it; the mount itself is an event",
-    shell: "mkdir -p below bound; cp /bin/nothing below; mount --bind below bound; ./bound/nothing bind; umount bound",
+    shell: "mkdir -p below bound; cp /bin/nothing below; mount --bind below bound; ./bound/nothing bind; umount -l bound",
     query: `${EXEC} process.args[1] == "bind" and process.executable == "${HERE}/bound/nothing"`,
   }),
   evasion("file", "bind-mount-open", {

@@ -73,7 +73,7 @@ export const ACTS: readonly Act[] = [
     `process where event.action == "exec" and process.args_count == 5 and length(process.args[1]) == 50000 and endsWith(process.command_line, "x end")`,
   ]),
   act("exec", "exec-bind-mount", [
-    "mkdir below; cp /bin/busybox below/true; mkdir bound; mount --bind below bound; ./bound/true bound; umount bound",
+    "mkdir below; cp /bin/busybox below/true; mkdir bound; mount --bind below bound; ./bound/true bound; umount -l bound",
     `process where event.action == "exec" and process.executable == "${HERE}/bound/true"`,
   ]),
   act("exec", "exec-pid-namespace", [
