@@ -1,5 +1,5 @@
 // Memory for records and keys: cells of 80 sizes in pages of 64 KiB, 16 pages a chunk; larger cells have a chunk of their own. A chunk that
-// is empty goes back to the garbage collector, except one that is kept so that the border between two chunks costs nothing.
+// is empty is freed at once, not when the garbage collector comes by, except one that is kept so that the border between two chunks costs nothing.
 import { assert } from "#core";
 import { NONE, resized } from "./slots.ts";
 
@@ -41,7 +41,7 @@ export class Arena {
   chunkBytes: number = 0;
   /** Told when a buffer goes, for tables beside it that would keep it alive. */
   onDrop: (chunk: number) => void = () => {};
-  readonly #chunks: (Uint8Array | undefined)[] = [];
+  readonly #chunks: (Uint8Array<ArrayBuffer> | undefined)[] = [];
   readonly #words: (Uint32Array | undefined)[] = [];
   readonly #freePages: number[] = [];
   readonly #freeChunks: number[] = [];
@@ -172,12 +172,14 @@ export class Arena {
   }
 
   #dropChunk(chunk: number): void {
-    this.chunkBytes -= this.#chunks[chunk]!.length;
+    const bytes = this.#chunks[chunk]!;
+    this.chunkBytes -= bytes.length;
     this.#chunks[chunk] = undefined;
     this.#words[chunk] = undefined;
     this.#freePages[chunk] = 0;
     this.#freeChunks.push(chunk);
     this.onDrop(chunk);
+    bytes.buffer.transfer(0);
   }
 
   #resizePages(pages: number): void {

@@ -148,3 +148,13 @@ test("the hash depends on seed, owner and every byte, and spreads", () => {
   }
   expect(Math.max(...buckets)).toBeLessThan(200);
 });
+
+test("an arena's memory is free the moment its last cell is given back, but for one chunk", () => {
+  const arena = new Arena();
+  const addresses = Array.from({ length: 100 }, () => arena.take(40_000));
+  const buffers = [...new Set(addresses.map((address) => arena.bytesOf(address)))];
+  expect(buffers.length).toBeGreaterThan(4);
+  for (const address of addresses) arena.give(address);
+  expect(buffers.filter((bytes) => bytes.length > 0)).toHaveLength(1);
+  expect(arena.bytesOf(arena.take(40_000)).length).toBe(1 << 20);
+});
