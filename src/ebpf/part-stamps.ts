@@ -1,5 +1,4 @@
 // What the kept parts of records are made of: every value that record-writer.ts puts into them, for comparing. A test changes each and looks.
-
 import type { Stamp } from "./kept-parts.ts";
 import type { Actor } from "./kernel-event.ts";
 import type { ProcessInfo } from "./process-table.ts";
