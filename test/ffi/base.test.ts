@@ -2,7 +2,7 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { closeSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
 import fc from "fast-check";
-import { Handle, NativeError, type Pointer } from "#ffi/handle";
+import { Handle, type Pointer } from "#ffi/handle";
 import { ClockId, clockNs, closeFd, effectiveUserId, isOwnSealedFile, pidfdOpen, pidfdSendSignal, sealedMemoryFile } from "#ffi/libc";
 import { openLibrary, unpackToDirectory } from "#ffi/library";
 import {
@@ -24,19 +24,10 @@ import {
   readU32,
   readU64,
 } from "#ffi/memory";
+import { codeOf } from "./code-of.ts";
 
 // Generous, since machines are noisy and no test here measures time; it only ends what hangs.
 setDefaultTimeout(60_000);
-function codeOf(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    if (error instanceof NativeError) return error.code;
-    throw error;
-  }
-  return "no error";
-}
-
 describe("Handle", () => {
   const make = (freed: Pointer[]) => new Handle("libx", "x_t", 64 as Pointer, (pointer) => freed.push(pointer));
 

@@ -3,24 +3,14 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { closeSync, existsSync, fstatSync, openSync, readlinkSync, statSync } from "node:fs";
 import { cachedStatusAt, fileStatus, isNosuidMount, Poll, PollSet, readAvailable, setNonBlocking, writeAvailable } from "#ffi/descriptors";
 import { ExecPermissionGroup } from "#ffi/fanotify";
-import { NativeError } from "#ffi/handle";
 import { closeFd } from "#ffi/libc";
 import { NativeBuffer } from "#ffi/memory";
 import { gatesRun, OwnMount } from "../respond/own-mount.ts";
+import { codeOf } from "./code-of.ts";
 
 setDefaultTimeout(60_000);
 
 const WAIT_MS = 30_000;
-
-function codeOf(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    if (error instanceof NativeError) return error.code;
-    throw error;
-  }
-  return "no error";
-}
 
 describe.skipIf(!gatesRun())("ExecPermissionGroup", () => {
   /** Runs a program of a marked mount and answers every question about it; what was asked, and how the program ended. */

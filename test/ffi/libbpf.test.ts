@@ -4,23 +4,13 @@ import { heapStats } from "bun:jsc";
 import { afterAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { NativeError } from "#ffi/handle";
 import { BpfObject, libbpfVersion, possibleCpus } from "#ffi/libbpf";
 import { NativeBuffer } from "#ffi/memory";
 import { RingBuffer } from "#ffi/ring-buffer";
+import { codeOf } from "./code-of.ts";
 
 const RING_BYTES = 64 << 10;
 const bytes = readFileSync(join(import.meta.dir, "../../build/bpf/fork.bpf.o"));
-
-function codeOf(action: () => unknown): string {
-  try {
-    action();
-  } catch (error) {
-    if (error instanceof NativeError) return error.code;
-    throw error;
-  }
-  return "no error";
-}
 
 function loadFork(): BpfObject {
   const object = BpfObject.open("fork", bytes);

@@ -1,7 +1,8 @@
 // The wrappers of libwasmtime: what they give, their traps, and every kind of misuse.
 import { afterAll, describe, expect, test } from "bun:test";
 import binaryen from "assemblyscript/binaryen";
-import { NativeError, signature, WasmEngine, WasmLinker, WasmModule, WasmStore, WasmTrap } from "#ffi/libwasmtime";
+import { signature, WasmEngine, WasmLinker, WasmModule, WasmStore, WasmTrap } from "#ffi/libwasmtime";
+import { codeOf } from "./code-of.ts";
 
 function assemble(text: string): Uint8Array {
   const module = binaryen.parseText(text);
@@ -45,16 +46,6 @@ function start() {
   const store = new WasmStore(engine, { memoryBytesMax: 1 << 20, tableElementsMax: 100 });
   store.setFuel(1_000_000);
   return { store, instance: linker.instantiate(store, module) };
-}
-
-function codeOf(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    if (error instanceof NativeError) return error.code;
-    throw error;
-  }
-  return "no error";
 }
 
 describe("calls", () => {
