@@ -1,7 +1,6 @@
 // The rings of the sensors, read as one stream in the order of the records' times. Invariants: the records of one process come in the order it made
 // them, whatever rings they are in; what was read is given back to the kernel while the rest is still being worked on, so a turn that takes
 // long costs no records that come meanwhile.
-import { ClockId, clockNs } from "#ffi/libc";
 import { RingBuffer } from "#ffi/ring-buffer";
 import { recordTime } from "./decode.ts";
 import type { LoadedSensors } from "./loader.ts";
@@ -29,11 +28,11 @@ export class RingReader {
   }
 
   /**
-   * Looks how far the kernel has come, and gives the bytes that wait. Of what happened up to now all that a process did is seen, or nothing
-   * behind it: its sensor had sent it before its next one took the time.
+   * Looks how far the kernel has come, and gives the bytes that wait. `nowNs`: boot time from before the look. Of what happened up to then all
+   * that a process did is seen, or nothing behind it: its sensor had sent it before its next one took the time.
    */
-  snapshot(): number {
-    this.#untilNs = Number(clockNs(ClockId.Boottime));
+  snapshot(nowNs: bigint): number {
+    this.#untilNs = Number(nowNs);
     return (this.#activity?.snapshot() ?? 0) + (this.#processes?.snapshot() ?? 0);
   }
 

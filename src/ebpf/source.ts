@@ -426,7 +426,7 @@ export class EbpfSource implements Source, ExecWitness {
 
   #drain(): number {
     const beforeNs = clockNs(ClockId.Boottime);
-    const waiting = this.#rings.snapshot();
+    const waiting = this.#rings.snapshot(beforeNs);
     this.#checkClock();
     this.#hold.release(this.#nowNs);
     if (waiting === 0 && this.#joiner.size === 0) {

@@ -67,7 +67,7 @@ describe("rings written here", () => {
     reader.open({ map }, { processRingBytes: RING_BYTES, activityRingBytes: RING_BYTES });
     act({ processes, activity }, () => {
       const times: bigint[] = [];
-      reader.snapshot();
+      reader.snapshot(clockNs(ClockId.Boottime));
       reader.read(100, (ring) => {
         times.push(new DataView(ring.bytes.buffer, ring.bytes.byteOffset + ring.offset).getBigUint64(0, true));
         ring.skip();
@@ -146,9 +146,9 @@ describe.skipIf(typeof object === "string")("rings of the kernel", () => {
       // The ring could not hold both together.
       if (++taken === 390) shells.add(forks(300));
     };
-    rings.snapshot();
+    rings.snapshot(clockNs(ClockId.Boottime));
     rings.read(10_000, take);
-    rings.snapshot();
+    rings.snapshot(clockNs(ClockId.Boottime));
     rings.read(10_000, take);
     link.close();
     rings.close();
