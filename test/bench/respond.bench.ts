@@ -1,6 +1,6 @@
 // From an act to its end, on this kernel: a connection refused by the control group's programs, a program killed by the sensor that saw it start, and
-// what comes after the alert, by the built agent: a tree killed, a process stopped. Of these, and of a control group that is frozen, the responder's
-// call alone as well.
+// what comes after the alert, by the built agent: a tree killed, a process stopped, a control group frozen; of a killed tree and a frozen group, the
+// responder's call alone as well.
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -39,6 +39,7 @@ int main(int c, char **v) {
     close(s);
   }
 }`;
+const NO_CGROUP = "cgroup v2 is not mounted";
 const registry = new SchemaRegistry();
 
 function row(name: string, samplesNs: readonly number[], note = ""): Row {
@@ -111,31 +112,63 @@ async function inKernel(folder: string): Promise<readonly Row[]> {
   }
 }
 
-/** By the built agent and test/kernels/latency.c: a program that would run for ever, until its parent knows that it is gone or stopped. */
-async function throughAgent(folder: string): Promise<readonly Row[]> {
+/** What the built agent answers after the alert. */
+interface AgentAct {
+  readonly name: string;
+  /** Name of the program the rule is about. */
+  readonly program: string;
+  readonly action: "kill" | "suspend";
+  /** What latency.c waits for, and how every try must end. */
+  readonly until: "death" | "stop" | "freeze";
+  readonly ends: string;
+}
+
+const AGENT_ACTS: readonly AgentAct[] = [
+  {
+    name: "tree killed after the alert: from its start until it is gone",
+    program: "killed",
+    action: "kill",
+    until: "death",
+    ends: "SIGKILL",
+  },
+  {
+    name: "process stopped after the alert: from its start until it stands",
+    program: "stopped",
+    action: "suspend",
+    until: "stop",
+    ends: "SIGSTOP",
+  },
+  {
+    name: "control group frozen after the alert: from its program's start until it is frozen",
+    program: "frozen",
+    action: "suspend",
+    until: "freeze",
+    ends: "frozen",
+  },
+];
+
+/** By the built agent and test/kernels/latency.c, with programs that would run for ever. The group is where the last one is started. */
+async function throughAgent(folder: string, group: string | undefined): Promise<readonly Row[]> {
   const reason = whyNoAgent();
   if (reason !== "") return skipped("acts answered after the alert", reason);
-  const acts = [
-    { name: "tree killed after the alert: from its start until it is gone", action: "kill", until: "death", ends: "SIGKILL" },
-    { name: "process stopped after the alert: from its start until it stands", action: "suspend", until: "stop", ends: "SIGSTOP" },
-  ] as const;
-  const program = join(folder, "latency");
-  compileActs("kernels/latency", program);
-  const rules = acts.map(({ action }) => {
-    copyFileSync(program, join(folder, action));
-    const query = `process where event.action == "exec" and process.executable == "${join(folder, action)}"`;
-    return { id: `bench.${action}`, query, action, scope: "tree", mode: "enforce" };
+  const latency = join(folder, "latency");
+  compileActs("kernels/latency", latency);
+  const rules = AGENT_ACTS.map(({ program, action }) => {
+    copyFileSync(latency, join(folder, program));
+    const query = `process where event.action == "exec" and process.executable == "${join(folder, program)}"`;
+    return { id: `bench.${program}`, query, action, scope: "tree", mode: "enforce" };
   });
   writeFileSync(join(folder, "rules.json"), JSON.stringify(rules));
   const home = new AgentHome();
   try {
     const agent = await RunningAgent.start(home, home.data("respond"), ["--rules", join(folder, "rules.json"), "--gate-mount", "none"]);
     try {
-      return acts.map(({ name, action, until, ends }): Row => {
-        const said = Bun.spawnSync([program, until, "exec", join(folder, action)]).stdout.toString();
+      return AGENT_ACTS.flatMap(({ name, program, until, ends }): readonly Row[] => {
+        if (until === "freeze" && group === undefined) return skipped(name, NO_CGROUP);
+        const said = Bun.spawnSync([latency, until, "exec", join(folder, program), group ?? ""]).stdout.toString();
         const [end, p50, p99] = said.trim().split(" ");
         if (end !== ends) throw new Error(`${name}: ${said}`);
-        return { name, value: Number(p50) / 1000, p99: Number(p99) / 1000, unit: "µs", note: `${TRIES} tries` };
+        return [{ name, value: Number(p50) / 1000, p99: Number(p99) / 1000, unit: "µs", note: `${TRIES} tries` }];
       });
     } finally {
       await agent.stop();
@@ -170,27 +203,33 @@ async function afterAlert(name: string, action: "kill" | "suspend", make: () => 
   return row(name, took);
 }
 
+async function responderAlone(group: string | undefined): Promise<readonly Row[]> {
+  const sleeper = (): Bun.Subprocess => Bun.spawn(["/bin/sleep", "300"], { stdio: ["ignore", "ignore", "ignore"] });
+  const killed = await afterAlert("tree killed through pidfds: the responder's call", "kill", sleeper, () => undefined);
+  const name = "control group frozen: the responder's call";
+  if (group === undefined) return [killed, ...skipped(name, NO_CGROUP)];
+  const grouped = (): Bun.Subprocess => {
+    const child = sleeper();
+    writeFileSync(join(group, "cgroup.procs"), String(child.pid));
+    return child;
+  };
+  return [killed, await afterAlert(name, "suspend", grouped, () => thaw(group))];
+}
+
 async function rows(): Promise<readonly Row[]> {
   const folder = mkdtempSync(join(tmpdir(), "kestrel-bench-"));
+  const root = cgroupRoot(readFileSync("/proc/self/mounts", "utf8"));
+  const group = root === undefined ? undefined : join(root, `kestrel-bench-${process.pid}`);
+  if (group !== undefined) mkdirSync(group);
   try {
     const refusal = inspectMachine().error;
-    const found = refusal === undefined ? [...(await inKernel(folder))] : [...skipped("acts in the kernel", refusal)];
-    found.push(...(await throughAgent(folder)));
-    const sleeper = (): Bun.Subprocess => Bun.spawn(["/bin/sleep", "300"], { stdio: ["ignore", "ignore", "ignore"] });
-    found.push(await afterAlert("tree killed through pidfds: the responder's call", "kill", sleeper, () => undefined));
-    const root = cgroupRoot(readFileSync("/proc/self/mounts", "utf8"));
-    if (root === undefined) return [...found, ...skipped("a control group frozen", "cgroup v2 is not mounted")];
-    const group = join(root, `kestrel-bench-${process.pid}`);
-    mkdirSync(group);
-    const grouped = (): Bun.Subprocess => {
-      const child = sleeper();
-      writeFileSync(join(group, "cgroup.procs"), String(child.pid));
-      return child;
-    };
-    found.push(await afterAlert("control group frozen: the responder's call", "suspend", grouped, () => thaw(group)));
-    rmdirSync(group);
-    return found;
+    return [
+      ...(refusal === undefined ? await inKernel(folder) : skipped("acts in the kernel", refusal)),
+      ...(await throughAgent(folder, group)),
+      ...(await responderAlone(group)),
+    ];
   } finally {
+    if (group !== undefined) rmdirSync(group);
     rmSync(folder, { recursive: true, force: true });
   }
 }

@@ -1,13 +1,14 @@
 /*
  * Does one act TRIES times and prints how every try ended, with the 50th and 99th percentile in nanoseconds: of a `call` from just before it
  * until it came back, of a `death` from just before the call until the parent of who made it had its end, of a `stop` until it was told that it
- * stands. Tries that end in different ways are an error. Without arguments it waits to be killed. Linked statically: the initramfs has no C
- * library for it.
+ * stands, of a `freeze` until the control group given behind, in which it is done alone, says that it is frozen. Tries that end in different
+ * ways are an error. Without arguments it waits to be killed. Linked statically: the initramfs has no C library for it.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,10 @@
 #include <unistd.h>
 
 #define TRIES 1000
+#define PATIENCE_MS 10000
+/* How a try ended that no error number and no signal tells. */
+#define FROZEN 1000
+#define NOT_FROZEN 1001
 
 struct times {
 	struct timespec from, to;
@@ -26,6 +31,8 @@ struct times {
 
 /* Shared with the processes that are to die. */
 static struct times *times;
+/* Folder of the control group in which freezing is tried. */
+static const char *group;
 
 static void now(struct timespec *time)
 {
@@ -85,6 +92,66 @@ static int stop(const char *name, const char *target)
 	return in_child(name, target, WUNTRACED);
 }
 
+static void tell(const char *file, const char *text)
+{
+	char path[4096];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", group, file);
+	fd = open(path, O_WRONLY);
+	if (fd < 0 || write(fd, text, strlen(text)) < 0) {
+		perror(path);
+		_exit(EIO);
+	}
+	close(fd);
+}
+
+/* Whether the group froze. The kernel wakes who polls its events whenever one of them changes. */
+static int froze(void)
+{
+	struct pollfd events;
+	char path[4096], text[256];
+	int is_frozen = 0, left = 1;
+
+	snprintf(path, sizeof(path), "%s/cgroup.events", group);
+	events = (struct pollfd){ .fd = open(path, O_RDONLY), .events = POLLPRI };
+	while (!is_frozen && left > 0) {
+		ssize_t length = pread(events.fd, text, sizeof(text) - 1, 0);
+
+		text[length < 0 ? 0 : length] = 0;
+		is_frozen = strstr(text, "frozen 1") != NULL;
+		now(&times->to);
+		if (!is_frozen)
+			left = poll(&events, 1, PATIENCE_MS);
+	}
+	close(events.fd);
+	return is_frozen;
+}
+
+static int freeze(const char *name, const char *target)
+{
+	pid_t pid = fork();
+	int is_frozen;
+
+	if (pid == 0) {
+		tell("cgroup.procs", "0");
+		_exit(call(name, target));
+	}
+	is_frozen = froze();
+	tell("cgroup.freeze", "0");
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	return is_frozen ? FROZEN : NOT_FROZEN;
+}
+
+static void print_end(int end)
+{
+	if (end == FROZEN || end == NOT_FROZEN)
+		printf(end == FROZEN ? "frozen" : "not frozen");
+	else
+		printf("%s%s", end < 0 ? "SIG" : "", end < 0 ? sigabbrev_np(-end) : end ? strerrorname_np(end) : "passed");
+}
+
 static int compare(const void *left, const void *right)
 {
 	long a = *(const long *)left, b = *(const long *)right;
@@ -102,7 +169,8 @@ int main(int argc, char **argv)
 		for (;;)
 			pause();
 	times = mmap(NULL, sizeof(*times), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	act = !strcmp(argv[1], "call") ? call : !strcmp(argv[1], "death") ? death : stop;
+	group = argv[4];
+	act = !strcmp(argv[1], "call") ? call : !strcmp(argv[1], "death") ? death : !strcmp(argv[1], "stop") ? stop : freeze;
 	for (int i = 0; i < TRIES; i++) {
 		int end = act(argv[2], argv[3]);
 
@@ -115,7 +183,7 @@ int main(int argc, char **argv)
 		took[i] = (times->to.tv_sec - times->from.tv_sec) * 1000000000 + times->to.tv_nsec - times->from.tv_nsec;
 	}
 	qsort(took, TRIES, sizeof(*took), compare);
-	printf("%s%s", first < 0 ? "SIG" : "", first < 0 ? sigabbrev_np(-first) : first ? strerrorname_np(first) : "passed");
+	print_end(first);
 	printf(" %ld %ld\n", took[TRIES / 2], took[TRIES * 99 / 100]);
 	return 0;
 }
