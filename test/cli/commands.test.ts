@@ -80,6 +80,19 @@ describe("a wrong word", () => {
   }
 });
 
+if (PROGRAM.length > 1) console.log("skipped: files of the runtime in the current folder (dist/kestrel is older than the sources)");
+
+// Whoever starts it as root need not trust the folder that he stands in.
+test.skipIf(PROGRAM.length > 1)("what lies in the current folder is no part of the program", async () => {
+  using folder = new TempFolder();
+  await folder.write("preloaded.js", 'console.log("preloaded");');
+  await folder.write("bunfig.toml", 'preload = ["./preloaded.js"]\n');
+  await folder.write(".env", "BUN_CONFIG_PRELOAD=./preloaded.js\nKESTREL_FROM_FOLDER=1\n");
+  await folder.write("package.json", "{");
+  await folder.write("tsconfig.json", "{");
+  expect(await runKestrel(["version"], { cwd: folder.path })).toEqual(await runKestrel(["version"], { cwd: "/" }));
+});
+
 test("version is the package's, for people and for machines", async () => {
   const { stdout, code } = await runKestrel(["version"]);
   expect(code).toBe(0);
