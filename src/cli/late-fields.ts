@@ -7,23 +7,30 @@ import type { Rule } from "#rules";
 
 type EventObject = Alert["events"][number];
 
+const PATHS: readonly (readonly [name: string, path: readonly string[]])[] = LATE_FIELDS.map((name) => [name, name.split(".")]);
+
 /** Where late fields come from. */
 export type LateSource = Pick<EbpfSource, "lateFields">;
 
 /** Fields that a rule captures. */
 export type CapturesOf = (ruleId: string) => readonly string[];
 
-/** A sink that gets alerts with what has come to be known since. */
-export function withLateFields(sink: Sink, source: LateSource, capturesOf: CapturesOf): Sink {
-  return {
+/** Sinks that get alerts with what has come to be known since: found out once for all of them, so that they get the same. */
+export function withLateFields(sinks: readonly Sink[], source: LateSource, capturesOf: CapturesOf): readonly Sink[] {
+  const known = new WeakMap<readonly Alert[], readonly Alert[]>();
+  const completedOnce = (alerts: readonly Alert[]): readonly Alert[] => {
+    let complete = known.get(alerts);
+    if (complete === undefined) {
+      complete = alerts.map((alert) => completed(alert, source, capturesOf));
+      known.set(alerts, complete);
+    }
+    return complete;
+  };
+  return sinks.map((sink) => ({
     name: sink.name,
     ...(sink.keepsState === undefined ? {} : { keepsState: sink.keepsState }),
-    take: (alerts: readonly Alert[], kept?: Kept) =>
-      sink.take(
-        alerts.map((alert) => completed(alert, source, capturesOf)),
-        kept,
-      ),
-  };
+    take: (alerts: readonly Alert[], kept?: Kept) => sink.take(completedOnce(alerts), kept),
+  }));
 }
 
 /**
@@ -55,14 +62,15 @@ function completedEvent(event: EventObject, source: LateSource): EventObject {
   const timeNs = typeof event["@timestamp"] === "string" ? parseDate(event["@timestamp"]) : undefined;
   if (typeof entityId !== "string" || typeof executable !== "string" || timeNs === undefined) return event;
   const late = source.lateFields({ pid: Number(pid), entityId, executable, timeNs });
-  const missing = Object.entries(late).filter(([name]) => valueAt(event, name.split(".")) === undefined);
-  if (missing.length === 0) return event;
-  const whole = missing.reduce<EventObject>((object, [name, value]) => put(object, name.split("."), value), event);
-  return put(
-    whole,
-    ["kestrel", "late_fields"],
-    missing.map(([name]) => name),
-  );
+  let whole = event;
+  const missing: string[] = [];
+  for (const [name, path] of PATHS) {
+    const value = late[name];
+    if (value === undefined || valueAt(event, path) !== undefined) continue;
+    whole = put(whole, path, value);
+    missing.push(name);
+  }
+  return missing.length === 0 ? event : put(whole, ["kestrel", "late_fields"], missing);
 }
 
 function objectAt(object: EventObject, name: string): EventObject {
@@ -71,7 +79,12 @@ function objectAt(object: EventObject, name: string): EventObject {
 }
 
 function valueAt(value: Json | undefined, path: readonly string[]): Json | undefined {
-  return path.reduce<Json | undefined>((at, name) => (isObject(at) ? at[name] : undefined), value);
+  let at = value;
+  for (const name of path) {
+    if (!isObject(at)) return undefined;
+    at = at[name];
+  }
+  return at;
 }
 
 function put(object: EventObject, [name = "", ...rest]: readonly string[], value: Json): EventObject {

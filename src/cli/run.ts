@@ -99,7 +99,7 @@ async function start(args: Arguments, hardening: readonly Hardening[]): Promise<
   undo.defer(() => response.close());
   const { gate } = response;
   const capturesOf = (ruleId: string): readonly string[] => engine.ruleState(ruleId)?.rule.capture ?? [];
-  const sinks = [storeSink, new TerminalSink(args.has("json"))].map((sink) => withLateFields(sink, source, capturesOf));
+  const sinks = withLateFields([storeSink, new TerminalSink(args.has("json"))], source, capturesOf);
   const engine: Engine = liveEngine(args, {
     ...compiling,
     clock,

@@ -1,6 +1,6 @@
 // Late fields: which rules make events wait for them, and how they come into an alert that was raised without.
 import { expect, test } from "bun:test";
-import type { Alert } from "#core";
+import type { Alert, Sink } from "#core";
 import type { Rule } from "#rules";
 import { type LateSource, readsLateFields, withLateFields } from "../../src/cli/late-fields.ts";
 
@@ -41,11 +41,20 @@ const source: LateSource = {
 function through(events: Alert["events"], captures: readonly string[] = []): Alert {
   const alert = { id: "1", ruleId: "r", events, captures: { a: 1 } } as unknown as Alert;
   const taken: Alert[] = [];
-  const sink = withLateFields({ name: "x", keepsState: true, take: (alerts) => taken.push(...alerts) }, source, (id) =>
-    id === "r" ? captures : [],
-  );
-  expect([sink.name, sink.keepsState]).toEqual(["x", true]);
-  sink.take([alert]);
+  const first: Sink = { name: "x", keepsState: true, take: (alerts) => taken.push(...alerts) };
+  const second: Sink = { name: "y", take: (alerts) => taken.push(...alerts) };
+  const sinks = withLateFields([first, second], source, (id) => (id === "r" ? captures : []));
+  expect(sinks.map(({ name, keepsState }) => [name, keepsState])).toEqual([
+    ["x", true],
+    ["y", undefined],
+  ]);
+  const given = [alert];
+  const before = asked.length;
+  for (const sink of sinks) sink.take(given);
+  expect(taken[1]).toBe(taken[0]);
+  expect(asked.length - before).toBeLessThanOrEqual(events.length);
+  sinks[0]?.take([alert]);
+  expect(taken[2]).toEqual(taken[0] as Alert);
   if (taken[0]?.events === events) expect(taken[0]).toBe(alert);
   return taken[0] as Alert;
 }
