@@ -251,7 +251,17 @@ test("a file a person named by mistake is refused and left as it is, an empty on
   }
 });
 
-test("a database of version 1 keeps its alerts and gets state", () => {
+/** Indexes that every stored alert pays for. */
+function indexesOf(path: string): readonly string[] {
+  using database = new Database(path, { readonly: true });
+  const sql = "SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'alerts' ORDER BY name";
+  return database
+    .query<{ readonly name: string }, []>(sql)
+    .all()
+    .map(({ name }) => name);
+}
+
+test("a database of version 1 keeps its alerts and gets state, and loses indexes that nothing reads", () => {
   using dir = temp();
   const path = join(dir.path, "old.db");
   const alerts = [alertOf(1), alertOf(2)];
@@ -266,6 +276,7 @@ test("a database of version 1 keeps its alerts and gets state", () => {
   database.close();
   using store = openStore(path);
   expect(store.after(0, 10).map(({ json }) => readAlert(json))).toEqual(alerts);
+  expect(indexesOf(path)).toEqual(["alerts_by_bytes", "sqlite_autoindex_alerts_1"]);
   expect(store.loadState()).toBeUndefined();
   store.commit([alertOf(3)], undefined, "7");
   expect(store.loadState()).toMatchObject({ kind: "saved", position: "7" });
