@@ -391,7 +391,8 @@ function fillWatchList(map: BpfMap): void {
 function notPermitted(refusal: Refusal): KestrelError {
   const wayOut =
     refusal.code === "EPERM"
-      ? "Run as root, or give the binary CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN (CAP_SYS_ADMIN on kernels that do not know these)"
+      ? "Run as root, or have a service start it with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN (AmbientCapabilities=; CAP_SYS_ADMIN on kernels " +
+        "that do not know these); never give them to the file itself, which lends them to every user for whatever code he likes"
       : 'The kernel must be 5.8 or newer with CONFIG_DEBUG_INFO_BTF; "kestrel doctor" says what is there';
   return new KestrelError("no-bpf", `Cannot watch processes with ${refusal.attachment}. ${wayOut}. ${refusal.reason}`);
 }

@@ -119,7 +119,7 @@ describe("without the rights for BPF", () => {
       chownSync(data, 65_534, 65_534);
     }
     await using agent = await AgentProcess.start(data, [], through ?? []);
-    expect(agent.stderr).toMatch(/Run as root, or give the binary CAP_BPF/);
+    expect(agent.stderr).toMatch(/Run as root, or have a service start it with CAP_BPF.*never give them to the file itself/);
     expect(agent.stderr).toContain("this machine is NOT being watched; replaying the built-in recording");
     const listed = await eventually(
       () => "the recording's alerts",
