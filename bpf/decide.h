@@ -113,16 +113,31 @@ static __always_inline __u64 policy_decide(struct policy_work *work, struct deci
 	return work->clauses;
 }
 
-/* Process 1, the kernel's threads, the agent and who started it, and the programs of the protect list. */
-static __always_inline bool is_spared(struct policy_work *work, struct task_struct *task, struct file *program)
+/* What policy_spared says of a process, 0: nothing. */
+static __always_inline __u64 spared_row(struct task_struct *task)
 {
 	__u32 tgid = BPF_CORE_READ(task, tgid);
-	__u64 *began = bpf_map_lookup_elem(&policy_spared, &tgid);
+	__u64 *row = bpf_map_lookup_elem(&policy_spared, &tgid);
+
+	return row && BPF_CORE_READ(task, group_leader, start_boottime) / TICK_NS == (*row & ~SPARED_HELPERS) ? *row : 0;
+}
+
+/* The gatekeeper, and what the heartbeat starts. */
+static __always_inline bool is_helper(struct task_struct *task, struct inode *program)
+{
+	struct task_struct *parent = BPF_CORE_READ(task, real_parent);
+
+	return spared_row(parent) & SPARED_HELPERS && BPF_CORE_READ(parent, mm, exe_file, f_inode) == program;
+}
+
+/* Process 1, the kernel's threads, the agent with its helpers and who started it, and the programs of the protect list. */
+static __always_inline bool is_spared(struct policy_work *work, struct task_struct *task, struct file *program)
+{
 	struct inode *inode;
 
-	if (tgid == 1 || !BPF_CORE_READ(task, mm) || !program)
+	if (BPF_CORE_READ(task, tgid) == 1 || !BPF_CORE_READ(task, mm) || !program)
 		return true;
-	if (began && BPF_CORE_READ(task, group_leader, start_boottime) / TICK_NS == *began)
+	if (spared_row(task) || is_helper(task, BPF_CORE_READ(program, f_inode)))
 		return true;
 	inode = BPF_CORE_READ(program, f_inode);
 	work->protected_file.inode = BPF_CORE_READ(inode, i_ino);

@@ -42,7 +42,7 @@ struct {
 	__type(value, __u32);
 } policy_protected SEC(".maps");
 
-/* Processes by number; the value is the tick they began at. */
+/* Processes by number; the value is the tick they began at, and for the agent SPARED_HELPERS. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, POLICY_SPARED_MAX);

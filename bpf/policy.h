@@ -47,6 +47,7 @@ enum policy_dimension {
 #define POLICY_WORK_MAX 128	 /* acts decided at one time */
 #define POLICY_PROTECTED_MAX 1024 /* files of protected programs */
 #define POLICY_SPARED_MAX 64	 /* processes that are never touched */
+#define SPARED_HELPERS 0x8000000000000000ULL /* beside the tick: nor its children that run the same program file */
 #define DENIALS_PER_SECOND_MAX 256 /* records of them: who is denied in a loop must not fill the ring */
 
 /* A block: all values of a dimension of an act that begin with some bits. */

@@ -53,7 +53,7 @@ export function liveResponse(args: Arguments, parts: ResponseParts): LiveRespons
         policies,
         isEnforced: ({ ruleId, mode }) => modeOf(ruleId, mode) === "enforce",
         protectedFiles: protection.files().map(({ device, inode }) => ({ device: kernelDevice(device), inode })),
-        spared: protection.ownLine(),
+        spared: protection.ownLine().map(({ pid, startTick }) => ({ pid, startTick, withHelpers: pid === process.pid })),
       }),
   });
   return {

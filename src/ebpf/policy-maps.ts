@@ -12,6 +12,7 @@ import {
   PolicyKey,
   PolicyState,
   PolicyTable,
+  SPARED_HELPERS,
 } from "./policy-wire.ts";
 
 /** The maps of bpf/policy-work.h and bpf/decide.h, shared by every program that decides. */
@@ -41,6 +42,8 @@ export interface SparedProcess {
   readonly pid: number;
   /** Field 22 of /proc/PID/stat. */
   readonly startTick: number;
+  /** Nor are its children that run the same program file. */
+  readonly withHelpers: boolean;
 }
 
 /** See the head of this file. */
@@ -97,7 +100,9 @@ export class PolicyMaps {
 
   /** Processes that are never acted on; those above a limit are left out, and their number returned. */
   spare(processes: readonly SparedProcess[]): number {
-    const rows = processes.slice(0, POLICY_SPARED_MAX).map(({ pid, startTick }) => [u32(pid), u64(BigInt(startTick))] as const);
+    const rows = processes.slice(0, POLICY_SPARED_MAX).map(({ pid, startTick, withHelpers }) => {
+      return [u32(pid), u64(BigInt(startTick) | (withHelpers ? SPARED_HELPERS : 0n))] as const;
+    });
     this.#replace("policy_spared", rows);
     return processes.length - rows.length;
   }

@@ -76,3 +76,5 @@ export const POLICY_KEY_BITS = 32;
 /** Most files of protected programs, and processes that are never touched. */
 export const POLICY_PROTECTED_MAX = 1024;
 export const POLICY_SPARED_MAX = 64;
+/** Beside the tick of one: its children that run the same program file are not touched either. */
+export const SPARED_HELPERS: bigint = 1n << 63n;

@@ -1,4 +1,4 @@
-// Whom no response may touch: init, the kernel, the agent with the processes that started it, and programs on a list. A listed name counts
+// Whom no response may touch: init, the kernel, the agent with its helpers and the processes that started it, and programs on a list. A listed name counts
 // only for a program of the system: what a process calls itself, or a copy of it under /tmp, protects nobody.
 import { type BigIntStats, realpathSync, statSync } from "node:fs";
 import type { HostProcess, Processes } from "./processes.ts";
@@ -90,7 +90,7 @@ export class Protection {
   reason(target: HostProcess): string | undefined {
     if (target.pid <= 1) return "Process 1 is never touched";
     if (target.isKernel) return `Process ${target.pid} belongs to the kernel`;
-    if (target.pid === this.#ownPid) return "Kestrel does not touch itself";
+    if (target.pid === this.#ownPid || this.#isHelper(target)) return "Kestrel does not touch itself";
     if (this.#isOwnAncestor(target.pid)) return `Process ${target.pid} (${target.name}) started Kestrel`;
     const program = this.#listedProgram(target.pid);
     return program === undefined ? undefined : `${program} is on the list of protected programs`;
@@ -124,6 +124,13 @@ export class Protection {
       pid = found.ppid;
     }
     return line;
+  }
+
+  // The gatekeeper and what the heartbeat starts: other children, as of an agent that is process 1 of a container, are nobody's friends.
+  #isHelper({ pid, ppid }: HostProcess): boolean {
+    if (ppid !== this.#ownPid) return false;
+    const [own, its] = [this.#fileFacts(`/proc/${ppid}/exe`), this.#fileFacts(`/proc/${pid}/exe`)];
+    return own !== undefined && its !== undefined && own.device === its.device && own.inode === its.inode;
   }
 
   // Looked up each time: whoever started the agent may end, and its number pass to somebody else.

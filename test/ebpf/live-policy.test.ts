@@ -1,7 +1,7 @@
 // Policies in this machine's kernel: connections denied by the control group's programs, programs and those who open files or connect killed by the
 // sensors, and what only would have been. Programs and paths are the test's own, and so are the ports.
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { copyFileSync } from "node:fs";
+import { copyFileSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { kernelConditionOf } from "#eql";
@@ -36,6 +36,10 @@ async function run(...command: readonly string[]): Promise<Outcome> {
   const stderr = await new Response(child.stderr).text();
   await child.exited;
   return { pid: child.pid, exitCode: child.exitCode, signal: child.signalCode === null ? null : String(child.signalCode), stderr };
+}
+
+function ownTick(): number {
+  return Number(readFileSync("/proc/self/stat", "utf8").split(") ")[1]!.split(" ")[19]);
 }
 
 /** A port of the loopback device that takes every connection. */
@@ -190,7 +194,7 @@ describe.skipIf(refusal !== undefined)("policies in the kernel", () => {
       policies: [policy("all", `network where event.action == "connection_attempted" and destination.port == ${wanted.port}`, "deny")],
       isEnforced: () => true,
       protectedFiles: [{ device, inode: facts.ino }],
-      spared: [{ pid: process.pid, startTick: Number((await Bun.file("/proc/self/stat").text()).split(") ")[1]!.split(" ")[19]) }],
+      spared: [{ pid: process.pid, startTick: ownTick(), withHelpers: false }],
     });
     await live.source.settled();
     const spared = await connect(wanted.port);
@@ -200,6 +204,22 @@ describe.skipIf(refusal !== undefined)("policies in the kernel", () => {
     await fetch(`http://127.0.0.1:${wanted.port}`).catch((error: Error & { code?: string }) => expect(error.code).not.toBe("EPERM"));
     const stranger = await run(own, "-e", `await Bun.connect({ hostname: "127.0.0.1", port: ${wanted.port}, socket: { data() {} } })`);
     expect(stranger.exitCode).not.toBe(0);
+  });
+
+  test("helpers of a spared process are left alone, its other children are not", async () => {
+    const text = (path: string): string => `process where event.action == "exec" and process.executable == "${path}"`;
+    live.source.usePolicies({
+      policies: [policy("runtime", text(process.execPath), "kill"), policy("other", text("/usr/bin/true"), "kill")],
+      isEnforced: () => true,
+      protectedFiles: [],
+      spared: [{ pid: process.pid, startTick: ownTick(), withHelpers: true }],
+    });
+    await live.source.settled();
+    const helper = await run(process.execPath, "--version");
+    expect(helper).toMatchObject({ exitCode: 0, signal: null });
+    expect(await event(helper.pid, "exec")).toMatchObject({ "kestrel.policy.spared": true });
+    expect((await run("/usr/bin/true")).signal).toBe("SIGKILL");
+    expect((await run("sh", "-c", `${process.execPath} --version; exit $?`)).exitCode).toBe(137);
   });
 
   test("a new set takes the old one's place, and an empty one lets everything pass", async () => {

@@ -76,6 +76,12 @@ export class FakeProcesses implements Processes {
   }
 }
 
+/** Of a path in /proc, the number of the program it leads to; files that are reached by the same path are the same. */
+function inodeOf(processes: Processes, path: string): bigint {
+  const pid = /^\/proc\/(\d+)\/exe$/.exec(path)?.[1];
+  return BigInt(Bun.hash.crc32(pid === undefined ? path : processes.executable(Number(pid))));
+}
+
 const NO_LINEAGE: Lineage = { descendants: () => [] };
 
 /** A responder with its clock and what it logged. */
@@ -92,7 +98,9 @@ export function responderOver(
       processes,
       names: options.protect ?? [],
       ownPid,
-      ...(processes instanceof FakeProcesses && { fileFacts: () => ({ device: 1n, inode: 1n, uid: 0, isShared: false }) }),
+      ...(processes instanceof FakeProcesses && {
+        fileFacts: (path) => ({ device: 1n, inode: inodeOf(processes, path), uid: 0, isShared: false }),
+      }),
     }),
     lineage: NO_LINEAGE,
     gate: undefined,
