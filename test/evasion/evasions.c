@@ -312,6 +312,23 @@ static int process_flood(char *count)
 	return 0;
 }
 
+/* More rare acts than the ring of processes holds, and then the start of a program: nobody reads it meanwhile. */
+static int act_flood(char *path, char *count)
+{
+	struct { __u32 version; int pid; } header = { 0x20080522, 0 };
+	__u32 sets[6] = {};
+	char *argv[] = { path, "amid-acts", NULL };
+
+	/* Giving up what is not there takes no right and changes nothing. */
+	if (syscall(SYS_capget, &header, sets))
+		return fail("capget");
+	for (int i = atoi(count); i > 0; i--)
+		if (syscall(SYS_capset, &header, sets))
+			return fail("capset");
+	execv(path, argv);
+	return fail("execv");
+}
+
 /* Makes a file, and writes to it only after another program has taken its place. */
 static int inherited_write(char *path)
 {
@@ -358,6 +375,7 @@ int main(int argc, char **argv)
 		{ "mapped-connect", mapped_connect, NULL },
 		{ "file-flood", NULL, file_flood },
 		{ "process-flood", process_flood, NULL },
+		{ "act-flood", NULL, act_flood },
 		{ "inherited-write", inherited_write, NULL },
 		{ "mapped-code", mapped_code, NULL },
 	};

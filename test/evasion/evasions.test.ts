@@ -38,6 +38,29 @@ test("every trick is an act of the matrix, with a name of its own, and one that 
 const RING_BYTES = 16 << 10;
 if (refusal !== undefined) console.log(`skipped: a flood of processes (${refusal})`);
 
+test.skipIf(refusal !== undefined)("a flood of rare acts: the program that is started behind them is seen, they are counted", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "kestrel-flood-"));
+  const registry = new SchemaRegistry();
+  const collector = new Collector(registry);
+  const source = new EbpfSource({ registry, processRingBytes: RING_BYTES });
+  try {
+    compileActs("evasion/evasions", join(folder, "evasions"));
+    await source.start(collector);
+    const flood = Bun.spawnSync([join(folder, "evasions"), "act-flood", "/bin/true", "500"]);
+    await source.stop();
+    expect(flood.exitCode).toBe(0);
+    const { act, exec } = source.counts().kernel;
+    expect(act.dropped).toBeGreaterThan(300);
+    expect(exec.dropped).toBe(0);
+    expect(await collector.find((fields) => String(fields["process.args"]).includes("amid-acts"))).toMatchObject({
+      "event.action": "exec",
+    });
+  } finally {
+    await source.stop();
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
 test.skipIf(refusal !== undefined)("a flood of processes: what does not fit in the ring is counted, event by event", async () => {
   const folder = mkdtempSync(join(tmpdir(), "kestrel-flood-"));
   const registry = new SchemaRegistry();
