@@ -31,6 +31,7 @@ export function alertText(alert: Alert, colour: boolean): string {
   if (alert.response !== undefined) row("response", responseText(alert.response));
   for (const [label, text] of eventRows(alert)) row(label, text);
   row("command", textAt(event, ["process", "command_line"]) || textAt(event, ["process", "executable"]));
+  row("program", programText(event));
   row("file", textAt(event, ["file", "path"]));
   row("to", [textAt(event, ["destination", "ip"]), textAt(event, ["destination", "port"])].filter(Boolean).join(":"));
   row("user", userText(event));
@@ -71,6 +72,13 @@ function eventText(event: Readonly<Record<string, Json>>): string {
   const target = [textAt(event, ["file", "path"]), textAt(event, ["destination", "ip"])].find((text) => text !== "");
   const parts = [command, target].filter((text) => text !== undefined);
   return parts.length > 0 ? parts.join(" → ") : textAt(event, ["event", "action"]) || "an event";
+}
+
+/** The file that runs, where the command line says something else: its first word is the caller's own choice. */
+function programText(event: Readonly<Record<string, Json>>): string {
+  const executable = textAt(event, ["process", "executable"]);
+  const commandLine = textAt(event, ["process", "command_line"]);
+  return commandLine === "" || `${commandLine} `.startsWith(`${executable} `) ? "" : executable;
 }
 
 function userText(event: Readonly<Record<string, Json>>): string {

@@ -36,6 +36,21 @@ test("a sequence shows each event with how long after the first it came", () => 
 `);
 });
 
+test("the program is shown where the command line names another one", () => {
+  const shown = (process: { readonly [key: string]: Json }): readonly string[] =>
+    alertText(alertOf([{ process }]), false)
+      .split("\n")
+      .filter((line) => /^ {4}(command|program) /.test(line))
+      .map((line) => line.trim());
+  expect(shown({ executable: "/tmp/x\u001b", command_line: "/usr/sbin/sshd -D" })).toEqual([
+    "command   /usr/sbin/sshd -D",
+    "program   /tmp/x\\x1b",
+  ]);
+  expect(shown({ executable: "/tmp/x", command_line: "/tmp/xy" })).toEqual(["command   /tmp/xy", "program   /tmp/x"]);
+  expect(shown({ executable: "/tmp/x", command_line: "/tmp/x y" })).toEqual(["command   /tmp/x y"]);
+  expect(shown({ executable: "/tmp/x" })).toEqual(["command   /tmp/x"]);
+});
+
 test("a long one shows its first and last events", () => {
   const lines = alertText(alertOf(Array.from({ length: 60 }, (_, index) => run(index, `c${index}`))), false).split("\n");
   const shown = lines.flatMap((line) => /(?:s {2}|… )(c?\d+)/.exec(line)?.[1] ?? []);
