@@ -17,6 +17,8 @@
 #define KEYCTL_GET_KEYRING_ID 0
 #define KEYCTL_DESCRIBE 6
 #define KEXEC_FILE_UNLOAD 1
+#define OPEN_TREE_CLONE 1
+#define FSCONFIG_CMD_RECONFIGURE 7
 
 static __always_inline void append_kernel_text(struct record *record, const void *text)
 {
@@ -58,6 +60,7 @@ static __always_inline __u16 act_of(__u16 call)
 	case CALL_BPF: return ACT_BPF_LOAD;
 	case CALL_MEMFD: return ACT_MEMFD;
 	case CALL_MOUNT: case CALL_MOVE_MOUNT: return ACT_MOUNT;
+	case CALL_OPEN_TREE: case CALL_FSMOUNT: case CALL_MOUNT_SETATTR: case CALL_FSCONFIG: return ACT_MOUNT;
 	case CALL_ROOT: return ACT_ROOT;
 	case CALL_IO_URING: return ACT_IO_URING;
 	case CALL_USERFAULTFD: return ACT_USERFAULTFD;
@@ -103,6 +106,37 @@ static __always_inline bool fill_namespaces(struct record *record, const struct 
 	/* In the new process the call returns 0. */
 	act->target_pid = initial_pid(returned->task, returned->result);
 	return returned->result > 0;
+}
+
+/*
+ * A mount that is put somewhere, changed, or made to be reached through its descriptor alone: programs run and files are written in such a one by
+ * other paths than any rule names. False: a call that mounts nothing.
+ */
+static __always_inline bool fill_mount(struct record *record, const struct returned_call *returned)
+{
+	const __u64 *a = returned->args;
+	__u64 text = a[1];
+
+	switch (returned->call) {
+	case CALL_OPEN_TREE: /* what is copied */
+		if (!(a[2] & OPEN_TREE_CLONE))
+			return false;
+		break;
+	case CALL_FSCONFIG:
+		return a[1] == FSCONFIG_CMD_RECONFIGURE;
+	case CALL_FSMOUNT:
+		return true;
+	case CALL_MOUNT_SETATTR:
+		break;
+	case CALL_MOVE_MOUNT:
+		text = a[3];
+		/* fall through */
+	default:
+		if (append_place())
+			return true;
+	}
+	append_user_text(record, text);
+	return true;
 }
 
 static __always_inline bool fill_kexec(struct record *record, const struct returned_call *returned)
@@ -166,9 +200,7 @@ static __always_inline bool fill_act(struct record *record, const struct returne
 			append_kernel_text(record, BPF_CORE_READ(file, f_path.dentry, d_name.name));
 		return true;
 	case ACT_MOUNT:
-		if (!append_place())
-			append_user_text(record, returned->call == CALL_MOUNT ? a[1] : a[3]);
-		return true;
+		return fill_mount(record, returned);
 	case ACT_UMOUNT:
 		if (!append_place())
 			append_user_text(record, a[0]);

@@ -64,6 +64,10 @@ enum call {
 	CALL_REQUEST_KEY = 0x315,
 	CALL_UMOUNT = 0x316,
 	CALL_SETSID = 0x317,
+	CALL_OPEN_TREE = 0x318, /* open_tree_attr too */
+	CALL_FSMOUNT = 0x319,
+	CALL_MOUNT_SETATTR = 0x31a,
+	CALL_FSCONFIG = 0x31b,
 	CALL_ACCEPT = 0x400, /* accept4 too */
 	CALL_SOCKETCALL = 0x401, /* of 32-bit code: what it does is its first argument */
 	CALL_CONNECT = 0x700,

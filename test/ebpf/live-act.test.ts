@@ -133,6 +133,29 @@ describe.skipIf(refusal !== undefined || !isX64)("rare acts", () => {
     expect(events[0]?.["Target.process.entity_id"]).toBe(exec["process.entity_id"]);
   });
 
+  test.skipIf(!isRoot)("mounts that are nowhere, a copy and a new one, and mounts that are changed", async () => {
+    const { events, errno } = await acts(`
+      r = call(272, 0x20000, 0, 0, 0, 0);
+      r |= call(428, -100, (long)"/proc", 0, 0, 0);
+      long copy = call(428, -100, (long)"/proc", 1, 0, 0), fs = call(430, (long)"tmpfs", 0, 0, 0, 0);
+      r |= copy | fs | call(431, fs, 6, 0, 0, 0);
+      long made = call(432, fs, 0, 0, 0, 0), attributes[4] = { 8, 0, 0, 0 };
+      r |= made | call(442, made, (long)"", 0x1000, (long)attributes, 32);
+      long picked = call(433, made, (long)"", 8, 0, 0);
+      r |= picked | call(431, picked, 0, (long)"ro", 0, 0) | call(431, picked, 7, 0, 0, 0);
+      if (r > 0) r = 0;`);
+    expect({ errno, acts: events.map((fields) => [fields["event.action"], fields["file.path"]]) }).toEqual({
+      errno: 0n,
+      acts: [
+        ["namespace_change", undefined],
+        ["mount", "/proc"],
+        ["mount", undefined],
+        ["mount", undefined],
+        ["mount", undefined],
+      ],
+    });
+  });
+
   test.skipIf(!isRoot)("namespaces, a mount and another root", async () => {
     mkdirSync(join(folder, "mnt"));
     const { events } = await run(

@@ -152,6 +152,18 @@ static int execveat_exec(char *path)
 	return fail("execveat");
 }
 
+/* Through a copy of a folder's mount that is put nowhere. */
+static int detached_exec(char *folder, char *name)
+{
+	char *argv[] = { "detached", NULL };
+	int mount = syscall(SYS_open_tree, AT_FDCWD, folder, 1 /* OPEN_TREE_CLONE */);
+
+	if (mount < 0)
+		return fail("open_tree");
+	syscall(SYS_execveat, mount, name, argv, environ, 0);
+	return fail("execveat");
+}
+
 static int descriptor_exec(char *path)
 {
 	char name[32], *argv[] = { "descriptor", NULL };
@@ -365,6 +377,7 @@ int main(int argc, char **argv)
 		{ "memory-exec", memory_exec, NULL },
 		{ "removed-exec", removed_exec, NULL },
 		{ "execveat", execveat_exec, NULL },
+		{ "detached-exec", NULL, detached_exec },
 		{ "descriptor-exec", descriptor_exec, NULL },
 		{ "descriptor-open", descriptor_open, NULL },
 		{ "thread-exec", thread_exec, NULL },

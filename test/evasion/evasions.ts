@@ -105,6 +105,14 @@ export const EVASIONS: readonly Evasion[] = [
     shell: "mkdir -p below bound; cp /bin/nothing below; mount --bind below bound; ./bound/nothing bind; umount -l bound",
     query: `${EXEC} process.args[1] == "bind" and process.executable == "${HERE}/bound/nothing"`,
   }),
+  evasion("exec", "detached-mount-exec", {
+    trick: "A program run through a mount that is nowhere (`open_tree`)",
+    result: "seen under another name",
+    how: "the path is that below the copied folder, as far as anybody has one; copying it is an event of mounting, with the folder",
+    shell: "mkdir -p copied; cp /bin/nothing copied; evasions detached-exec copied nothing",
+    query: `sequence [process where event.action == "mount" and file.path == "${HERE}/copied"]
+      [${EXEC} process.args[0] == "detached" and process.executable == "/nothing"]`,
+  }),
   evasion("file", "bind-mount-open", {
     trick: "A file opened through a bind mount",
     result: "seen under another name",
