@@ -4,6 +4,9 @@
  * class is wanted when a name on its path, its extension, its user or its port is in a table. Tests look at ASCII without regard to case; a name with any
  * other character passes, so no case table is needed. What the tests mean is said at DemandTest in src/schema.
  *
+ * Of control groups the table says which classes those pass that user space knows; any other passes all, and is entered when user space has read an
+ * event of it. So elements are added between two generations, but none is changed or removed.
+ *
  * Tables change while programs read them, and the kernel may use the memory of an element anew at once. So there are two generations: user
  * space fills the one that is not in use, then switches by replacing the one element of `demand`, which is read once for each event. All maps
  * are preallocated: Linux before 6.1 warns of others in programs like these.
@@ -40,6 +43,13 @@ struct {
 	__type(key, struct demand_number);
 	__type(value, __u32);
 } demand_ports SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2 * DEMAND_GROUPS_MAX);
+	__type(key, struct demand_group);
+	__type(value, __u32);
+} demand_groups SEC(".maps");
 
 /* Longest file name whose extension is looked for; a longer one passes where extensions are tested. */
 #define DEMAND_LEAF_BYTES 64
@@ -150,9 +160,22 @@ static __always_inline bool user_passes(const struct demand *wanted, __u32 class
 	return class & (classes ? *classes : wanted->other_users);
 }
 
+/* The same for the control group of the current process, which is the one that the record would tell. */
+static __always_inline bool group_passes(const struct demand *wanted, __u32 class)
+{
+	struct demand_group key = { .generation = wanted->generation };
+	__u32 *classes;
+
+	if (!(wanted->groups & class))
+		return false;
+	key.id = group_of((struct task_struct *)bpf_get_current_task());
+	classes = bpf_map_lookup_elem(&demand_groups, &key);
+	return !classes || *classes & class;
+}
+
 /*
- * Whether an event is wanted, as far as its class, user and port tell: one with tests of names may be. A global function, so it is verified once on
- * its own.
+ * Whether an event of the current process is wanted, as far as its class, user, port and control group tell: one with tests of names may be. A global
+ * function, so it is verified once on its own.
  */
 __noinline int demand_takes(__u32 class, __u32 user, __u32 port)
 {
@@ -162,7 +185,7 @@ __noinline int demand_takes(__u32 class, __u32 user, __u32 port)
 
 	if (!read_demand(&wanted) || !(wanted.wanted & class))
 		return 0;
-	if (!(wanted.tested & class) || wanted.names & class || user_passes(&wanted, class, user))
+	if (!(wanted.tested & class) || wanted.names & class || user_passes(&wanted, class, user) || group_passes(&wanted, class))
 		return 1;
 	if (!(wanted.ports & class))
 		return 0;
@@ -174,7 +197,7 @@ __noinline int demand_takes(__u32 class, __u32 user, __u32 port)
 /* Begins the tests of an event's path: the names that are walked from now on. */
 static __always_inline void begin_tests(struct record *record, const struct demand *wanted, __u32 class, __u32 user)
 {
-	record->demand_class = wanted->tested & class && !user_passes(wanted, class, user) ? class : 0;
+	record->demand_class = wanted->tested & class && !user_passes(wanted, class, user) && !group_passes(wanted, class) ? class : 0;
 	record->demand_leaf = 1;
 	record->demand_extensions = wanted->extensions & class;
 	record->demand_generation = wanted->generation;

@@ -147,7 +147,8 @@ static __always_inline void report_open(struct file *file)
 		return;
 	record->head.flags = flags;
 	begin_tests(record, &wanted, class, BPF_CORE_READ(task, cred, euid.val));
-	if (!append_tested_path(record, file)) {
+	/* Without tests of names no path can make it wanted. */
+	if ((record->demand_class && !(wanted.names & class)) || !append_tested_path(record, file)) {
 		count_filtered(OP_FILE);
 		return;
 	}

@@ -152,11 +152,15 @@ int main(void)
 	MEMBER(demand, users);
 	MEMBER(demand, other_users);
 	MEMBER(demand, ports);
+	MEMBER(demand, groups);
 	MEMBER(demand, generation);
 	SIZE(demand);
 	MEMBER(demand_number, number);
 	MEMBER(demand_number, generation);
 	SIZE(demand_number);
+	MEMBER(demand_group, id);
+	MEMBER(demand_group, generation);
+	SIZE(demand_group);
 	MEMBER(demand_name, names);
 	MEMBER(demand_name, folders);
 	MEMBER(demand_name, extensions);
@@ -174,6 +178,7 @@ int main(void)
 	VALUE(DEMAND_NAMES_MAX);
 	VALUE(DEMAND_USERS_MAX);
 	VALUE(DEMAND_PORTS_MAX);
+	VALUE(DEMAND_GROUPS_MAX);
 
 	MEMBER(isolate_key, prefix_bits);
 	MEMBER(isolate_key, address);

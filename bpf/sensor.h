@@ -87,6 +87,12 @@ static __always_inline __u32 tty_device(struct signal_struct *signal)
 	return BPF_CORE_READ(tty, driver, major) << 20 | (BPF_CORE_READ(tty, driver, minor_start) + BPF_CORE_READ(tty, index));
 }
 
+/* Its control group of version 2: also where the others are in use, each process is in one of these. Such a number is never given again. */
+static __always_inline __u64 group_of(struct task_struct *task)
+{
+	return BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
+}
+
 /* The identity of a process, from its kernel objects alone. */
 static __always_inline void fill_header(struct event_header *head, struct task_struct *task, __u16 op)
 {
@@ -98,7 +104,7 @@ static __always_inline void fill_header(struct event_header *head, struct task_s
 	head->time_ns = bpf_ktime_get_boot_ns();
 	head->start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
 	head->parent_start_ns = BPF_CORE_READ(parent, group_leader, start_boottime);
-	head->cgroup_id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
+	head->cgroup_id = group_of(task);
 	head->pid = BPF_CORE_READ(task, tgid);
 	head->tid = BPF_CORE_READ(task, pid);
 	head->ppid = BPF_CORE_READ(parent, tgid);

@@ -3,14 +3,8 @@
 // most a fiftieth of the time. Groups that were not found are not looked for again. Nothing is read for an event whose group is known.
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { type Container, containerOf } from "./container.ts";
-
-/** A control group. */
-export interface ControlGroup {
-  /** Below the mount, `/` for the root itself. */
-  readonly path: string;
-  readonly container: Container | undefined;
-}
+import type { GroupFields } from "#schema";
+import { containerOf } from "./container.ts";
 
 const WINDOW_NS = 1_000_000_000;
 const GROUPS_MAX = 16_384;
@@ -26,6 +20,25 @@ export interface GroupLooks {
   readonly pathOfProcess?: (pid: number) => string | undefined;
   /** To measure how long a walk takes. */
   readonly stopwatchMs?: () => number;
+  /** Called before groups are forgotten. */
+  readonly onForget?: () => void;
+}
+
+/** What the path of a group, below the mount, tells. */
+export function groupFields(path: string): GroupFields {
+  const container = containerOf(path);
+  if (container === undefined) return { "process.cgroup.path": path };
+  const { id, runtime, podUid } = container;
+  return {
+    "process.cgroup.path": path,
+    "container.id": id,
+    ...(runtime !== undefined && { "container.runtime": runtime }),
+    ...(podUid !== undefined && {
+      "orchestrator.type": "kubernetes",
+      "orchestrator.resource.type": "pod",
+      "orchestrator.resource.id": podUid,
+    }),
+  };
 }
 
 /** Path of a process's cgroup v2 group; `undefined`: it is gone. */
@@ -42,21 +55,26 @@ export class ControlGroups {
   readonly #root: string | undefined;
   readonly #pathOfProcess: (pid: number) => string | undefined;
   readonly #stopwatchMs: () => number;
-  #groups = new Map<bigint, ControlGroup>();
+  readonly #onForget: () => void;
+  #groups = new Map<bigint, GroupFields>();
   readonly #unknown = new Set<bigint>();
   #windowNs = Number.NEGATIVE_INFINITY;
   #asked = 0;
   #nextWalkNs = Number.NEGATIVE_INFINITY;
 
   /** `root` is where cgroup v2 is mounted. */
-  constructor(root: string | undefined, { pathOfProcess = groupPathOf, stopwatchMs = () => performance.now() }: GroupLooks = {}) {
+  constructor(
+    root: string | undefined,
+    { pathOfProcess = groupPathOf, stopwatchMs = () => performance.now(), onForget = () => {} }: GroupLooks = {},
+  ) {
     this.#root = root;
+    this.#onForget = onForget;
     this.#pathOfProcess = pathOfProcess;
     this.#stopwatchMs = stopwatchMs;
   }
 
   /** The group with this id, which the process was in. `nowNs` is any steady clock. */
-  groupOf(id: bigint, pid: number, nowNs: number): ControlGroup | undefined {
+  groupOf(id: bigint, pid: number, nowNs: number): GroupFields | undefined {
     const known = this.#groups.get(id);
     if (known !== undefined || this.#root === undefined || this.#unknown.has(id)) return known;
     if (nowNs - this.#windowNs >= WINDOW_NS) {
@@ -67,12 +85,12 @@ export class ControlGroups {
   }
 
   /** The group a process is in now; nothing is remembered. */
-  groupOfProcess(pid: number): ControlGroup | undefined {
+  groupOfProcess(pid: number): GroupFields | undefined {
     const path = this.#root === undefined ? undefined : this.#pathOfProcess(pid);
-    return path === undefined || path.split("/").includes("..") ? undefined : { path, container: containerOf(path) };
+    return path === undefined || path.split("/").includes("..") ? undefined : groupFields(path);
   }
 
-  #askProcess(root: string, id: bigint, pid: number): ControlGroup | undefined {
+  #askProcess(root: string, id: bigint, pid: number): GroupFields | undefined {
     if (this.#asked >= ASKED_MAX) return undefined;
     this.#asked++;
     const path = this.#pathOfProcess(pid);
@@ -81,9 +99,10 @@ export class ControlGroups {
     return this.#enter(id, path);
   }
 
-  #walkFor(root: string, id: bigint, nowNs: number): ControlGroup | undefined {
+  #walkFor(root: string, id: bigint, nowNs: number): GroupFields | undefined {
     if (nowNs < this.#nextWalkNs) return undefined;
     const begunMs = this.#stopwatchMs();
+    this.#onForget();
     this.#groups = new Map();
     this.#walk(root, "/", 0);
     this.#nextWalkNs = nowNs + Math.min(WALK_REST_NS_MAX, (this.#stopwatchMs() - begunMs) * 1e6 * WALK_REST);
@@ -107,9 +126,12 @@ export class ControlGroups {
     }
   }
 
-  #enter(id: bigint, path: string): ControlGroup {
-    const group: ControlGroup = { path, container: containerOf(path) };
-    if (this.#groups.size >= GROUPS_MAX) this.#groups.clear();
+  #enter(id: bigint, path: string): GroupFields {
+    const group = groupFields(path);
+    if (this.#groups.size >= GROUPS_MAX) {
+      this.#onForget();
+      this.#groups.clear();
+    }
     this.#groups.set(id, group);
     return group;
   }

@@ -1,16 +1,18 @@
 // What events the kernel side makes records of: the demand's tests as the tables of bpf/demand.h, and the filling of these while the sensors run.
 // Invariant: what the tables stop, no test of the demand is true of, also while they change.
 import type { BpfMap } from "#ffi/libbpf";
-import type { DemandTest } from "#schema";
+import { type DemandTest, type GroupFields, isOfGroup, passesTests } from "#schema";
 import type { SensorName } from "./sensors.ts";
 import type { WantedEvents } from "./system-calls.ts";
 import {
   ChangeKind,
+  DEMAND_GROUPS_MAX,
   DEMAND_NAME_BYTES,
   DEMAND_NAMES_MAX,
   DEMAND_PORTS_MAX,
   DEMAND_USERS_MAX,
   DemandClass,
+  DemandGroup,
   DemandName,
   DemandNumber,
   DemandWord,
@@ -33,6 +35,13 @@ export interface DemandTables {
   readonly userClasses: ReadonlyMap<number, number>;
   /** Classes by port. */
   readonly portClasses: ReadonlyMap<number, number>;
+  /** Tests of control groups, by the classes that pass if one of them is true. */
+  readonly groupTests: readonly GroupTests[];
+}
+
+interface GroupTests {
+  readonly classes: number;
+  readonly tests: readonly DemandTest[];
 }
 
 type NameRole = "name" | "folder" | "extension";
@@ -82,6 +91,7 @@ export function demandTables(isWanted: WantedEvents, testsOf: TestsOf): DemandTa
   const names = new Map<string, Record<NameRole, number>>();
   const ports = new Map<number, number>();
   const users = new UserTable();
+  const groupTests: GroupTests[] = [];
   let [wanted, tested, named, extensions] = [0, 0, 0, 0];
   for (const { sensor, action, bits, names: has } of EVENT_CLASSES) {
     if (!isWanted(sensor, action)) continue;
@@ -89,20 +99,32 @@ export function demandTables(isWanted: WantedEvents, testsOf: TestsOf): DemandTa
     const tests = testsOf(sensor, action);
     if (tests === undefined || (has === "unknown" && tests.some(isOfName)) || !users.add(bits, tests)) continue;
     tested |= bits;
-    for (const { kind, text } of tests) {
+    const ofGroup = tests.filter(isOfGroup);
+    if (ofGroup.length > 0) groupTests.push({ classes: bits, tests: ofGroup });
+    for (const test of tests) {
+      const { kind, text } = test;
       if (kind === "port" && isNumber(text, PORT_MAX)) ports.set(Number(text), (ports.get(Number(text)) ?? 0) | bits);
-      if (has !== "tested" || kind === "user" || kind === "notUser" || kind === "port") continue;
+      if (has !== "tested" || !isOfName(test)) continue;
       named |= bits;
-      if (kind === "extension") extensions |= bits;
+      if (test.kind === "extension") extensions |= bits;
       const roles = names.get(text) ?? { name: 0, folder: 0, extension: 0 };
-      roles[kind] |= bits;
+      roles[test.kind] |= bits;
       names.set(text, roles);
     }
   }
   const isFull = names.size > DEMAND_NAMES_MAX || users.byId.size > DEMAND_USERS_MAX || ports.size > DEMAND_PORTS_MAX;
   if (isFull) return { ...NOTHING_TESTED, wanted };
   const { classes, others, byId } = users;
-  return { wanted, tested, named, extensions, users: classes, otherUsers: others, names, userClasses: byId, portClasses: ports };
+  return {
+    ...{ wanted, tested, named, extensions, users: classes, otherUsers: others },
+    ...{ names, userClasses: byId, portClasses: ports, groupTests },
+  };
+}
+
+/** The classes that events of a known control group pass. */
+export function groupClasses({ groupTests }: DemandTables, group: GroupFields): number {
+  const event = { path: undefined, user: undefined, port: undefined, group };
+  return groupTests.reduce((all, { classes, tests }) => (passesTests(tests, event) ? all | classes : all), 0);
 }
 
 const NOTHING_TESTED: DemandTables = {
@@ -115,10 +137,11 @@ const NOTHING_TESTED: DemandTables = {
   names: new Map(),
   userClasses: new Map(),
   portClasses: new Map(),
+  groupTests: [],
 };
 
-function isOfName({ kind }: DemandTest): boolean {
-  return kind === "name" || kind === "folder" || kind === "extension";
+function isOfName(test: DemandTest): test is DemandTest & { readonly kind: NameRole } {
+  return test.kind === "name" || test.kind === "folder" || test.kind === "extension";
 }
 
 function isNumber(text: string, most: number): boolean {
@@ -164,19 +187,24 @@ class UserTable {
 type Generation = 1 | 2;
 
 /** The maps of the demand, which all sensors share. */
-export const DEMAND_MAPS = ["demand", "demand_names", "demand_users", "demand_ports"] as const;
+export const DEMAND_MAPS = ["demand", "demand_names", "demand_users", "demand_ports", "demand_groups"] as const;
 
 /** Fills them. */
 export class KernelDemand {
   readonly #map: (name: (typeof DEMAND_MAPS)[number]) => BpfMap;
   readonly #tables: Record<Generation, DemandTables> = { 1: NOTHING_TESTED, 2: NOTHING_TESTED };
+  /** Control groups that were entered. */
+  readonly #groups: Record<Generation, Set<bigint>> = { 1: new Set(), 2: new Set() };
   #generation: Generation = 1;
 
   constructor(map: (name: (typeof DEMAND_MAPS)[number]) => BpfMap) {
     this.#map = map;
   }
 
-  /** Puts other tables in place, at once for each event. What the last ones had stays until the next time: somebody may be reading it. */
+  /**
+   * Puts other tables in place, at once for each event. What the last ones had stays until the next time: somebody may be reading it. Control groups
+   * are to be entered anew.
+   */
   fill(next: DemandTables): void {
     const generation = this.#generation === 1 ? 2 : 1;
     const stale = this.#tables[generation];
@@ -184,6 +212,8 @@ export class KernelDemand {
     for (const text of stale.names.keys()) if (!next.names.has(text)) names.delete(nameKey(text, generation));
     for (const id of stale.userClasses.keys()) if (!next.userClasses.has(id)) users.delete(numberKey(id, generation));
     for (const port of stale.portClasses.keys()) if (!next.portClasses.has(port)) ports.delete(numberKey(port, generation));
+    for (const id of this.#groups[generation]) this.#map("demand_groups").delete(groupKey(id, generation));
+    this.#groups[generation].clear();
     this.#tables[generation] = next;
     for (const [text, roles] of next.names) names.update(nameKey(text, generation), nameValue(roles));
     for (const [id, classes] of next.userClasses) users.update(numberKey(id, generation), word(classes));
@@ -191,9 +221,23 @@ export class KernelDemand {
     this.#map("demand").update(word(0), demandValue(next, generation));
     this.#generation = generation;
   }
+
+  /** Says of a control group which events of it are wanted: before, all pass. */
+  enterGroup(id: bigint, group: GroupFields): void {
+    const tables = this.#tables[this.#generation];
+    if (tables.groupTests.length === 0 || this.#groups[this.#generation].has(id)) return;
+    if (this.#groups[this.#generation].size >= DEMAND_GROUPS_MAX) this.forgetGroups();
+    this.#groups[this.#generation].add(id);
+    this.#map("demand_groups").update(groupKey(id, this.#generation), word(groupClasses(tables, group)));
+  }
+
+  /** Lets all control groups pass again. */
+  forgetGroups(): void {
+    if (this.#groups[this.#generation].size > 0) this.fill(this.#tables[this.#generation]);
+  }
 }
 
-function demandValue({ portClasses, ...tables }: DemandTables, generation: Generation): Uint8Array {
+function demandValue({ portClasses, groupTests, ...tables }: DemandTables, generation: Generation): Uint8Array {
   const value = new DataView(new ArrayBuffer(DemandWord.Size));
   value.setUint32(DemandWord.Wanted, tables.wanted, true);
   value.setUint32(DemandWord.Tested, tables.tested, true);
@@ -204,6 +248,11 @@ function demandValue({ portClasses, ...tables }: DemandTables, generation: Gener
   value.setUint32(
     DemandWord.Ports,
     [...portClasses.values()].reduce((all, classes) => all | classes, 0),
+    true,
+  );
+  value.setUint32(
+    DemandWord.Groups,
+    groupTests.reduce((all, { classes }) => all | classes, 0),
     true,
   );
   value.setUint32(DemandWord.Generation, generation, true);
@@ -222,6 +271,13 @@ function numberKey(number: number, generation: Generation): Uint8Array {
   const key = new DataView(new ArrayBuffer(DemandNumber.Size));
   key.setUint32(DemandNumber.Number, number, true);
   key.setUint32(DemandNumber.Generation, generation, true);
+  return new Uint8Array(key.buffer);
+}
+
+function groupKey(id: bigint, generation: Generation): Uint8Array {
+  const key = new DataView(new ArrayBuffer(DemandGroup.Size));
+  key.setBigUint64(DemandGroup.Id, id, true);
+  key.setUint32(DemandGroup.Generation, generation, true);
   return new Uint8Array(key.buffer);
 }
 

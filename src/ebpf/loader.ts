@@ -4,6 +4,7 @@ import { closeSync, openSync, readFileSync } from "node:fs";
 import { KestrelError, messageOf } from "#core";
 import { NativeError } from "#ffi/handle";
 import { type BpfLink, type BpfMap, BpfObject } from "#ffi/libbpf";
+import type { GroupFields } from "#schema";
 import { CallDispatcher } from "./call-dispatcher.ts";
 import { DEMAND_MAPS, demandTables, KernelDemand, type TestsOf } from "./demand-tables.ts";
 import { SENSOR_WORDS } from "./event-words.ts";
@@ -153,6 +154,16 @@ export class LoadedSensors {
       if (loaded !== undefined && !this.#isNeeded(sensor)) detachSensor(loaded);
     }
     this.#dispatcher?.want(isWanted);
+  }
+
+  /** Says what user space knows of a control group that an event came from. */
+  enterGroup(id: bigint, group: GroupFields): void {
+    if (!this.#isDetached) this.#demand?.enterGroup(id, group);
+  }
+
+  /** What was said of control groups holds no longer. */
+  forgetGroups(): void {
+    if (!this.#isDetached) this.#demand?.forgetGroups();
   }
 
   /** Attaches one sensor that is needed and is not yet. False: there was none. One may take long, and rings fill meanwhile. */

@@ -23,7 +23,7 @@ export function processStamp(actor: Actor, context: RecordContext): Stamp {
     actor.ttyMajor,
     actor.ttyMinor,
     actor.cgroupId,
-    group?.path,
+    group?.["process.cgroup.path"],
     context.userName(actor.euid),
     context.userName(actor.uid),
     context.groupName(actor.egid),

@@ -1,5 +1,5 @@
 // What a record is made of beside the kernel event. Data only.
-import type { ControlGroup } from "./control-groups.ts";
+import type { GroupFields } from "#schema";
 import type { WholeEvent } from "./exec-joiner.ts";
 import type { Actor } from "./kernel-event.ts";
 import type { PolicyFacts } from "./kernel-policies.ts";
@@ -35,8 +35,8 @@ export interface RecordContext {
   readonly wallOffsetNs: bigint;
   /** The same as it was when the source began: a process keeps one start, also when the clock is set. */
   readonly startOffsetNs: bigint;
-  /** The control group the process was in, when it is known. */
-  readonly group: ControlGroup | undefined;
+  /** What the control group that the process was in tells, when it is known. */
+  readonly group: GroupFields | undefined;
   /** What the kernel did about it, when a policy matched. */
   readonly policy: PolicyFacts | undefined;
   userName(uid: number): string | undefined;

@@ -260,7 +260,7 @@ export class RecordWriter {
     this.#builder.bool(id.executableDeleted, info.deleted);
     this.#builder.bool(id.memfd, info.memfd);
     this.#fields.text(id.script, info.script);
-    this.#fields.text(id.cgroupPath, context.group?.path);
+    this.#fields.text(id.cgroupPath, context.group?.["process.cgroup.path"]);
     if (event.kind !== "attempt") this.#builder.u64(id.cgroupId, actor.cgroupId);
     if (info.memfd) this.#fields.text(id.memfdName, info.name);
     if (event.kind !== "exec") return;
@@ -333,15 +333,13 @@ export class RecordWriter {
   }
 
   #writeContainer({ group }: RecordContext): void {
-    const container = group?.container;
-    if (container === undefined) return;
+    if (group?.["container.id"] === undefined) return;
     const id = this.#id;
-    this.#builder.keyword(id.containerId, container.id);
-    this.#fields.text(id.containerRuntime, container.runtime);
-    if (container.podUid === undefined) return;
-    this.#builder.keyword(id.orchestratorType, "kubernetes");
-    this.#builder.keyword(id.orchestratorResourceType, "pod");
-    this.#builder.keyword(id.orchestratorResourceId, container.podUid);
+    this.#fields.text(id.containerId, group["container.id"]);
+    this.#fields.text(id.containerRuntime, group["container.runtime"]);
+    this.#fields.text(id.orchestratorType, group["orchestrator.type"]);
+    this.#fields.text(id.orchestratorResourceType, group["orchestrator.resource.type"]);
+    this.#fields.text(id.orchestratorResourceId, group["orchestrator.resource.id"]);
   }
 
   #writeLineage(context: RecordContext): void {

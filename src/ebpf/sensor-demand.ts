@@ -1,6 +1,15 @@
 // Which events of the sensors somebody can use: a demand by sensor and by action, as the loader and the reader of the rings ask for it.
 // Invariant: an event it does not want is matched by no armed rule.
-import { type Demand, type DemandTest, type EventWords, everyEvent, passesTests } from "#schema";
+import {
+  type Demand,
+  type DemandTest,
+  type EventWords,
+  everyEvent,
+  type GroupFields,
+  isOfGroup,
+  passesTests,
+  type WordsDemand,
+} from "#schema";
 import { ALL_WORDS, SENSOR_WORDS, wordsOf } from "./event-words.ts";
 import type { ReportedEvent } from "./record-context.ts";
 import type { SensorName } from "./sensors.ts";
@@ -33,27 +42,31 @@ export class SensorDemand {
     return lists.every((list) => list !== undefined) ? lists.flat() : undefined;
   }
 
-  /** Whether an event is wanted. */
-  wants(event: ReportedEvent): boolean {
-    const wanted = this.#find(wordsOf(event));
-    if (wanted === undefined) return false;
-    const user = String(event.actor.euid);
-    switch (event.kind) {
-      case "file":
-      case "change":
-        return passesTests(wanted.tests, { path: event.path, user, port: undefined });
-      case "connect":
-      case "accept":
-      case "bind":
-      case "listen":
-      case "send":
-        return passesTests(wanted.tests, { path: undefined, user, port: String(event.destinationPort) });
-      default:
-        return true;
-    }
+  /** What is wanted of events with an event's words; `undefined`: nothing. */
+  of(event: ReportedEvent): WordsDemand | undefined {
+    return this.#find(wordsOf(event));
   }
 
-  #find([category, type, action]: EventWords): Demand[number] | undefined {
+  #find([category, type, action]: EventWords): WordsDemand | undefined {
     return this.#byAction.get(action)?.find(({ words }) => String(words[0]) === String(category) && words[1] === type);
+  }
+}
+
+/** Whether an event is wanted, which is one of a control group, as far as that is known. */
+export function isWanted({ tests }: WordsDemand, event: ReportedEvent, group: GroupFields | undefined): boolean {
+  if (tests === undefined) return true;
+  const user = String(event.actor.euid);
+  switch (event.kind) {
+    case "file":
+    case "change":
+      return passesTests(tests, { path: event.path, user, port: undefined, group });
+    case "connect":
+    case "accept":
+    case "bind":
+    case "listen":
+    case "send":
+      return passesTests(tests, { path: undefined, user, port: String(event.destinationPort), group });
+    default:
+      return !tests.every(isOfGroup) || passesTests(tests, { path: undefined, user: undefined, port: undefined, group });
   }
 }

@@ -16,7 +16,7 @@ import {
 } from "#core";
 import { ClockId, clockNs } from "#ffi/libc";
 import type { RingBuffer } from "#ffi/ring-buffer";
-import type { Demand } from "#schema";
+import type { Demand, GroupFields } from "#schema";
 import { ControlGroups } from "./control-groups.ts";
 import { CounterReader, type CounterTable, NO_COUNTS } from "./counters.ts";
 import { decode } from "./decode.ts";
@@ -42,7 +42,7 @@ import type { HostFacts, RecordContext } from "./record-context.ts";
 import { RecordWriter } from "./record-writer.ts";
 import { Redactor } from "./redactor.ts";
 import { RingReader, type RingSizes } from "./ring-reader.ts";
-import { SensorDemand } from "./sensor-demand.ts";
+import { isWanted, SensorDemand } from "./sensor-demand.ts";
 import type { SensorName } from "./sensors.ts";
 import type { EbpfOptions } from "./source-options.ts";
 import { type LateFields, lateFieldsOf } from "./write-program.ts";
@@ -108,7 +108,8 @@ export class EbpfSource implements Source, ExecWitness {
   readonly #users = new IdNames("/etc/passwd");
   readonly #groups = new IdNames("/etc/group");
   readonly #cgroupRoot = cgroupRoot(readText("/proc/self/mounts"));
-  readonly #controlGroups = new ControlGroups(this.#cgroupRoot);
+  /** What the kernel was told of a group must be what records would say of it. */
+  readonly #controlGroups = new ControlGroups(this.#cgroupRoot, { onForget: () => this.#sensors?.forgetGroups() });
   readonly #startOffsetNs: bigint;
   #demand = SensorDemand.everything();
   /** Sensors are being attached; who waits for the end of that. */
@@ -500,13 +501,21 @@ export class EbpfSource implements Source, ExecWitness {
       entry.info.programSinceNs = event.actor.timeNs + this.#wallOffsetNs;
     }
     this.#findPackage(entry.info);
-    if (!this.#demand.wants(event)) {
+    const wanted = this.#demand.of(event);
+    const group = wanted === undefined ? undefined : this.#groupOf(event.actor);
+    if (wanted === undefined || !isWanted(wanted, event, group)) {
       this.#unwanted++;
       return;
     }
-    const length = this.#writer.write(event, this.#contextOf(event, entry, { previous, texts, policy }));
+    const length = this.#writer.write(event, this.#contextOf(event, entry, { previous, texts, policy, group }));
     this.#pushed++;
     if (this.#sink?.push(this.#writer.bytes, 0, length) === false) this.#refused++;
+  }
+
+  #groupOf({ cgroupId, pid }: Actor): GroupFields | undefined {
+    const group = this.#controlGroups.groupOf(cgroupId, pid, Number(this.#nowNs));
+    if (group !== undefined) this.#sensors?.enterGroup(cgroupId, group);
+    return group;
   }
 
   #targetOf({ targetPid, targetStartNs }: ActEvent): ProcessInfo | undefined {
@@ -514,7 +523,11 @@ export class EbpfSource implements Source, ExecWitness {
     return targetPid === 0 ? undefined : this.#table.current(targetPid)?.info;
   }
 
-  #contextOf(event: WholeEvent, entry: ProcessEntry, before: Pick<RecordContext, "previous" | "texts" | "policy">): RecordContext {
+  #contextOf(
+    event: WholeEvent,
+    entry: ProcessEntry,
+    before: Pick<RecordContext, "previous" | "texts" | "policy" | "group">,
+  ): RecordContext {
     const { actor } = event;
     return {
       entry,
@@ -526,7 +539,6 @@ export class EbpfSource implements Source, ExecWitness {
       target: event.kind === "act" ? this.#targetOf(event) : undefined,
       wallOffsetNs: this.#wallOffsetNs,
       startOffsetNs: this.#startOffsetNs,
-      group: this.#controlGroups.groupOf(actor.cgroupId, actor.pid, Number(this.#nowNs)),
       userName: this.#userName,
       groupName: this.#groupName,
     };

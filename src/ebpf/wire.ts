@@ -277,8 +277,9 @@ export const enum DemandWord {
   Users = 16,
   OtherUsers = 20,
   Ports = 24,
-  Generation = 28,
-  Size = 32,
+  Groups = 28,
+  Generation = 32,
+  Size = 36,
 }
 
 /** struct demand_number, u32 each: a user or a port. */
@@ -286,6 +287,13 @@ export const enum DemandNumber {
   Number = 0,
   Generation = 4,
   Size = 8,
+}
+
+/** struct demand_group: u64, then u32. */
+export const enum DemandGroup {
+  Id = 0,
+  Generation = 8,
+  Size = 16,
 }
 
 /** struct demand_name, u32 each. */
@@ -304,6 +312,8 @@ export const DEMAND_NAMES_MAX = 2048;
 export const DEMAND_USERS_MAX = 256;
 /** The same of `demand_ports`. */
 export const DEMAND_PORTS_MAX = 256;
+/** The same of `demand_groups`. */
+export const DEMAND_GROUPS_MAX = 2048;
 
 /** Bytes of the name in a thread. */
 export const COMM_BYTES = 16;

@@ -1,15 +1,17 @@
-// The tests of path, user and port that a single comparison asks for: equality, lists, wildcards, beginnings and ends of `file.path` and its parts.
+// The tests of path, user, port and control group that a single comparison asks for: equality, lists, wildcards, beginnings and ends of a field,
+// and whether it has a value at all.
 // Invariant: whenever the comparison has the truth in question, one of its tests is true (see DemandTest in #schema).
-import { type DemandTest, foldAscii, isAscii, type SchemaRegistry } from "#schema";
+import { type DemandTest, foldAscii, type GroupField, isAscii, isGroupField, type SchemaRegistry } from "#schema";
 import { foldText } from "./case-folding.ts";
-import { type ConditionNode, type Pattern, Wild } from "./ir.ts";
+import { type ConditionNode, type IrNode, type Pattern, Wild } from "./ir.ts";
+import { childrenOf } from "./rule-set-facts.ts";
 
 /** Longest text of a test, in bytes: whoever tests has room for no more. */
 const TEXT_BYTES_MAX = 29;
 /** Begins a path whose outermost folders are missing: it may stand for names that are not in it. */
 const CUT_MARK = "…";
 
-type Part = "path" | "directory" | "name" | "extension" | "user" | "port";
+type Part = "path" | "directory" | "name" | "extension" | "user" | "port" | GroupField;
 const PARTS: Readonly<Record<string, Part>> = {
   "file.path": "path",
   "file.directory": "directory",
@@ -18,6 +20,20 @@ const PARTS: Readonly<Record<string, Part>> = {
   "user.id": "user",
   "destination.port": "port",
 };
+
+/** Nodes that are null when an operand is. */
+const STRICT: ReadonlySet<IrNode["kind"]> = new Set([
+  "compare",
+  "in",
+  "like",
+  "regex",
+  "cidr",
+  "textTest",
+  "element",
+  "arithmetic",
+  "convert",
+  "call",
+]);
 
 /** A comparison of one of those fields with patterns, of which one must match. */
 interface Comparison {
@@ -28,6 +44,37 @@ interface Comparison {
 
 /** Tests of which one is true whenever the condition is `wanted`; undefined when it asks for none we know. */
 export function testsOf(node: ConditionNode, wanted: boolean, registry: SchemaRegistry): readonly DemandTest[] | undefined {
+  if (node.kind === "isNull") return presence(node.value, !wanted, registry);
+  const tests = comparisonTests(node, wanted, registry);
+  if (tests !== undefined) return tests;
+  const required = requiredField(node, registry);
+  return required === undefined ? undefined : [{ kind: required, text: "" }];
+}
+
+/** Tests of whether a value is there. */
+function presence(value: IrNode, isThere: boolean, registry: SchemaRegistry): readonly DemandTest[] | undefined {
+  const field = groupFieldOf(value, registry);
+  if (field === undefined) return undefined;
+  return [isThere ? { kind: field, text: "" } : { kind: "none", text: field }];
+}
+
+/** A field of the control group without which the node is null. */
+function requiredField(node: IrNode, registry: SchemaRegistry): GroupField | undefined {
+  const field = groupFieldOf(node, registry);
+  if (field !== undefined || !STRICT.has(node.kind)) return field;
+  for (const child of childrenOf(node)) {
+    const required = requiredField(child, registry);
+    if (required !== undefined) return required;
+  }
+  return undefined;
+}
+
+function groupFieldOf(node: IrNode, registry: SchemaRegistry): GroupField | undefined {
+  const part = partOf(node, registry);
+  return part !== undefined && isGroupField(part) ? part : undefined;
+}
+
+function comparisonTests(node: ConditionNode, wanted: boolean, registry: SchemaRegistry): readonly DemandTest[] | undefined {
   const comparison = comparisonOf(node, registry);
   if (comparison === undefined) return undefined;
   const { part, patterns, folded } = comparison;
@@ -42,7 +89,8 @@ export function testsOf(node: ConditionNode, wanted: boolean, registry: SchemaRe
   return tests;
 }
 
-function isUsable({ text }: DemandTest): boolean {
+function isUsable({ kind, text }: DemandTest): boolean {
+  if (isGroupField(kind)) return true;
   return text !== "" && !text.includes("\0") && !text.includes(CUT_MARK) && Buffer.byteLength(text) <= TEXT_BYTES_MAX;
 }
 
@@ -78,7 +126,7 @@ function comparisonOf(node: ConditionNode, registry: SchemaRegistry): Comparison
 function partOf(value: unknown, registry: SchemaRegistry): Part | undefined {
   const node = value as { readonly kind: string; readonly name?: string; readonly fieldId?: number; readonly type: string };
   if (node.kind !== "field" || node.name === undefined || registry.idOf(node.name) !== node.fieldId) return undefined;
-  const part = PARTS[node.name];
+  const part = isGroupField(node.name) ? node.name : PARTS[node.name];
   return node.type === (part === "port" ? "int" : "string") ? part : undefined;
 }
 
@@ -110,6 +158,8 @@ function candidatesOf(part: Part, pattern: Pattern): readonly DemandTest[] {
       return exact === undefined ? [] : [{ kind: "port", text: exact }];
     case "user":
       return exact !== undefined && isAscii(exact) && exact === foldText(exact) ? [{ kind: "user", text: exact }] : [];
+    default:
+      return [{ kind: part, text: typeof pattern[0] === "string" ? pattern[0] : "" }];
   }
 }
 

@@ -1,5 +1,5 @@
 // What of the events of known words a rule set can match: each predicate evaluated with the words known and everything else unknown, and of what
-// it then still asks, the tests of path, user and port that must hold. Invariant: sound, never exact: an event that is left out makes no predicate
+// it then still asks, the tests of path, user, port and control group that must hold. Invariant: sound, never exact: an event that is left out makes no predicate
 // true; what cannot be told is wanted.
 import {
   CATEGORY_SEVERAL,
@@ -7,6 +7,8 @@ import {
   type DemandTest,
   type EventWords,
   type FieldReader,
+  type GroupField,
+  isGroupField,
   type SchemaRegistry,
   type WordsDemand,
 } from "#schema";
@@ -178,9 +180,30 @@ function bitOf(truth: boolean | null): number {
   return truth === null ? May.Null : truth ? May.True : May.False;
 }
 
-/** How much a set of tests lets through, roughly: names are rare, folders hold many files, ports are seldom the usual ones, users make most of what happens. */
-const WIDTHS: Readonly<Record<DemandTest["kind"], number>> = { name: 1, folder: 8, extension: 32, port: 32, user: 256, notUser: 4096 };
+/**
+ * How much a set of tests lets through, roughly: names are rare, folders hold many files, ports are seldom the usual ones, users make most of what
+ * happens. One container is one of many, of one runtime are perhaps all, and no container is everywhere.
+ */
+const WIDTHS: Readonly<Record<Exclude<DemandTest["kind"], GroupField>, number>> = {
+  name: 1,
+  folder: 8,
+  extension: 32,
+  port: 32,
+  user: 256,
+  notUser: 4096,
+  none: 4096,
+};
+const ONE_GROUP_WIDTH = 64;
+const SOME_GROUPS_WIDTH = 512;
+/** What a group nearly always has, such as a path. */
+const ANY_GROUP_WIDTH = 8192;
 
 function width(tests: readonly DemandTest[]): number {
-  return tests.reduce((sum, test) => sum + WIDTHS[test.kind], 0);
+  return tests.reduce((sum, test) => sum + widthOf(test), 0);
+}
+
+function widthOf({ kind, text }: DemandTest): number {
+  if (!isGroupField(kind)) return WIDTHS[kind];
+  if (kind === "process.cgroup.path") return text === "" || text === "/" ? ANY_GROUP_WIDTH : SOME_GROUPS_WIDTH;
+  return (kind === "container.id" || kind === "orchestrator.resource.id") && text !== "" ? ONE_GROUP_WIDTH : SOME_GROUPS_WIDTH;
 }

@@ -8,6 +8,22 @@ import { foldAscii, isAscii } from "./ascii.ts";
  */
 export type EventWords = readonly [category: string | readonly string[], type: string, action: string];
 
+/** Fields that the control group of the process decides, all of them and alone. */
+export const GROUP_FIELDS = [
+  "container.id",
+  "container.runtime",
+  "orchestrator.type",
+  "orchestrator.resource.type",
+  "orchestrator.resource.id",
+  "process.cgroup.path",
+] as const;
+
+/** One of {@link GROUP_FIELDS}. */
+export type GroupField = (typeof GROUP_FIELDS)[number];
+
+/** What a control group makes of these fields; a field that it leaves out has no value. */
+export type GroupFields = Readonly<Partial<Record<GroupField, string>>>;
+
 /**
  * A test that is true of an event. Names are pieces of `file.path` between slashes, without regard to the case of ASCII letters, which
  * `text` has in lower case; a path that holds anything but ASCII passes every test of a name, so that whoever tests needs no case tables.
@@ -16,9 +32,11 @@ export type EventWords = readonly [category: string | readonly string[], type: s
  * - `extension`: what follows the last dot of its last piece is `text`
  * - `user`, `notUser`: `user.id` is `text`, is something else
  * - `port`: `destination.port` is `text`, in decimal
+ * - a field of the control group: it begins with `text`, read as names are; with an empty one: it has a value
+ * - `none`: the field of the control group that `text` names has no value
  */
 export interface DemandTest {
-  readonly kind: "name" | "folder" | "extension" | "user" | "notUser" | "port";
+  readonly kind: "name" | "folder" | "extension" | "user" | "notUser" | "port" | GroupField | "none";
   readonly text: string;
 }
 
@@ -68,25 +86,45 @@ export interface TestedEvent {
   readonly user: string | undefined;
   /** `destination.port`, in decimal. */
   readonly port: string | undefined;
+  /** Of the process's control group; `undefined`: it is not known, and no field has a value. */
+  readonly group: GroupFields | undefined;
 }
 
 /** Whether one of the tests is true of an event: the meaning of {@link DemandTest}. */
 export function passesTests(tests: readonly DemandTest[] | undefined, event: TestedEvent): boolean {
   if (tests === undefined) return true;
-  const { path, user, port } = event;
+  const { path, user, port, group } = event;
   const names = path === undefined ? [] : foldAscii(path).split("/");
   const name = names.pop() ?? "";
   const dot = name.lastIndexOf(".");
-  const facts: Readonly<Record<DemandTest["kind"], (text: string) => boolean>> = {
+  const facts: Readonly<Record<Exclude<DemandTest["kind"], GroupField>, (text: string) => boolean>> = {
     name: (text) => name === text,
     folder: (text) => names.includes(text),
     extension: (text) => dot >= 0 && name.slice(dot + 1) === text,
     user: (text) => user === text,
     notUser: (text) => user !== undefined && user !== text,
     port: (text) => port === text,
+    none: (text) => group?.[text as GroupField] === undefined,
   };
   const passesNames = path !== undefined && !isAscii(path);
-  return tests.some(({ kind, text }) => (passesNames && NAME_KINDS.has(kind)) || facts[kind](text));
+  return tests.some(({ kind, text }) => {
+    if (isGroupField(kind)) return begins(group?.[kind], text);
+    return (passesNames && NAME_KINDS.has(kind)) || facts[kind](text);
+  });
+}
+
+function begins(value: string | undefined, text: string): boolean {
+  return value !== undefined && (!isAscii(value) || foldAscii(value).startsWith(text));
+}
+
+/** Whether a name is that of a field of the control group. */
+export function isGroupField(name: string): name is GroupField {
+  return (GROUP_FIELDS as readonly string[]).includes(name);
+}
+
+/** Whether a test looks at the control group alone. */
+export function isOfGroup({ kind }: DemandTest): boolean {
+  return kind === "none" || isGroupField(kind);
 }
 
 const NAME_KINDS: ReadonlySet<DemandTest["kind"]> = new Set(["name", "folder", "extension"]);

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { BpfObject } from "#ffi/libbpf";
 import { RingBuffer } from "#ffi/ring-buffer";
 import { SchemaRegistry } from "#schema";
+import { groupFields } from "../../src/ebpf/control-groups.ts";
 import { decode } from "../../src/ebpf/decode.ts";
 import { DEFAULT_VARIABLES } from "../../src/ebpf/environment.ts";
 import type { KernelEvent } from "../../src/ebpf/kernel-event.ts";
@@ -76,7 +77,7 @@ function inMemory(): readonly Row[] {
     sensor: "raw_tp/sched_process_exec",
     wallOffsetNs: SECOND,
     startOffsetNs: SECOND,
-    group: { path: `/system.slice/docker-${"3f2a".repeat(16)}.scope`, container: undefined },
+    group: groupFields(`/system.slice/docker-${"3f2a".repeat(16)}.scope`),
     userName: () => "www-data",
     groupName: () => "www-data",
   };

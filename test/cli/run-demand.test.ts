@@ -1,7 +1,8 @@
 // kestrel run on this machine's own kernel: its sensors follow the rules while these are uploaded, changed, stopped and removed.
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { cgroupRoot } from "#core";
 import { AgentProcess, markerRule, sensorsRun } from "./agent-process.ts";
 import { eventually, TempFolder } from "./program.ts";
 
@@ -10,8 +11,10 @@ setDefaultTimeout(120_000);
 interface Status {
   readonly sensors: readonly { readonly name: string; readonly state: string; readonly reason: string }[];
   readonly events: Readonly<Record<"produced" | "evaluated" | "dropped" | "filtered", number>>;
+  readonly records: readonly { readonly kind: string; readonly filtered: number }[];
 }
 
+const groups = process.getuid?.() === 0 ? cgroupRoot(readFileSync("/proc/self/mounts", "utf8")) : undefined;
 const REQUIRED = ["exec", "exit", "fork"];
 
 async function statusOf(agent: AgentProcess): Promise<Status> {
@@ -74,6 +77,43 @@ describe.skipIf(!sensorsRun())("sensors of kestrel run", () => {
       },
     );
     expect(await agent.stop()).toBe(0);
+  });
+
+  test.skipIf(groups === undefined)("of containers alone: no record is made of what is done outside of them", async () => {
+    using folder = new TempFolder();
+    const marker = join(folder.path, "marked");
+    const rule = join(folder.path, "container.yaml");
+    writeFileSync(rule, `id: my.container\nquery: |\n  file where event.type == "creation" and container.id : "c0ffee*"\n`);
+    const group = join(groups ?? "", `docker-${"c0ffee00".repeat(7)}${String(process.pid).padStart(8, "0")}.scope`);
+    mkdirSync(group);
+    try {
+      await using agent = await AgentProcess.start(join(folder.path, "data"), ["--rules", rule]);
+      const filteredFiles = async (): Promise<number> => {
+        const { records } = await statusOf(agent);
+        return records.find(({ kind }) => kind === "file")?.filtered ?? 0;
+      };
+      const run = (script: string): void => void Bun.spawnSync(["/bin/sh", "-c", script]);
+      // The group of this test is known from its first event.
+      await eventually(
+        () => `a file that the kernel leaves out: ${agent.stderr}`,
+        async () => {
+          run(`: > ${marker}0; rm ${marker}0`);
+          return (await filteredFiles()) > 0 ? true : undefined;
+        },
+      );
+      const before = await filteredFiles();
+      run(`for i in 1 2 3 4 5 6 7 8 9; do : > ${marker}$i; done`);
+      expect((await filteredFiles()) - before).toBeGreaterThanOrEqual(9);
+      run(`echo $$ > ${group}/cgroup.procs; : > ${marker}`);
+      await eventually(
+        () => `the alert of the container: ${agent.stderr}`,
+        () => agent.printed.find((alert) => JSON.stringify(alert).includes(marker)),
+      );
+      expect(agent.printed.map(({ rule: { id } }) => id)).toEqual(["my.container"]);
+      expect(await agent.stop()).toBe(0);
+    } finally {
+      rmdirSync(group);
+    }
   });
 
   test("with --record all of them are on: what is recorded is for rules to come", async () => {

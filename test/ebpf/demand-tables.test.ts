@@ -6,8 +6,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { EbpfSource } from "#ebpf";
-import { type Demand, type DemandTest, passesTests, SchemaRegistry } from "#schema";
-import { type DemandTables, demandTables, EVENT_CLASSES } from "../../src/ebpf/demand-tables.ts";
+import { type Demand, type DemandTest, type GroupFields, passesTests, SchemaRegistry } from "#schema";
+import { groupFields } from "../../src/ebpf/control-groups.ts";
+import { type DemandTables, demandTables, EVENT_CLASSES, groupClasses } from "../../src/ebpf/demand-tables.ts";
 import type { SensorName } from "../../src/ebpf/sensors.ts";
 import { compileActs } from "../kernels/initramfs.ts";
 import { Collector } from "./collector.ts";
@@ -20,15 +21,19 @@ interface Event {
   readonly path: string | undefined;
   readonly user: number;
   readonly port: number | undefined;
+  /** `undefined`: not in the table. */
+  readonly group: GroupFields | undefined;
 }
 
-/** `demand_takes`, `user_passes` and the tests of names of bpf/demand.h, for a path in ASCII. `walks`: whether the program makes these. */
-function kernelPasses(tables: DemandTables, bits: number, { path, user, port }: Event, walks: boolean): boolean {
+/** `demand_takes`, `user_passes`, `group_passes` and the tests of names of bpf/demand.h, for a path in ASCII. `walks`: whether the program makes these. */
+function kernelPasses(tables: DemandTables, bits: number, { path, user, port, group }: Event, walks: boolean): boolean {
   // Of several bits the kernel asks for one: they are all the same.
   const bit = bits & -bits;
   if ((tables.wanted & bit) === 0) return false;
   if ((tables.tested & bit) === 0) return true;
   if ((tables.users & bit) !== 0 && ((tables.userClasses.get(user) ?? tables.otherUsers) & bit) !== 0) return true;
+  const grouped = tables.groupTests.reduce((all, { classes }) => all | classes, 0);
+  if ((grouped & bit) !== 0 && (group === undefined || (groupClasses(tables, group) & bit) !== 0)) return true;
   if (!walks && (tables.named & bit) !== 0) return true;
   if (!walks) return port !== undefined && ((tables.portClasses.get(port) ?? 0) & bit) !== 0;
   const folders = (path ?? "").toLowerCase().split("/");
@@ -45,12 +50,16 @@ test(`tables stop nothing that a test is true of, and not everything else (KESTR
     fc.record({ kind: fc.constantFrom("name", "folder", "extension"), text }),
     fc.record({ kind: fc.constantFrom("user", "notUser"), text: user }),
     fc.record({ kind: fc.constant("port" as const), text: fc.constantFrom("22", "443", "70000", "-1") }),
+    fc.record({ kind: fc.constantFrom("container.id", "container.runtime", "process.cgroup.path"), text: fc.constantFrom("", "w", "lxc") }),
+    fc.record({ kind: fc.constant("none" as const), text: fc.constantFrom("container.id", "process.cgroup.path") }),
   );
   const lists = fc.option(fc.array(testArbitrary, { minLength: 1, maxLength: 4 }), { freq: 6, nil: undefined });
   const allLists = fc.array(fc.tuple(lists, fc.boolean()), { minLength: EVENT_CLASSES.length, maxLength: EVENT_CLASSES.length });
   const path = fc.array(fc.constantFrom("a", "b", "ETC", "c.d", "x"), { minLength: 1, maxLength: 4 }).map((names) => `/${names.join("/")}`);
   const count = { all: 0, wanted: 0, stopped: 0, stoppedByNumber: 0 };
-  const property = fc.property(allLists, path, fc.constantFrom(0, 5, 7), fc.constantFrom(22, 443, 80), (all, filePath, uid, port) => {
+  const number = fc.tuple(fc.constantFrom(0, 5, 7), fc.constantFrom(22, 443, 80));
+  const groups = fc.constantFrom(undefined, groupFields("/"), groupFields("/lxc/web"), groupFields("/docker-a.scope"));
+  const property = fc.property(allLists, path, number, groups, (all, filePath, [uid, port], group) => {
     const at = (sensor: SensorName, action: string): number =>
       EVENT_CLASSES.findIndex((one) => one.sensor === sensor && one.action === action);
     const tables = demandTables(
@@ -65,8 +74,10 @@ test(`tables stop nothing that a test is true of, and not everything else (KESTR
         path: names === "absent" ? undefined : filePath,
         user: uid,
         port: names === "absent" ? port : undefined,
+        group,
       };
-      const wanted = passesTests(tests, { path: event.path, user: String(uid), port: event.port === undefined ? undefined : String(port) });
+      const told = { path: event.path, user: String(uid), port: event.port === undefined ? undefined : String(port), group };
+      const wanted = passesTests(tests, told);
       // Changes are seen by programs that walk the path, or by others.
       for (const walks of names !== "tested" ? [false] : sensor === "change" ? [true, false] : [true]) {
         const passes = kernelPasses(tables, bits, event, walks);
@@ -171,7 +182,8 @@ describe.skipIf(refusal !== undefined)("files under the real kernel", () => {
         chmodSync(folder, 0o777);
         source.setDemand(demandOf(tests));
         const before = source.counts().kernel.file.filtered;
-        const wanted = NAMES.filter((name) => passesTests(tests, { path: `${folder}/run-/${name}`, user, port: undefined }));
+        const told = (name: string) => ({ path: `${folder}/run-/${name}`, user, port: undefined, group: undefined });
+        const wanted = NAMES.filter((name) => passesTests(tests, told(name)));
         expect(await toldOf(user)).toEqual(wanted);
         // Of a name that is very long, or not ASCII alone, only user space can tell.
         const odd = NAMES.filter((name) => name.length > 60 || name.includes("é")).length;

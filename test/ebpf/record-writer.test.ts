@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { validateRecord } from "#event";
 import { SchemaRegistry } from "#schema";
+import { groupFields } from "../../src/ebpf/control-groups.ts";
 import { decode } from "../../src/ebpf/decode.ts";
 import { KeptParts } from "../../src/ebpf/kept-parts.ts";
 import type { Actor } from "../../src/ebpf/kernel-event.ts";
@@ -54,7 +55,7 @@ function scene() {
     sensor: "test",
     wallOffsetNs: SECOND,
     startOffsetNs: SECOND,
-    group: { path: "/a.service", container: undefined },
+    group: groupFields("/a.service"),
     policy: undefined,
     userName: (id) => names.get(id) ?? names.get(id - CHANGED),
     groupName: (id) => names.get(id) ?? names.get(id - CHANGED),
@@ -123,7 +124,7 @@ function ofActors(changes: Partial<Actor>): (scene: Scene) => void {
   };
 }
 
-const CONTAINER = { id: "c".repeat(64), runtime: "docker", podUid: undefined };
+const CONTAINER = `/kubepods.slice/pod${"a".repeat(32)}.slice/docker-${"c".repeat(64)}.scope`;
 
 const CHANGES: readonly (readonly [string, (scene: Scene) => void])[] = [
   ["nothing", () => undefined],
@@ -131,7 +132,7 @@ const CHANGES: readonly (readonly [string, (scene: Scene) => void])[] = [
   ["no terminal", ofActors({ ttyMajor: 0, ttyMinor: 0 })],
   ["thread's name", ofActors({ comm: "other" })],
   ["id of the control group", ofActors({ cgroupId: 9n })],
-  ["path of the group", ({ context }) => Object.assign(context, { group: { path: "/b.service", container: CONTAINER } })],
+  ["path of the group", ({ context }) => Object.assign(context, { group: groupFields(CONTAINER) })],
   ...Array.from({ length: 9 }, (_, id) => [`name of ${id}`, ({ names }: Scene) => names.set(id, "changed")] as const),
   ["the clock at the start", ({ context }) => Object.assign(context, { startOffsetNs: 2n * SECOND })],
   ["leader of the session", ({ context, line }) => Object.assign(context, { sessionLeader: { ...line[2]!, pid: 99 } })],

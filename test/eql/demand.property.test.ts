@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { compileRuleSet, createReferencePlan, createReferencePredicate } from "#eql";
-import { type EventWords, type FieldValue, mergedDemand, passesTests, SchemaRegistry } from "#schema";
+import { type EventWords, type FieldValue, type GroupFields, mergedDemand, passesTests, SchemaRegistry } from "#schema";
 import { eventArbitrary, type GeneratedDialect, queryArbitrary, readerOf } from "./generate.ts";
 
 const seed = Number(process.env["KESTREL_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
@@ -24,6 +24,16 @@ const FOLDERS = ["etc", "ETC", "cron.d", "É", "é", "\u212a", "k"];
 const NAMES = ["passwd", "Passwd", "k", "\u212a", "a.conf", "A.CONF", ".conf", "x.", "é.conf"];
 const USERS = ["0", "1000", "33"];
 const PORTS = [22, 443, 4444];
+const GROUPS: readonly GroupFields[] = [
+  {},
+  { "process.cgroup.path": "/" },
+  { "process.cgroup.path": "/K", "container.id": "ABK" },
+  { "process.cgroup.path": "/kubepods/a", "container.id": "abk", "container.runtime": "docker" },
+  { "process.cgroup.path": "/É/\u212a", "container.id": "AB\u212a" },
+  { "container.id": "É", "container.runtime": "podman", "orchestrator.type": "kubernetes", "orchestrator.resource.id": "k1" },
+];
+const GROUP_FIELDS = ["container.id", "container.runtime", "orchestrator.type", "orchestrator.resource.id", "process.cgroup.path"] as const;
+const GROUP_TEXTS = ["abk", "ABK", "AB\u212a", "ab", "É", "é", "/", "/kubepods/a", "docker", "kubernetes", "k1", ""];
 
 const pick = <T>(items: readonly T[]): fc.Arbitrary<T> => fc.constantFrom(...items);
 const quoted = (text: string): string => JSON.stringify(text);
@@ -68,6 +78,10 @@ function askedOf(dialect: GeneratedDialect): fc.Arbitrary<string> {
       pick(["/etc*", "*/cron.d", "/", "*/etc/*"]),
     ),
     text("user.id", pick(USERS), pick(["*", "1*"])),
+    ...GROUP_FIELDS.map((field) =>
+      text(field, pick(GROUP_TEXTS), pick(["*", "?b*", "AB*", "ab?", "/k*", "/*", "*k", "É*", "doc?er", "k*"])),
+    ),
+    pick(GROUP_FIELDS.flatMap((field) => [`${field} == null`, `${field} != null`, `length(${field}) > 2`, `${field} == process.name`])),
     pick([
       ...PORTS.flatMap((port) => [`destination.port == ${port}`, `destination.port != ${port}`, `destination.port >= ${port}`]),
       "destination.port in (22, 443)",
@@ -120,13 +134,16 @@ const happening = fc
     fc.option(path, { freq: 9 }),
     pick(USERS),
     fc.option(pick(PORTS)),
+    pick(GROUPS),
   )
-  .map(([event, words, filePath, user, port]) => {
+  .map(([event, words, filePath, user, port, group]) => {
     const [category, type, action] = words;
     const categories = typeof category === "string" ? [category] : category;
-    const { "file.path": _, "user.id": __, "destination.port": ___, ...others } = event.fields;
+    const own = new Set<string>(["file.path", "user.id", "destination.port", ...GROUP_FIELDS]);
+    const others = Object.fromEntries(Object.entries(event.fields).filter(([name]) => !own.has(name)));
     const fields: Record<string, FieldValue> = {
       ...others,
+      ...group,
       "event.category": categories,
       "event.type": [type],
       "event.action": action,
@@ -140,7 +157,14 @@ const happening = fc
       if (name.lastIndexOf(".") > 0) fields["file.extension"] = name.slice(name.lastIndexOf(".") + 1);
     }
     if (port !== null) fields["destination.port"] = BigInt(port);
-    return { words, path: filePath ?? undefined, user, port: port === null ? undefined : String(port), event: { categories, fields } };
+    return {
+      words,
+      path: filePath ?? undefined,
+      user,
+      port: port === null ? undefined : String(port),
+      group,
+      event: { categories, fields },
+    };
   });
 
 for (const dialect of ["default", "endgame"] as const) {
@@ -158,11 +182,11 @@ for (const dialect of ["default", "endgame"] as const) {
           return predicate === undefined ? createReferencePlan(source, registry).predicates : [predicate];
         });
         const whole = mergedDemand(queries.map((query) => query.demand));
-        for (const { words, path: filePath, user, port, event } of events) {
+        for (const { words, path: filePath, user, port, group, event } of events) {
           const reader = readerOf(event, registry);
           const isWanted = (demand: typeof whole): boolean => {
             const wanted = demand.find((one) => one.words.join() === words.join());
-            return wanted !== undefined && passesTests(wanted.tests, { path: filePath, user, port });
+            return wanted !== undefined && passesTests(wanted.tests, { path: filePath, user, port, group });
           };
           for (const [index, predicates] of wholes.entries()) {
             const hit = predicates.some((predicate) => predicate(reader) === true);
@@ -174,7 +198,7 @@ for (const dialect of ["default", "endgame"] as const) {
             else if (!isWanted(demand)) count.testsOut++;
             if (hit && !(isWanted(demand) && isWanted(whole))) {
               throw new Error(
-                `left out: ${Bun.inspect({ words, filePath, user, port, fields: event.fields })}\nof: ${Bun.inspect(rules[index])}\n${Bun.inspect(demand)}`,
+                `left out: ${Bun.inspect({ words, filePath, user, port, group, fields: event.fields })}\nof: ${Bun.inspect(rules[index])}\n${Bun.inspect(demand)}`,
               );
             }
           }

@@ -1,7 +1,16 @@
 // Which words and which tests a rule's demand has: one rule a line. Every operator that tells something, and what tells nothing.
 import { expect, test } from "bun:test";
 import { compileRuleSet } from "#eql";
-import { type Demand, type EventWords, everyEvent, mergedDemand, passesTests, SchemaRegistry } from "#schema";
+import {
+  type Demand,
+  type DemandTest,
+  type EventWords,
+  everyEvent,
+  type GroupFields,
+  mergedDemand,
+  passesTests,
+  SchemaRegistry,
+} from "#schema";
 
 const WORDS: readonly EventWords[] = [
   ["process", "start", "exec"],
@@ -92,6 +101,48 @@ const RULES: readonly (readonly [string, Readonly<Record<string, string>>])[] = 
   ["network where not destination.port == 22", NETWORK],
   ['network where destination.port == 22 or process.name == "x"', NETWORK],
   ['any where destination.port == 22 and event.action == "open"', { open: "port 22" }],
+  ["file where container.id != null", FILE("container.id ")],
+  ["file where container.id == null", FILE("none container.id")],
+  ["file where not container.id == null", FILE("container.id ")],
+  ["file where not (container.id != null)", FILE("none container.id")],
+  ["process where container.id != null", { exec: "container.id ", fork: "container.id ", end: "container.id " }],
+  ['file where container.id : "Ab*"', FILE("container.id ab")],
+  ['file where container.id == "AB"', FILE("container.id ab")],
+  ['file where container.id like ("ab*", "c?d")', FILE("container.id ab, container.id c")],
+  ['file where container.id : "\u212a?"', FILE("container.id k")],
+  ['file where container.id like "*ab"', FILE("container.id ")],
+  ['file where not container.id like "ab*"', FILE("container.id ")],
+  ['file where container.id != "ab"', FILE("container.id ")],
+  ['file where container.id not in ("ab", "cd")', FILE("container.id ")],
+  ['file where container.id regex "a.*"', FILE("container.id ")],
+  ["file where length(container.id) > 12", FILE("container.id ")],
+  ["file where container.id == process.name", FILE("container.id ")],
+  ['file where startsWith(container.id, "ab") or container.runtime == "docker"', FILE("container.id ab, container.runtime docker")],
+  ['file where container.runtime in ("docker", "podman")', FILE("container.runtime docker, container.runtime podman")],
+  ["file where container.runtime == null", FILE("none container.runtime")],
+  ['file where orchestrator.type == "kubernetes" and process.name == "x"', FILE("orchestrator.type kubernetes")],
+  ["file where orchestrator.resource.id != null", FILE("orchestrator.resource.id ")],
+  ['file where process.cgroup.path : "/kubepods*"', FILE("process.cgroup.path /kubepods")],
+  ['file where process.cgroup.path : "/*" and container.id != null', FILE("container.id ")],
+  ['file where container.id != null and file.name == "x"', FILE("name x")],
+  ['file where container.id != null or file.name == "x"', FILE("container.id , name x")],
+  ['file where container.id != null or process.name == "x"', FILE("*")],
+  ['file where container.id == null and user.id == "0"', FILE("user 0")],
+  ['file where container.id != null and not user.id == "0"', FILE("container.id ")],
+  ["file where container == null", FILE("none container.id")],
+  ["file where ?container.id == null", FILE("none container.id")],
+  ["file where ?container.nothing == null", FILE("*")],
+  ['file where container.name == "x"', FILE("*")],
+  ["file where concat(container.id, container.name) == null", FILE("*")],
+  ["file where (container.id == null) == null", {}],
+  ['file where (container.id == "x") == null', FILE("*")],
+  ["file where arrayCount(process.args, $arg, $arg == container.id) == 0", FILE("*")],
+  ['file where substring(process.name, 0, length(container.id)) == "ab"', FILE("*")],
+  ["file where arrayContains(process.args, container.id)", FILE("container.id ")],
+  [
+    "sequence by process.pid [file where container.id == null] [network where container.id != null]",
+    { ...FILE("none container.id"), connection_attempted: "container.id ", lookup_result: "container.id " },
+  ],
   [
     'sequence by process.pid [process where event.action == "exec"] [file where file.name == "a"] until [process where event.type == "end"]',
     { exec: "*", ...FILE("name a"), end: "*" },
@@ -109,6 +160,13 @@ test("an exception leaves out words only when it is true of all their events", (
   expect(shown(demandOf("process where true", ['event.type == "end" and process.name == "x"']))).toEqual(PROCESS);
 });
 
+test("an exception that is about containers leaves those out of which it is always true", () => {
+  expect(shown(demandOf("file where true", ["container.id != null"]))).toEqual(FILE("none container.id"));
+  expect(shown(demandOf("file where true", ["container.id == null"]))).toEqual(FILE("container.id "));
+  // Of no container it is null: what it is null of, it does not except.
+  expect(shown(demandOf("file where true", ['container.id == "x"']))).toEqual(FILE("*"));
+});
+
 test("demands together want what either wants", () => {
   const merged = mergedDemand([
     demandOf('file where file.name == "a"'),
@@ -121,7 +179,7 @@ test("demands together want what either wants", () => {
 
 test("tests of names look at ASCII only and let everything else through", () => {
   const passes = (kind: "name" | "folder" | "extension", text: string, path: string): boolean =>
-    passesTests([{ kind, text }], { path, user: undefined, port: undefined });
+    passesTests([{ kind, text }], { path, user: undefined, port: undefined, group: undefined });
   expect(passes("name", "a", "/b/A")).toBe(true);
   expect(passes("name", "b", "/b/a")).toBe(false);
   expect(passes("folder", "b", "/B/a")).toBe(true);
@@ -129,6 +187,21 @@ test("tests of names look at ASCII only and let everything else through", () => 
   expect(passes("extension", "c", "/b/a.C")).toBe(true);
   expect(passes("extension", "a", "/b/a")).toBe(false);
   expect(passes("extension", "c", "/b/é")).toBe(true);
-  expect(passesTests([{ kind: "notUser", text: "0" }], { path: undefined, user: "1", port: undefined })).toBe(true);
-  expect(passesTests([{ kind: "notUser", text: "0" }], { path: "/é", user: "0", port: undefined })).toBe(false);
+  expect(passesTests([{ kind: "notUser", text: "0" }], { path: undefined, user: "1", port: undefined, group: undefined })).toBe(true);
+  expect(passesTests([{ kind: "notUser", text: "0" }], { path: "/é", user: "0", port: undefined, group: undefined })).toBe(false);
+});
+
+test("tests of control groups look at what is known of the group", () => {
+  const group: GroupFields = { "process.cgroup.path": "/é", "container.id": "Web-1" };
+  const passes = (kind: DemandTest["kind"], text: string, of: GroupFields | undefined = group): boolean =>
+    passesTests([{ kind, text }], { path: undefined, user: undefined, port: undefined, group: of });
+  expect(passes("container.id", "web")).toBe(true);
+  expect(passes("container.id", "")).toBe(true);
+  expect(passes("container.id", "web-12")).toBe(false);
+  expect(passes("container.runtime", "")).toBe(false);
+  expect(passes("process.cgroup.path", "/x")).toBe(true);
+  expect(passes("none", "container.id")).toBe(false);
+  expect(passes("none", "container.runtime")).toBe(true);
+  expect(passesTests([{ kind: "container.id", text: "" }], { path: "/é", user: "0", port: "1", group: undefined })).toBe(false);
+  expect(passesTests([{ kind: "none", text: "container.id" }], { path: "/a", user: "0", port: "1", group: undefined })).toBe(true);
 });

@@ -123,10 +123,26 @@ export const ACTS: readonly Act[] = [
     "change",
     "change-unasked",
     [
-      `${FILTERED_CHANGES}\nbefore=$(filtered); echo >unasked; rm unasked; [ "$(filtered)" -gt "$before" ]`,
+      // Of a group that is new to the filter the first change passes.
+      `${FILTERED_CHANGES}
+for try in 1 2 3 4 5 6 7 8 9; do
+	before=$(filtered); echo >unasked; rm unasked; [ "$(filtered)" -gt "$before" ] && exit 0
+done
+exit 1`,
       `file where event.action == "deletion" and file.path == "/never"`,
     ],
     { alerts: 0 },
+  ),
+  act(
+    "change",
+    "change-in-container",
+    [
+      `group=/sys/fs/cgroup/lxc.payload.acts; [ -e /sys/fs/cgroup/cgroup.procs ] || exit 0
+mkdir $group; sh -c 'echo $$ >$0/cgroup.procs; echo >contained; rm contained' $group`,
+      `file where event.action == "deletion" and container.id == "acts" and file.path : "*contained"`,
+    ],
+    // Without cgroups there are no containers.
+    { unseenBy: SYS_EXIT, emulatedOnly: true },
   ),
   act(
     "change",
