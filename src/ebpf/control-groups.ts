@@ -1,10 +1,15 @@
-// Control groups (cgroup v2) by id: the path, and the container it names. A cache. A group that is not known yet is looked up by way of the
-// process that is in it, a few hundred times a second at most, then, that process being gone, by a walk over the whole tree; walks take at
-// most a fiftieth of the time. Groups that were not found are not looked for again. Nothing is read for an event whose group is known.
-import { readdirSync, readFileSync, statSync } from "node:fs";
+// Control groups (cgroup v2) by id: the path, and the container it names. A cache. A group that is not known yet is opened by its id. Where the
+// kernel does not let us, it is looked up by way of the process that is in it, a few hundred times a second at most, then, that process being gone,
+// by a walk over the whole tree; walks take at most a fiftieth of the time. Groups that were not found are not looked for again. Nothing is read
+// for an event whose group is known.
+import { closeSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { openGroupFolder } from "#ffi/file-handles";
+import { NativeError } from "#ffi/handle";
+import { closeFd } from "#ffi/libc";
 import type { GroupFields } from "#schema";
 import { containerOf } from "./container.ts";
+import { openFolder } from "./loader.ts";
 
 const WINDOW_NS = 1_000_000_000;
 const GROUPS_MAX = 16_384;
@@ -17,6 +22,8 @@ const WALK_REST_NS_MAX = 1_000_000_000;
 
 /** How a {@link ControlGroups} looks at the machine; tests have their own. */
 export interface GroupLooks {
+  /** Absolute path of the group with this id below a root; `undefined`: it is gone. Throws NativeError where the kernel does not tell. */
+  readonly pathOfGroup?: (root: string, id: bigint) => string | undefined;
   readonly pathOfProcess?: (pid: number) => string | undefined;
   /** To measure how long a walk takes. */
   readonly stopwatchMs?: () => number;
@@ -50,33 +57,51 @@ export function groupPathOf(pid: number): string | undefined {
   }
 }
 
+function groupPathAt(root: string, id: bigint): string | undefined {
+  const mountFd = openFolder(root);
+  try {
+    const fd = openGroupFolder(mountFd, id);
+    if (fd === undefined) return undefined;
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`);
+    } finally {
+      closeFd(fd);
+    }
+  } finally {
+    closeSync(mountFd);
+  }
+}
+
 /** See the head of this file. */
 export class ControlGroups {
   readonly #root: string | undefined;
+  readonly #pathOfGroup: (root: string, id: bigint) => string | undefined;
   readonly #pathOfProcess: (pid: number) => string | undefined;
   readonly #stopwatchMs: () => number;
   readonly #onForget: () => void;
   #groups = new Map<bigint, GroupFields>();
   readonly #unknown = new Set<bigint>();
+  /** The kernel opens no group by its id for us. */
+  #isRefused = false;
   #windowNs = Number.NEGATIVE_INFINITY;
   #asked = 0;
   #nextWalkNs = Number.NEGATIVE_INFINITY;
 
   /** `root` is where cgroup v2 is mounted. */
-  constructor(
-    root: string | undefined,
-    { pathOfProcess = groupPathOf, stopwatchMs = () => performance.now(), onForget = () => {} }: GroupLooks = {},
-  ) {
+  constructor(root: string | undefined, looks: GroupLooks = {}) {
     this.#root = root;
-    this.#onForget = onForget;
-    this.#pathOfProcess = pathOfProcess;
-    this.#stopwatchMs = stopwatchMs;
+    this.#onForget = looks.onForget ?? (() => {});
+    this.#pathOfGroup = looks.pathOfGroup ?? groupPathAt;
+    this.#pathOfProcess = looks.pathOfProcess ?? groupPathOf;
+    this.#stopwatchMs = looks.stopwatchMs ?? (() => performance.now());
   }
 
   /** The group with this id, which the process was in. `nowNs` is any steady clock. */
   groupOf(id: bigint, pid: number, nowNs: number): GroupFields | undefined {
     const known = this.#groups.get(id);
     if (known !== undefined || this.#root === undefined || this.#unknown.has(id)) return known;
+    const opened = this.#open(this.#root, id);
+    if (opened !== undefined || !this.#isRefused) return opened;
     if (nowNs - this.#windowNs >= WINDOW_NS) {
       this.#windowNs = nowNs;
       this.#asked = 0;
@@ -88,6 +113,21 @@ export class ControlGroups {
   groupOfProcess(pid: number): GroupFields | undefined {
     const path = this.#root === undefined ? undefined : this.#pathOfProcess(pid);
     return path === undefined || path.split("/").includes("..") ? undefined : groupFields(path);
+  }
+
+  #open(root: string, id: bigint): GroupFields | undefined {
+    if (this.#isRefused) return undefined;
+    try {
+      const path = this.#pathOfGroup(root, id);
+      const below = path === root ? "/" : path?.startsWith(`${root}/`) === true ? path.slice(root.length) : undefined;
+      // Of a group outside of our own cgroup namespace the path does not begin at the mount, or only seems to.
+      if (below !== undefined && inodeOf(join(root, below)) === id) return this.#enter(id, below);
+      this.#markUnknown(id);
+    } catch (error) {
+      if (!(error instanceof NativeError)) throw error;
+      this.#isRefused = true;
+    }
+    return undefined;
   }
 
   #askProcess(root: string, id: bigint, pid: number): GroupFields | undefined {
@@ -108,8 +148,12 @@ export class ControlGroups {
     this.#nextWalkNs = nowNs + Math.min(WALK_REST_NS_MAX, (this.#stopwatchMs() - begunMs) * 1e6 * WALK_REST);
     const found = this.#groups.get(id);
     // A group outside the mount or already removed stays unknown: it must not cause a walk each second.
-    if (found === undefined && this.#unknown.size < GROUPS_MAX) this.#unknown.add(id);
+    if (found === undefined) this.#markUnknown(id);
     return found;
+  }
+
+  #markUnknown(id: bigint): void {
+    if (this.#unknown.size < GROUPS_MAX) this.#unknown.add(id);
   }
 
   #walk(folder: string, path: string, depth: number): void {

@@ -1,12 +1,20 @@
 // Control groups by id, on a plain folder in place of the cgroup tree: its inode numbers stand for the ids.
 import { afterAll, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { cgroupRoot } from "#core";
+import { NativeError } from "#ffi/handle";
 import { ControlGroups, groupFields, groupPathOf } from "../../src/ebpf/control-groups.ts";
 
 const root = mkdtempSync(join(tmpdir(), "kestrel-groups-"));
+const mount = process.getuid?.() === 0 ? cgroupRoot(readFileSync("/proc/self/mounts", "utf8")) : undefined;
+if (mount === undefined) console.log("skipped: a real group (not root, or no cgroup v2)");
 afterAll(() => rmSync(root, { recursive: true }));
+
+const refuse = (): undefined => {
+  throw new NativeError("EPERM", "libc", "no");
+};
 
 function make(path: string): bigint {
   mkdirSync(join(root, path), { recursive: true });
@@ -18,6 +26,7 @@ test("by a walk over the tree, then none for fifty times as long; an unknown one
   let milliseconds = 0;
   let forgotten = 0;
   const groups = new ControlGroups(root, {
+    pathOfGroup: refuse,
     pathOfProcess: () => undefined,
     stopwatchMs: () => milliseconds++,
     onForget: () => forgotten++,
@@ -43,7 +52,7 @@ test("a new group is known at once by the process that is in it, which is asked 
     asked.push(pid);
     return `/docker/${container}`;
   };
-  const groups = new ControlGroups(root, { pathOfProcess });
+  const groups = new ControlGroups(root, { pathOfGroup: refuse, pathOfProcess });
   expect(groups.groupOf(2n, 1, 0)).toBeUndefined();
   const id = make(`docker/${container}`);
   for (const pid of [7, 8, 9]) {
@@ -63,7 +72,7 @@ test("what a process says is believed only of the group asked for, and not asked
     asked++;
     return asked % 2 === 0 ? "/late" : "/../mine";
   };
-  const groups = new ControlGroups(root, { pathOfProcess });
+  const groups = new ControlGroups(root, { pathOfGroup: refuse, pathOfProcess });
   for (let look = 0; look < 1000; look++) groups.groupOf(id + 1_000_000n + BigInt(look), 1, 1);
   expect(asked).toBe(256);
   expect(groups.groupOf(id, 1, 2e9)?.["process.cgroup.path"]).toBe("/mine");
@@ -84,6 +93,35 @@ test("what a path tells, by the fields of records", () => {
     "orchestrator.resource.type": "pod",
     "orchestrator.resource.id": "a".repeat(32),
   });
+});
+
+test("by its id, without any process, and only below the mount", () => {
+  const id = make("system.slice/by-id.service");
+  const paths = new Map([[id, join(root, "system.slice/by-id.service")]]);
+  let opened = 0;
+  const groups = new ControlGroups(root, {
+    pathOfGroup: (_root, each) => {
+      opened++;
+      return paths.get(each);
+    },
+    pathOfProcess: refuse,
+    stopwatchMs: refuse as () => never,
+  });
+  for (let look = 0; look < 3; look++) expect(groups.groupOf(id, 1, 0)?.["process.cgroup.path"]).toBe("/system.slice/by-id.service");
+  paths.set(2n, "/another/mount").set(3n, `${root}-2/x`).set(4n, join(root, "system.slice"));
+  for (const other of [2n, 3n, 4n, 5n, 2n, 3n, 4n, 5n]) expect(groups.groupOf(other, 1, 0)).toBeUndefined();
+  expect(opened).toBe(5);
+});
+
+test.skipIf(mount === undefined)("a real group by its number, until it is gone", () => {
+  const folder = join(mount ?? "", `kestrel-${process.pid}.service`);
+  mkdirSync(folder);
+  const { ino } = statSync(folder, { bigint: true });
+  const looks = { pathOfProcess: refuse, stopwatchMs: refuse as () => never };
+  expect(new ControlGroups(mount, looks).groupOf(ino, 0, 0)).toEqual({ "process.cgroup.path": `/kestrel-${process.pid}.service` });
+  expect(new ControlGroups(mount, looks).groupOf(1n, 0, 0)?.["process.cgroup.path"]).toBe("/");
+  rmdirSync(folder);
+  expect(new ControlGroups(mount, looks).groupOf(ino, 0, 0)).toBeUndefined();
 });
 
 test("a running process, and none", () => {
