@@ -1,7 +1,7 @@
 // What watching costs the programs that are watched: the same acts on the bare machine, with empty programs at the sensors' places (the
-// floor), with an agent that has no rule, one whose only rule asks for files in one folder, one that has all shipped rules, and one that besides
-// has a rule which wants every event, so that no sensor is off and nothing is left out. They take turns in every round, so that a busy machine is
-// busy for each; figures are medians of the differences within a round. They are processor time, which includes the sensors' programs and,
+// floor), with an agent that has no rule, one whose only rule asks for files in one folder, one whose only rule asks for files made in containers, of
+// which there are none, one that has all shipped rules, and one that besides has a rule which wants every event, so that no sensor is off and
+// nothing is left out. They take turns in every round, so that a busy machine is busy for each; figures are medians of the differences within a round. They are processor time, which includes the sensors' programs and,
 // unlike the clock, not what others and the agent do meanwhile; the clock's are in the notes.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -32,11 +32,12 @@ const PROBES: readonly Act[] = [
 const SETTLE_LOOKS = 100;
 const LOOK_EVERY_MS = 100;
 
-const WATCHERS = ["bare", "floor", "no rules", "one folder", "all rules", "every event"] as const;
+const WATCHERS = ["bare", "floor", "no rules", "one folder", "containers", "all rules", "every event"] as const;
 type Watcher = (typeof WATCHERS)[number];
 
 const SHIPPED = join(import.meta.dir, "../../rules");
 const ONE_FOLDER = [{ id: "bench.folder", query: 'file where event.type in ("creation", "change") and file.path like "/etc/cron.d/*"' }];
+const CONTAINERS = [{ id: "bench.containers", query: 'file where event.type in ("creation", "change") and container.id != null' }];
 const EVERY_EVENT = [{ id: "bench.every-event", lua: "return false" }];
 
 /** Nanoseconds an act took. */
@@ -145,6 +146,7 @@ async function measure({ temporary, other }: Folders, home: AgentHome): Promise<
     floor: () => underFloor(inUse, probe),
     "no rules": () => underAgent(home, rulesIn("none.json", []), probe),
     "one folder": () => underAgent(home, rulesIn("folder.json", ONE_FOLDER), probe),
+    containers: () => underAgent(home, rulesIn("containers.json", CONTAINERS), probe),
     "all rules": () => underAgent(home, [], probe),
     "every event": () => underAgent(home, [...shipped, ...rulesIn("every.json", EVERY_EVENT)], probe),
   };
@@ -187,6 +189,7 @@ function rowsOf(results: Results): readonly Row[] {
       { name: `${title}: added by empty programs`, value: added("floor"), unit: "ns", note: byClock("floor") },
       { name: `${title}: added, agent without rules`, value: added("no rules"), unit: "ns", note: noteOf("no rules") },
       { name: `${title}: added, rule for one folder`, value: added("one folder"), unit: "ns", note: noteOf("one folder") },
+      { name: `${title}: added, rule for containers`, value: added("containers"), unit: "ns", note: noteOf("containers") },
       { name: `${title}: added, agent with all rules`, value: added("all rules"), unit: "ns", note: noteOf("all rules") },
       { name: `${title}: added, and a rule for every event`, value: added("every event"), unit: "ns", note: noteOf("every event") },
     ];
