@@ -49,8 +49,8 @@ const EQUALS = 0x3d;
 /** See the head of this file. */
 export class VariableFilter {
   readonly #names: ReadonlySet<string>;
-  /** Whether some name begins with this byte: most variables are passed over for it, without making a string. */
-  readonly #firstBytes = new Uint8Array(256);
+  /** Of each first byte, a bit for each length of a name that begins with it: most variables are passed over for it, without making a string. */
+  readonly #lengthsOf = new Uint32Array(256);
   readonly #nameBytesMax: number;
 
   constructor(names: readonly string[]) {
@@ -58,7 +58,7 @@ export class VariableFilter {
     const texts = names.map((name) => Buffer.from(name, "utf8").toString("latin1"));
     this.#names = new Set(texts);
     this.#nameBytesMax = Math.max(0, ...texts.map((text) => text.length));
-    for (const text of texts) this.#firstBytes[text.charCodeAt(0)] = 1;
+    for (const text of texts) this.#lengthsOf[text.charCodeAt(0)]! |= lengthBit(text.length);
   }
 
   /** The kept variables as `NAME=value`, in their order. The last may lack its NUL, and be cut, when the bytes were. */
@@ -68,15 +68,24 @@ export class VariableFilter {
     for (let start = 0; start < buffer.length && chosen.length < VARIABLES_MAX; ) {
       const nul = buffer.indexOf(0, start);
       const end = nul < 0 ? buffer.length : nul;
-      if (this.#firstBytes[buffer[start]!] === 1 && this.#isNamed(buffer, start, end)) chosen.push(buffer.toString("utf8", start, end));
+      if (this.#isNamed(buffer, start, end)) chosen.push(buffer.toString("utf8", start, end));
       start = end + 1;
     }
     return chosen;
   }
 
   #isNamed(buffer: Buffer, start: number, end: number): boolean {
+    const lengths = this.#lengthsOf[buffer[start]!]!;
+    if (lengths === 0) return false;
     const last = Math.min(end, start + this.#nameBytesMax + 1);
-    for (let at = start; at < last; at++) if (buffer[at] === EQUALS) return this.#names.has(buffer.toString("latin1", start, at));
+    for (let at = start; at < last; at++) {
+      if (buffer[at] === EQUALS) return (lengths & lengthBit(at - start)) !== 0 && this.#names.has(buffer.toString("latin1", start, at));
+    }
     return false;
   }
+}
+
+/** Of a length of a name; lengths that are 32 apart share one, since shifts count modulo 32. */
+function lengthBit(length: number): number {
+  return 1 << length;
 }

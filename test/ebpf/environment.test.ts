@@ -18,6 +18,12 @@ const CASES: readonly (readonly [string, readonly string[], string, readonly str
   ["no name, no value, nothing", ["A", "B"], "=x\0A\0\0B=1\0", ["B=1"]],
   ["no NUL at the end", ["A", "B"], "B=1\0A=2", ["B=1", "A=2"]],
   ["names beyond ASCII", ["Ä"], "Ä=1\0", ["Ä=1"]],
+  [
+    "long names",
+    ["A".repeat(31), "A".repeat(40)],
+    `${"A".repeat(31)}=1\0${"A".repeat(35)}=2\0${"A".repeat(40)}=3\0`,
+    [`${"A".repeat(31)}=1`, `${"A".repeat(40)}=3`],
+  ],
   ["no names", [], "A=1\0", []],
 ];
 
