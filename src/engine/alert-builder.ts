@@ -41,7 +41,7 @@ export class AlertBuilder {
 
   /** The alert of a rule that matched the record. */
   ruleAlert(rule: Rule, record: RecordView, emission: Emission | undefined): Alert {
-    const captures = this.#captures(rule, [record]);
+    const captures = this.#captures(rule, [record.readAll()]);
     for (const [name, value] of emission?.captures ?? []) captures[name] = value;
     const said = emission?.messages.join("; ") ?? "";
     const message = `${rule.name}: ${said === "" ? this.#subject(record) : said}`;
@@ -157,20 +157,24 @@ function spanText(spanNs: bigint): string {
   return ms === 0 ? "under 1 ms" : ms < 1000 ? `${ms} ms` : ms < 120_000 ? `${(ms / 1000).toFixed(1)} s` : `${Math.round(ms / 60_000)} min`;
 }
 
+// Where a record's header begins once what stands before its seq has moved over that.
+const HASHED_START: number = Header.FieldCount + Header.Time - Header.Seq;
+
 // Everything but seq: a recording of live events replays under other numbers and must give the same ids. The category by name: numbers of
 // names outside ECS depend on which rule or event brought them first.
 function alertId(kind: Alert["kind"], ruleId: string, records: readonly (RecordView | undefined)[], registry: SchemaRegistry): string {
-  const hasher = new Bun.CryptoHasher("sha256").update(`${kind}\0${ruleId}\0`);
+  const hasher = new Bun.CryptoHasher("sha256");
+  // Each piece given to the hasher costs a tenth of the whole: what stands before a record goes with one, what is left of the record with another.
+  let before = `${kind}\0${ruleId}\0`;
   for (const record of records) {
     if (record === undefined) {
-      hasher.update("missing\0");
+      before += "missing\0";
       continue;
     }
     const bytes = record.copy();
-    hasher
-      .update(`${registry.categories.nameOf(record.category) ?? String(record.category)}\0`)
-      .update(bytes.subarray(Header.FieldCount, Header.Seq))
-      .update(bytes.subarray(Header.Time));
+    const hashed = bytes.copyWithin(HASHED_START, Header.FieldCount, Header.Seq).subarray(HASHED_START);
+    hasher.update(`${before}${registry.categories.nameOf(record.category) ?? String(record.category)}\0`).update(hashed);
+    before = "";
   }
-  return hasher.digest("hex").slice(0, 32);
+  return hasher.update(before).digest("hex").slice(0, 32);
 }
