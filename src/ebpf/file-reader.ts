@@ -1,7 +1,15 @@
 // Reads the files of programs in the order they were asked for, large ones beside the others. Opens each at once; so the number that waits is also that of
 // open files, which whoever asks bounds.
 import { closeSync } from "node:fs";
-import { type FileContent, type OpenFile, openProgram, type ProgramFile, readProgram, type Unreadable } from "./program-file.ts";
+import {
+  createChunk,
+  type FileContent,
+  type OpenFile,
+  openProgram,
+  type ProgramFile,
+  readProgram,
+  type Unreadable,
+} from "./program-file.ts";
 
 /** Told what is in a file. */
 export type FileTaker = (content: FileContent | Unreadable) => void;
@@ -22,31 +30,43 @@ interface Waiting {
   readonly take: FileTaker;
 }
 
+/** Files read one after the other, through the same memory: of a new one for each, a hundred megabytes wait for the collector on a busy machine. */
+class Line {
+  readonly waiting: Waiting[] = [];
+  #chunk: Uint8Array | undefined;
+
+  /** Adds one; the first of a line is read at once. */
+  add(next: Waiting): void {
+    if (this.waiting.push(next) === 1) void this.#readAll();
+  }
+
+  async #readAll(): Promise<void> {
+    this.#chunk ??= createChunk();
+    for (let first = this.waiting[0]; first !== undefined; first = this.waiting[0]) {
+      const file = await first.file;
+      const content = typeof file === "string" ? file : await readProgram(file, this.#chunk);
+      this.waiting.shift();
+      first.take(content);
+    }
+  }
+}
+
 /** See the head of this file. */
 export class ProgramReader implements FileReader {
-  readonly #small: Waiting[] = [];
-  readonly #large: Waiting[] = [];
+  readonly #small = new Line();
+  readonly #large = new Line();
 
   read(program: ProgramFile, take: FileTaker): void {
     const line = program.sizeBytes > LARGE_BYTES ? this.#large : this.#small;
-    // The first of a line is being read.
-    if (line.push({ file: openProgram(program), take }) === 1) void readAll(line);
+    line.add({ file: openProgram(program), take });
   }
 
   close(): void {
-    for (const line of [this.#small, this.#large]) for (const { file } of line.splice(1)) void file.then(closeUnread);
+    // The first of a line is being read.
+    for (const { waiting } of [this.#small, this.#large]) for (const { file } of waiting.splice(1)) void file.then(closeUnread);
   }
 }
 
 function closeUnread(file: OpenFile | Unreadable): void {
   if (typeof file !== "string") closeSync(file.fd);
-}
-
-async function readAll(line: Waiting[]): Promise<void> {
-  for (let first = line[0]; first !== undefined; first = line[0]) {
-    const file = await first.file;
-    const content = typeof file === "string" ? file : await readProgram(file);
-    line.shift();
-    first.take(content);
-  }
 }

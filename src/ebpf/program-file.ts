@@ -63,10 +63,15 @@ export async function openProgram(file: ProgramFile): Promise<OpenFile | Unreada
   return worst;
 }
 
-/** Reads an open file and closes it. */
-export async function readProgram({ fd, file, wanted, link }: OpenFile): Promise<FileContent | Unreadable> {
+/** Room for one part of a file; of one reader at a time. */
+export function createChunk(): Uint8Array {
+  return new Uint8Array(CHUNK_BYTES);
+}
+
+/** Reads an open file, part by part through `chunk`, and closes it. */
+export async function readProgram({ fd, file, wanted, link }: OpenFile, chunk: Uint8Array): Promise<FileContent | Unreadable> {
   try {
-    const sha256 = await hashOf(fd, wanted.sizeBytes);
+    const sha256 = await hashOf(fd, wanted.sizeBytes, chunk);
     const elf = readElf((offset, length) => readAt(fd, offset, length));
     if (sha256 === undefined || !isSame(fstatSync(fd, { bigint: true }), wanted)) return "changed";
     const isRunning = link !== undefined && isSame(await statOf(link), wanted);
@@ -129,11 +134,10 @@ export function kernelDevice(dev: bigint): number {
   return Number((major << 20n) | minor);
 }
 
-async function hashOf(fd: number, sizeBytes: number): Promise<string | undefined> {
+async function hashOf(fd: number, sizeBytes: number, chunk: Uint8Array): Promise<string | undefined> {
   const hasher = new Bun.CryptoHasher("sha256");
-  const chunk = new Uint8Array(Math.min(CHUNK_BYTES, sizeBytes));
   for (let done = 0; done < sizeBytes; ) {
-    const count = await readChunk(fd, chunk, done);
+    const count = await readChunk(fd, chunk.subarray(0, sizeBytes - done), done);
     if (count === 0) return undefined;
     hasher.update(chunk.subarray(0, count));
     done += count;

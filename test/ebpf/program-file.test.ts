@@ -17,7 +17,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { readElf } from "../../src/ebpf/elf.ts";
-import { kernelDevice, openProgram, type ProgramFile, readProgram } from "../../src/ebpf/program-file.ts";
+import { createChunk, kernelDevice, openProgram, type ProgramFile, readProgram } from "../../src/ebpf/program-file.ts";
 
 const SEED = Number(Bun.env["KESTREL_SEED"] ?? 20_260_714);
 const folder = mkdtempSync(join(tmpdir(), "kestrel-files-"));
@@ -30,9 +30,12 @@ function told(path: string, pid = 0): ProgramFile {
   return { pid, ppid: 0, path, device: kernelDevice(dev), inode: ino, sizeBytes: Number(size), changeNs: ctimeNs };
 }
 
+// One for all: what another file left in it must not show.
+const chunk = createChunk();
+
 async function inspectFile(file: ProgramFile): Promise<Awaited<ReturnType<typeof readProgram>>> {
   const open = await openProgram(file);
-  return typeof open === "string" ? open : await readProgram(open);
+  return typeof open === "string" ? open : await readProgram(open, chunk);
 }
 
 const sha256 = (path: string): string => createHash("sha256").update(readFileSync(path)).digest("hex");
@@ -127,7 +130,7 @@ test("what changes between opening and reading is not taken for what ran; the fi
   const open = await openProgram(told(path));
   if (typeof open === "string") throw new Error(open);
   writeFileSync(path, "x".repeat(999));
-  expect(await readProgram(open)).toBe("changed");
+  expect(await readProgram(open, chunk)).toBe("changed");
   expect(() => fstatSync(open.fd)).toThrow("EBADF");
 });
 
