@@ -43,6 +43,18 @@ const VERSION = "1.1";
  * ENOSPC instead of the reason.
  */
 const LOG_BYTES = 8 << 20;
+/**
+ * The one log of all objects that wait for their load. Loads follow each other; a log for each would count as heap, and the collector lets as
+ * much garbage again pile up before it looks.
+ */
+let logInUse: WeakRef<NativeBuffer> | undefined;
+
+function sharedLog(): NativeBuffer {
+  const log = logInUse?.deref() ?? new NativeBuffer(LOG_BYTES);
+  logInUse = new WeakRef(log);
+  return log;
+}
+
 /** The end of the log is where the reason stands. */
 const LOG_TAIL_LINES = 12;
 
@@ -105,10 +117,7 @@ function nullError(message: string): NativeError {
 /** `bpf_object`: the programs and maps of one compiled file. Configure, `load`, `attach`; closing it detaches nothing that has a BpfLink. */
 export class BpfObject implements Disposable {
   readonly #handle: Handle;
-  /**
-   * What libbpf may touch until the load is over, let go then: a log of this size for each sensor counts as heap, and the collector lets
-   * as much garbage again pile up before it looks.
-   */
+  /** What libbpf may touch until the load is over, let go then. */
   #untilLoaded: { readonly log: NativeBuffer; readonly buffers: readonly NativeBuffer[] } | undefined;
   #loaded = false;
 
@@ -126,7 +135,7 @@ export class BpfObject implements Disposable {
   static open(name: string, bytes: Uint8Array): BpfObject {
     const content = NativeBuffer.from(bytes);
     const title = NativeBuffer.cstring(name);
-    const log = new NativeBuffer(LOG_BYTES);
+    const log = sharedLog();
     const options = openOptions(title, log);
     const pointer = libbpf().bpf_object__open_mem(content.ptr, BigInt(bytes.byteLength), options.ptr);
     if (pointer === null) throw nullError(`Cannot open BPF object "${name}" of ${bytes.byteLength} bytes`);
@@ -175,6 +184,8 @@ export class BpfObject implements Disposable {
   /** Makes the maps and hands the chosen programs to the kernel. The error's code is the errno, its message ends with the verifier's log. */
   load(): void {
     this.#unloaded("load it again");
+    // The words about another object.
+    this.#untilLoaded?.log.bytes.fill(0, 0, 1);
     const result = libbpf().bpf_object__load(this.#handle.ptr);
     // libbpf allows one attempt for each object, also when it failed.
     this.#loaded = true;
