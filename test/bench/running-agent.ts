@@ -99,9 +99,21 @@ export class RunningAgent {
   }
 
   async status(): Promise<Status> {
-    const response = await fetch(`${this.#url}v1/status`, { headers: { Authorization: `Bearer ${this.#token}` } });
-    if (!response.ok) throw new Error(`Status answers ${response.status}`);
-    return (await response.json()) as Status;
+    return (await (await this.#get("v1/status")).json()) as Status;
+  }
+
+  /** Value of a metric without labels. */
+  async metric(name: string): Promise<number> {
+    const text = await (await this.#get("metrics")).text();
+    const value = new RegExp(`^${name} (\\S+)$`, "m").exec(text)?.[1];
+    if (value === undefined) throw new Error(`The agent has no metric "${name}"`);
+    return Number(value);
+  }
+
+  async #get(path: string): Promise<Response> {
+    const response = await fetch(`${this.#url}${path}`, { headers: { Authorization: `Bearer ${this.#token}` } });
+    if (!response.ok) throw new Error(`"${path}" answers ${response.status}`);
+    return response;
   }
 
   /** Resident memory now. */
