@@ -143,12 +143,12 @@ static __always_inline void count_filtered(__u32 op)
 }
 
 /*
- * Of the ring of processes the rare acts fill no more than half: a process that repeats one without end, as capset with what it has, takes no room
- * from those that start, fork and end.
+ * Of the ring of processes rare acts and pieces of arguments fill no more than half: a process that repeats an act without end, as capset with what
+ * it has, or starts programs with arguments of 256 KiB takes no room from those that start, fork and end.
  */
 static __always_inline bool has_room(void *ring, __u32 op)
 {
-	return op != OP_ACT || bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) <= bpf_ringbuf_query(ring, BPF_RB_RING_SIZE) / 2;
+	return (op != OP_ACT && op != OP_ARGS) || bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) <= bpf_ringbuf_query(ring, BPF_RB_RING_SIZE) / 2;
 }
 
 /* Sends head bytes and data, which lie one after another. Atomic adds: a program may be preempted on kernels that only bar migration. */

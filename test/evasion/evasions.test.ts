@@ -61,6 +61,22 @@ test.skipIf(refusal !== undefined)("a flood of rare acts: the program that is st
   }
 });
 
+test.skipIf(refusal !== undefined)("programs with long arguments: pieces of these are lost before a program is", async () => {
+  const registry = new SchemaRegistry();
+  const source = new EbpfSource({ registry, processRingBytes: 256 << 10 });
+  try {
+    await source.start(new Collector(registry));
+    const long = Array.from({ length: 4 }, () => "a".repeat(60_000));
+    for (let count = 0; count < 5; count++) expect(Bun.spawnSync(["/bin/true", ...long]).exitCode).toBe(0);
+    await source.stop();
+    const { args, exec, exit } = source.counts().kernel;
+    expect(args.dropped).toBeGreaterThan(30);
+    expect([exec.dropped, exit.dropped]).toEqual([0, 0]);
+  } finally {
+    await source.stop();
+  }
+});
+
 test.skipIf(refusal !== undefined)("a flood of processes: what does not fit in the ring is counted, event by event", async () => {
   const folder = mkdtempSync(join(tmpdir(), "kestrel-flood-"));
   const registry = new SchemaRegistry();
