@@ -221,6 +221,7 @@ struct task_struct {
 	const struct cred *real_cred; /* its own; `cred` is in force, and may be lent for a while */
 	const struct cred *cred;
 	unsigned int in_execve : 1;
+	unsigned int personality;
 	char comm[16];
 	struct fs_struct *fs;
 	struct files_struct *files;

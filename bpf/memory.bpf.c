@@ -9,6 +9,8 @@
 #include "sensor.h"
 #include "syscall.h"
 
+#define READ_IMPLIES_EXEC 0x0400000
+#define PROT_READ 1
 #define PROT_WRITE 2
 #define PROT_EXEC 4
 #define VM_WRITE 2
@@ -49,6 +51,15 @@ static __always_inline bool is_both(__u64 protection)
 	return (protection & (PROT_WRITE | PROT_EXEC)) == (PROT_WRITE | PROT_EXEC);
 }
 
+/* What the kernel makes of a protection that is asked for: a program can have all it may read be executable, by personality(2). */
+static __always_inline __u64 in_effect(__u64 protection)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	bool is_implied = protection & PROT_READ && BPF_CORE_READ(task, personality) & READ_IMPLIES_EXEC;
+
+	return is_implied ? protection | PROT_EXEC : protection;
+}
+
 /* `way`: 0 or WRITTEN_BEFORE. */
 static __always_inline void report_memory(__u16 kind, __u32 way, __u64 protection)
 {
@@ -67,11 +78,12 @@ SEC("?fexit/security_mmap_file")
 int kestrel_memory_mapped(__u64 *ctx)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	__u64 protection = in_effect(ctx[1]);
 
 	/* What the kernel maps of a program that starts would be told of the one before. */
-	if (!is_both(ctx[1]) || (int)ctx[3] || BPF_CORE_READ_BITFIELD_PROBED(task, in_execve))
+	if (!is_both(protection) || (int)ctx[3] || BPF_CORE_READ_BITFIELD_PROBED(task, in_execve))
 		return 0;
-	report_memory(ACT_MMAP, 0, ctx[1]);
+	report_memory(ACT_MMAP, 0, protection);
 	return 0;
 }
 
@@ -86,12 +98,14 @@ static __always_inline bool is_written(struct vm_area_struct *area)
 SEC("?fexit/security_file_mprotect")
 int kestrel_memory_protected(__u64 *ctx)
 {
-	if ((int)ctx[3] || !(ctx[1] & PROT_EXEC))
+	__u64 protection = in_effect(ctx[1]);
+
+	if ((int)ctx[3] || !(protection & PROT_EXEC))
 		return 0;
-	if (is_both(ctx[1]))
-		report_memory(ACT_MPROTECT, 0, ctx[1]);
+	if (is_both(protection))
+		report_memory(ACT_MPROTECT, 0, protection);
 	else if (is_written((struct vm_area_struct *)ctx[0]))
-		report_memory(ACT_MPROTECT, WRITTEN_BEFORE, ctx[1]);
+		report_memory(ACT_MPROTECT, WRITTEN_BEFORE, protection);
 	return 0;
 }
 
@@ -113,6 +127,9 @@ int kestrel_memory_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 		bpf_probe_read_user(words, sizeof(words), (const void *)returned.args[0]);
 		protection = words[2];
 	}
+	/* Most maps are not even writable: only of the others the task is asked. */
+	if (protection & PROT_WRITE)
+		protection = in_effect(protection);
 	if (is_both(protection))
 		report_memory(returned.call == CALL_MPROTECT ? ACT_MPROTECT : ACT_MMAP, 0, protection);
 	return 0;

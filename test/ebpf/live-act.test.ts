@@ -133,6 +133,18 @@ describe.skipIf(refusal !== undefined || !isX64)("rare acts", () => {
     expect(events[0]?.["Target.process.entity_id"]).toBe(exec["process.entity_id"]);
   });
 
+  test("memory that is executable because it can be read, as the program has asked of the kernel", async () => {
+    const body = "r = call(135, 0x0400000, 0, 0, 0, 0); r = call(9, 0, 4096, 3, 0x22, -1); if (r > 0) r = 0;";
+    const { events, errno } = await acts(body);
+    expect({ errno, acts: events.map((fields) => [fields["event.action"], fields["auditd.data.a2"]]) }).toEqual({
+      errno: 0n,
+      acts: [["mmap", "7"]],
+    });
+    const changed = await acts(`
+      long memory = call(9, 0, 4096, 3, 0x22, -1); call(135, 0x0400000, 0, 0, 0, 0); r = call(10, memory, 4096, 3, 0, 0);`);
+    expect(changed.events.map((fields) => [fields["event.action"], fields["auditd.data.a2"]])).toEqual([["mprotect", "7"]]);
+  });
+
   test.skipIf(!isRoot)("mounts that are nowhere, a copy and a new one, and mounts that are changed", async () => {
     const { events, errno } = await acts(`
       r = call(272, 0x20000, 0, 0, 0, 0);
