@@ -42,7 +42,7 @@ export function selfWatch(rulePaths: readonly string[], dataPath: string, parts:
       new LinkWatch(() => source.links()),
       new FtraceWatch(attachments, () => void fallBack(agent(), log)),
       new LossWatch(losses, () => source.produced),
-      new FileWatch([process.execPath, ...ruleFilePaths(rulePaths)]),
+      new FileWatch(() => [process.execPath, ...ruleFilePaths(rulePaths)]),
       new ClockWatch({ realtimeNs: () => clockNs(ClockId.Realtime), boottimeNs: () => clockNs(ClockId.Boottime) }),
       new StallWatch(() => clockNs(ClockId.Monotonic), { everyMs: EVERY_MS }),
       new TracerWatch(),

@@ -21,14 +21,22 @@ export class FileWatch implements Watch {
   readonly name = "files";
   readonly title = "The agent's program or rules were changed on disk";
   readonly kind = "moment";
+  readonly #paths: () => readonly string[];
   readonly #known: Map<string, Identity | undefined>;
 
-  constructor(paths: readonly string[]) {
-    this.#known = new Map(paths.slice(0, FILES_MAX).map((path) => [path, identityOf(path, undefined)]));
+  /** `paths` is asked at every look: folders of rules get new files. */
+  constructor(paths: () => readonly string[]) {
+    this.#paths = paths;
+    this.#known = new Map(
+      paths()
+        .slice(0, FILES_MAX)
+        .map((path) => [path, identityOf(path, undefined)]),
+    );
   }
 
   look(): readonly Finding[] {
     const found: Finding[] = [];
+    for (const path of this.#paths()) if (this.#known.size < FILES_MAX && !this.#known.has(path)) this.#known.set(path, undefined);
     for (const [path, before] of this.#known) {
       const now = identityOf(path, before);
       if (now === before) continue;

@@ -2,6 +2,7 @@
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   copyFileSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   openSync,
@@ -121,17 +122,30 @@ describe("files", () => {
     test(`one that is ${name}: ${found ?? "no news"}`, () => {
       const file = path(`rule ${name}`);
       writeFileSync(file, "words");
-      const watch = new FileWatch([file, path("never there")]);
+      const watch = new FileWatch(() => [file, path("never there")]);
       act(file);
       expect(messages(watch)).toEqual(found === undefined ? [] : [`${file} was ${found} while the agent runs`]);
       expect(messages(watch)).toEqual([]);
     });
   }
 
+  test("one that comes later into a folder of rules, and goes", () => {
+    const [first, later] = [path("first.yaml"), path("later.yaml")];
+    writeFileSync(first, "words");
+    const watch = new FileWatch(() => [first, later].filter((file) => existsSync(file)));
+    expect(messages(watch)).toEqual([]);
+    writeFileSync(later, "more");
+    expect(messages(watch)).toEqual([`${later} was made while the agent runs`]);
+    expect(messages(watch)).toEqual([]);
+    rmSync(later);
+    expect(messages(watch)).toEqual([`${later} was removed while the agent runs`]);
+    expect(messages(watch)).toEqual([]);
+  });
+
   test("a program too large to hash, changed in place and made again", () => {
     const program = path("program");
     copyFileSync(process.execPath, program);
-    const watch = new FileWatch([program]);
+    const watch = new FileWatch(() => [program]);
     expect(messages(watch)).toEqual([]);
     writeFileSync(openSync(program, "r+"), "#!");
     expect(messages(watch)).toEqual([`${program} was changed while the agent runs`]);
