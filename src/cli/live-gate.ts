@@ -1,5 +1,6 @@
 // The exec gate of a running agent: stands as soon as the sensors run and a rule needs it, follows the rules, goes with the last of them. Nothing is
 // marked and no process started while no rule needs it.
+import { resolve } from "node:path";
 import type { SensorStatus } from "#api";
 import { type Clock, type ExecWitness, type Log, type MetricFamily, messageOf, metric, metricBy } from "#core";
 import type { RuleJudge } from "#engine";
@@ -37,6 +38,8 @@ export function gateSettings(args: Arguments): GateSettings {
   const fail = args.text("gate-fail") ?? "open";
   if (fail !== "open" && fail !== "closed") throw usageError(`Flag "--gate-fail" needs open or closed, not "${fail}"`);
   const mounts = args.texts("gate-mount");
+  if (mounts.length > 1 && mounts.includes(NOWHERE))
+    throw usageError(`"--gate-mount ${NOWHERE}" and "--gate-mount PATH" contradict each other`);
   for (const path of mounts) {
     if (path !== NOWHERE && !path.startsWith("/"))
       throw usageError(`Flag "--gate-mount" needs the path of a mount, or ${NOWHERE}, not "${path}"`);
@@ -44,7 +47,7 @@ export function gateSettings(args: Arguments): GateSettings {
   return {
     fail,
     deadlineMs: args.number("gate-deadline", DEADLINE_MS, DEADLINE),
-    mounts: mounts.length === 0 ? undefined : mounts.filter((path) => path !== NOWHERE),
+    mounts: mounts.length === 0 ? undefined : mounts.filter((path) => path !== NOWHERE).map((path) => resolve(path)),
   };
 }
 

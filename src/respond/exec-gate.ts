@@ -184,7 +184,11 @@ export class ExecGate {
       case "marks":
         for (const { path, reason } of message.refused)
           this.#options.log.write("warn", "programs of a mount are not held", { path, reason });
-        this.#settle({ state: "on", reason: "", mounts: message.marked });
+        this.#settle(
+          message.marked.length > 0
+            ? { state: "on", reason: "", mounts: message.marked }
+            : { state: "failed", reason: "none of the mounts that are to be held is there, or the kernel refuses them", mounts: [] },
+        );
         break;
       case "failed":
         this.#settle({ state: "failed", reason: message.reason, mounts: [] });

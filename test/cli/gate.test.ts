@@ -201,6 +201,19 @@ describe.skipIf(!sensorsRun() || !gatesRun())("kestrel run holds programs", () =
     expect((await scene.run(`${own} /bin/true`)).code).toBe(126);
   });
 
+  test("a mount is known however its path is written; where none is, the gate says that it holds nothing", async () => {
+    using mount = new OwnMount();
+    using folder = new TempFolder();
+    const rule = await folder.write("rule.yaml", evilIn(mount.path));
+    const gateOn = async (path: string): Promise<unknown> => {
+      await using agent = await AgentProcess.start(join(folder.path, "data"), ["--rules", rule, "--gate-mount", path]);
+      const { sensors } = (await (await agent.fetch("/v1/status")).json()) as { sensors: readonly { readonly name: string }[] };
+      return sensors.find(({ name }) => name === "gate");
+    };
+    expect(await gateOn(`${mount.path}/.//`)).toMatchObject({ state: "on", attachment: `fanotify on ${mount.path}` });
+    expect(await gateOn(rule)).toMatchObject({ state: "off", attachment: "", reason: expect.stringContaining("none of the mounts") });
+  });
+
   test("a file that concerns no rule is asked about once, until it changes", async () => {
     await using scene = await Scene.with(evilIn);
     const good = scene.mount.program("good");
@@ -347,6 +360,7 @@ test("flags of the gate that make no sense say so", async () => {
   for (const [flags, message] of [
     [["--gate-fail", "shut"], 'Flag "--gate-fail" needs open or closed, not "shut"'],
     [["--gate-deadline", "5"], 'Flag "--gate-deadline" needs a whole number from 10 to 60000, not "5"'],
+    [["--gate-mount", "none", "--gate-mount", "/"], '"--gate-mount none" and "--gate-mount PATH" contradict each other'],
     [["--gate-mount", "tmp"], 'Flag "--gate-mount" needs the path of a mount, or none, not "tmp"'],
   ] as const) {
     using folder = new TempFolder();
