@@ -1,9 +1,12 @@
-// What `run` and `record` let the operator say about what events carry: which environment variables, and which secrets are taken out.
-import type { EbpfOptions } from "#ebpf";
+// What `run` and `record` let the operator say about events: which sensors stay off, which environment variables are kept, and which secrets are
+// taken out.
+import { type EbpfOptions, OPTIONAL_SENSORS, SENSOR_WORDS } from "#ebpf";
+import { nearestName } from "#schema";
 import { type Arguments, type FlagKind, usageError } from "./arguments.ts";
 
 /** Flags of every command that starts the sensors. */
 export const ENRICHMENT_FLAGS: Readonly<Record<string, FlagKind>> = {
+  without: "texts",
   env: "texts",
   redact: "texts",
   "no-redact": "switch",
@@ -12,11 +15,28 @@ export const ENRICHMENT_FLAGS: Readonly<Record<string, FlagKind>> = {
 const NAME_LENGTH_MAX = 256;
 
 /** The settings of the sensors behind these flags. */
-export async function enrichmentOptions(args: Arguments): Promise<Pick<EbpfOptions, "variables" | "redact" | "isSecret">> {
+export async function enrichmentOptions(args: Arguments): Promise<Pick<EbpfOptions, "without" | "variables" | "redact" | "isSecret">> {
   const patterns = args.texts("redact");
-  if (!args.has("no-redact")) return { variables: variablesOf(args), ...(patterns.length > 0 && { isSecret: await secretTest(patterns) }) };
+  const without = switchedOff(args);
+  const common = { variables: variablesOf(args), ...(without.size > 0 && { without }) };
+  if (!args.has("no-redact")) return { ...common, ...(patterns.length > 0 && { isSecret: await secretTest(patterns) }) };
   if (patterns.length > 0) throw usageError('"--redact" and "--no-redact" contradict each other');
-  return { variables: variablesOf(args), redact: false };
+  return { ...common, redact: false };
+}
+
+function switchedOff(args: Arguments): NonNullable<EbpfOptions["without"]> {
+  const names = args.texts("without").flatMap((text) => text.split(","));
+  return new Set(
+    names.map((name) => {
+      const found = OPTIONAL_SENSORS.find((optional) => optional === name);
+      if (found !== undefined) return found;
+      if (name in SENSOR_WORDS) throw usageError(`Sensor "${name}" cannot be switched off: the table of processes is made of its events`);
+      const nearest = nearestName(name, OPTIONAL_SENSORS);
+      throw usageError(
+        `There is no sensor "${name}"${nearest === undefined ? "; kestrel doctor lists them" : `, did you mean "${nearest}"?`}`,
+      );
+    }),
+  );
 }
 
 /** True for a text in which one of the expressions is found. They become tables, so that no text of a watched process takes long. */

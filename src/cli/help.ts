@@ -29,6 +29,7 @@ API and page. Without the rights for BPF it says so and replays the built-in rec
   --listen HOST:PORT   where API and page are served (default 127.0.0.1:8490; port 0 picks a free one)
   --json               alerts as JSON lines on standard output
   --record FILE        also write every event to FILE (.klog)
+  --without SENSOR,…   sensors to leave off whatever the rules ask for, by the names kestrel doctor lists; exec, fork and exit cannot be
   --env NAME,…         environment variables to keep with the start of a program, beside LD_PRELOAD and other usual ones
   --redact REGEX       take out arguments and values of variables in which REGEX (as in EQL's regex) is found, beside the passwords,
                        tokens and keys that are taken out of every event anyway; may be repeated
@@ -177,6 +178,7 @@ anything else .klog.
 
   --seconds N          stop by itself after N seconds
   --json               JSON lines, whatever the name of the file
+  --without SENSOR,…   sensors to leave off
   --env NAME,…         environment variables to keep; --redact REGEX, --no-redact: as for run
 
 Examples

@@ -11,6 +11,7 @@ import type { LiveGate } from "./live-gate.ts";
 export function sensorStatus(source: EbpfSource): readonly SensorStatus[] {
   return source.statuses().map(({ sensor, needed, attachment, refused }): SensorStatus => {
     const refusals = refused.map((refusal) => `${refusal.attachment}: ${refusal.reason}`).join("; ");
+    if (source.isSwitchedOff(sensor)) return { name: sensor, state: "off", attachment: "", reason: "switched off by --without" };
     if (!needed) return { name: sensor, state: "unused", attachment: "", reason: "no rule can match its events" };
     const state = attachment === undefined ? "off" : refused.length === 0 ? "on" : "fallback";
     return { name: sensor, state, attachment: attachment ?? "", reason: refusals };

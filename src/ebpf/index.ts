@@ -7,6 +7,7 @@ export { ALL_WORDS, SENSOR_WORDS } from "./event-words.ts";
 export { type SensorField, sensorFields } from "./field-sources.ts";
 export type { Refusal, SensorStatus } from "./loader.ts";
 export type { PolicyStatus } from "./policies-in-use.ts";
+export { OPTIONAL_SENSORS } from "./sensors.ts";
 export { type EbpfCounts, EbpfSource } from "./source.ts";
 export type { EbpfOptions } from "./source-options.ts";
 export { LATE_FIELDS, type LateFields } from "./write-program.ts";

@@ -10,7 +10,7 @@ import {
   passesTests,
   type WordsDemand,
 } from "#schema";
-import { ALL_WORDS, SENSOR_WORDS, wordsOf } from "./event-words.ts";
+import { ALL_WORDS, SENSOR_WORDS, sensorOf, wordsOf } from "./event-words.ts";
 import type { ReportedEvent } from "./record-context.ts";
 import type { SensorName } from "./sensors.ts";
 
@@ -18,8 +18,11 @@ import type { SensorName } from "./sensors.ts";
 export class SensorDemand {
   /** By action, since that is nearly always one kind of events. */
   readonly #byAction = new Map<string, Demand>();
+  readonly #off: ReadonlySet<SensorName>;
 
-  constructor(demand: Demand) {
+  /** `off`: sensors that are switched off, whatever is wanted. */
+  constructor(demand: Demand, off: ReadonlySet<SensorName> = new Set()) {
+    this.#off = off;
     for (const wanted of demand) {
       const [, , action] = wanted.words;
       this.#byAction.set(action, [...(this.#byAction.get(action) ?? []), wanted]);
@@ -27,13 +30,13 @@ export class SensorDemand {
   }
 
   /** Everything that sensors can send. */
-  static everything(): SensorDemand {
-    return new SensorDemand(everyEvent(ALL_WORDS));
+  static everything(off?: ReadonlySet<SensorName>): SensorDemand {
+    return new SensorDemand(everyEvent(ALL_WORDS), off);
   }
 
   /** Whether a sensor's events of one action are wanted. */
   wantsAction(sensor: SensorName, action: string): boolean {
-    return SENSOR_WORDS[sensor].some((words) => words[2] === action && this.#find(words) !== undefined);
+    return !this.#off.has(sensor) && SENSOR_WORDS[sensor].some((words) => words[2] === action && this.#find(words) !== undefined);
   }
 
   /** Tests of which one is true of every wanted event of a sensor and action; undefined: nothing is known of them. */
@@ -44,7 +47,8 @@ export class SensorDemand {
 
   /** What is wanted of events with an event's words; `undefined`: nothing. */
   of(event: ReportedEvent): WordsDemand | undefined {
-    return this.#find(wordsOf(event));
+    const isOff = event.kind !== "attempt" && this.#off.has(sensorOf(event));
+    return isOff ? undefined : this.#find(wordsOf(event));
   }
 
   #find([category, type, action]: EventWords): WordsDemand | undefined {

@@ -382,6 +382,9 @@ export const SENSORS: readonly Sensor[] = [
   },
 ];
 
+/** Sensors that the process table does not need. */
+export const OPTIONAL_SENSORS: readonly SensorName[] = SENSORS.filter(({ required }) => !required).map(({ name }) => name);
+
 /**
  * Names whose reading is an event of its own: files of this name anywhere, and every file in a folder of this name. At most 31 bytes each,
  * compared whole.

@@ -2,6 +2,7 @@
 import type { Clock } from "#core";
 import type { SchemaRegistry } from "#schema";
 import type { SecretTest } from "./redactor.ts";
+import type { SensorName } from "./sensors.ts";
 
 /** Settings of an EbpfSource; every one has a default. */
 export interface EbpfOptions {
@@ -24,6 +25,8 @@ export interface EbpfOptions {
   readonly inspect?: boolean;
   /** Longest wait of an exec for what is in its file, ms; HOLD_NS_MAX without it. */
   readonly holdMs?: number;
+  /** Sensors that stay off whatever is wanted of them; none of those that are required. */
+  readonly without?: ReadonlySet<SensorName>;
   /** What is to be taken out beside the usual: arguments and values for which it says true. */
   readonly isSecret?: SecretTest;
 }

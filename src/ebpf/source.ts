@@ -111,7 +111,7 @@ export class EbpfSource implements Source, ExecWitness {
   /** What the kernel was told of a group must be what records would say of it. */
   readonly #controlGroups = new ControlGroups(this.#cgroupRoot, { onForget: () => this.#sensors?.forgetGroups() });
   readonly #startOffsetNs: bigint;
-  #demand = SensorDemand.everything();
+  #demand: SensorDemand;
   /** Sensors are being attached; who waits for the end of that. */
   #isAttaching = false;
   #waiting: (() => void)[] = [];
@@ -152,6 +152,7 @@ export class EbpfSource implements Source, ExecWitness {
 
   constructor(options: EbpfOptions) {
     this.#options = options;
+    this.#demand = SensorDemand.everything(options.without);
     this.#ringSizes = {
       processRingBytes: options.processRingBytes ?? RING_BYTES,
       activityRingBytes: options.activityRingBytes ?? RING_BYTES,
@@ -221,7 +222,7 @@ export class EbpfSource implements Source, ExecWitness {
    * inside the sink too.
    */
   setDemand(demand: Demand): void {
-    this.#demand = new SensorDemand(demand);
+    this.#demand = new SensorDemand(demand, this.#options.without);
     const sensors = this.#sensors;
     if (sensors === undefined) return;
     sensors.choose(this.#isWanted, this.#testsOf);
@@ -409,6 +410,11 @@ export class EbpfSource implements Source, ExecWitness {
   /** How each sensor is attached; empty before `start`. */
   statuses(): readonly SensorStatus[] {
     return this.#lastStatuses;
+  }
+
+  /** Whether whoever made this source wants nothing of a sensor. */
+  isSwitchedOff(sensor: SensorName): boolean {
+    return this.#options.without?.has(sensor) === true;
   }
 
   #schedule(delayMs: number): void {

@@ -8,6 +8,7 @@ const options = (...argv: readonly string[]) => enrichmentOptions(parseArguments
 
 test("variables, and what is a secret beside the usual: found anywhere, in any of the expressions", async () => {
   expect(await options()).toEqual({ variables: [] });
+  expect(await options("--without", "dns,unix", "--without=dns")).toEqual({ variables: [], without: new Set(["dns", "unix"]) });
   expect(await options("--env", "A,B", "--env=C", "--no-redact")).toEqual({ variables: ["A", "B", "C"], redact: false });
   const { isSecret } = await options("--redact", "ACME-[0-9]{4}", "--redact=nüss");
   const texts = ["x ACME-1234 y", "ACME-123", "nüss", "line\nACME-0000\nline", "", "[redacted]"];

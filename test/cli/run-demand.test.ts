@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { cgroupRoot } from "#core";
 import { AgentProcess, markerRule, sensorsRun } from "./agent-process.ts";
-import { eventually, TempFolder } from "./program.ts";
+import { eventually, runKestrel, TempFolder } from "./program.ts";
 
 setDefaultTimeout(120_000);
 
@@ -26,7 +26,45 @@ async function sensorsOf(agent: AgentProcess, state: "used" | "unused"): Promise
   return sensors.flatMap((sensor) => ((sensor.state === "unused") === (state === "unused") ? [sensor.name] : [])).sort();
 }
 
+test("sensors that cannot be switched off, and that are none, are usage errors", async () => {
+  for (const [name, message] of [
+    ["exec", 'Sensor "exec" cannot be switched off'],
+    ["connct", 'There is no sensor "connct", did you mean "connect"?'],
+    ["", 'There is no sensor ""'],
+  ] as const) {
+    using folder = new TempFolder();
+    const { code, stderr } = await runKestrel(["run", "--data", folder.path, "--without", name]);
+    expect([code, stderr]).toEqual([2, expect.stringContaining(message)]);
+  }
+});
+
 describe.skipIf(!sensorsRun())("sensors of kestrel run", () => {
+  test("that are switched off stay so whatever rules ask for, also where they share events with another", async () => {
+    using folder = new TempFolder();
+    const marked = join(folder.path, "marked");
+    const rule = join(folder.path, "rule.yaml");
+    writeFileSync(rule, `id: my.made\nquery: file where event.action == "creation" and file.path like "${marked}*"\n`);
+    const recording = join(folder.path, "all.klog");
+    for (const more of [[], ["--record", recording]]) {
+      await using agent = await AgentProcess.start(join(folder.path, "data"), ["--rules", rule, "--without", "change,dns", ...more]);
+      const { sensors } = await statusOf(agent);
+      const off = { state: "off", attachment: "", reason: "switched off by --without" };
+      expect(sensors.filter(({ name }) => ["change", "dns"].includes(name))).toMatchObject([off, off]);
+      expect(sensors.find(({ name }) => name === "file")?.state).not.toMatch(/off|unused/);
+      const before = agent.printed.length;
+      // A folder is made by mkdir, which is the other sensor's.
+      mkdirSync(`${marked}-folder${more.length}`);
+      writeFileSync(`${marked}-file${more.length}`, "");
+      await eventually(
+        () => "the alert of the file",
+        () => agent.printed.length > before || undefined,
+      );
+      expect(agent.printed.slice(before).flatMap(({ events }) => JSON.stringify(events))).toEqual([
+        expect.stringContaining(`${marked}-file${more.length}`),
+      ]);
+    }
+  });
+
   test("follow rules that are uploaded, changed, stopped and removed", async () => {
     using folder = new TempFolder();
     const rules = join(folder.path, "rules");
