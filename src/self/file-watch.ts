@@ -59,10 +59,12 @@ function whatHappened(before: Identity | undefined, now: Identity | undefined): 
 /** `before` itself when nothing about the file changed; undefined when there is none. */
 function identityOf(path: string, before: Identity | undefined): Identity | undefined {
   try {
-    const { dev, ino, size, mtimeNs, ctimeNs } = statSync(path, { bigint: true });
+    const status = statSync(path, { bigint: true });
+    const { dev, ino, size, mtimeNs, ctimeNs } = status;
     const stat = [dev, ino, size, mtimeNs, ctimeNs].join();
     if (before?.stat === stat) return before;
-    const hash = size > HASHED_BYTES_MAX ? undefined : createHash("sha256").update(readFileSync(path)).digest("hex");
+    // A pipe or device among the rules would never end.
+    const hash = !status.isFile() || size > HASHED_BYTES_MAX ? undefined : createHash("sha256").update(readFileSync(path)).digest("hex");
     return { stat, hash };
   } catch {
     return undefined;

@@ -142,6 +142,14 @@ describe("files", () => {
     expect(messages(watch)).toEqual([]);
   });
 
+  test("a pipe among the rules is not read", () => {
+    const pipe = path("pipe.yaml");
+    expect(Bun.spawnSync(["mkfifo", pipe]).exitCode).toBe(0);
+    const script = `const { FileWatch } = await import("#self"); console.log(new FileWatch(() => ["${pipe}", "/dev/zero"]).look().length);`;
+    const looked = Bun.spawnSync([process.execPath, "-e", script], { cwd: import.meta.dir, timeout: 20_000, killSignal: "SIGKILL" });
+    expect(looked.stdout.toString()).toBe("0\n");
+  });
+
   test("a program too large to hash, changed in place and made again", () => {
     const program = path("program");
     copyFileSync(process.execPath, program);
