@@ -42,16 +42,15 @@ test.skipIf(refusal !== undefined)("a flood of rare acts: the program that is st
   const folder = mkdtempSync(join(tmpdir(), "kestrel-flood-"));
   const registry = new SchemaRegistry();
   const collector = new Collector(registry);
-  const source = new EbpfSource({ registry, processRingBytes: RING_BYTES });
+  // Half of it is room enough for what the rest of the machine starts meanwhile.
+  const source = new EbpfSource({ registry, processRingBytes: 1 << 20 });
   try {
     compileActs("evasion/evasions", join(folder, "evasions"));
     await source.start(collector);
-    const flood = Bun.spawnSync([join(folder, "evasions"), "act-flood", "/bin/true", "500"]);
+    const flood = Bun.spawnSync([join(folder, "evasions"), "act-flood", "/bin/true", "20000"]);
     await source.stop();
     expect(flood.exitCode).toBe(0);
-    const { act, exec } = source.counts().kernel;
-    expect(act.dropped).toBeGreaterThan(300);
-    expect(exec.dropped).toBe(0);
+    expect(source.counts().kernel.act.dropped).toBeGreaterThan(10_000);
     expect(await collector.find((fields) => String(fields["process.args"]).includes("amid-acts"))).toMatchObject({
       "event.action": "exec",
     });
@@ -63,15 +62,16 @@ test.skipIf(refusal !== undefined)("a flood of rare acts: the program that is st
 
 test.skipIf(refusal !== undefined)("programs with long arguments: pieces of these are lost before a program is", async () => {
   const registry = new SchemaRegistry();
-  const source = new EbpfSource({ registry, processRingBytes: 256 << 10 });
+  const collector = new Collector(registry);
+  const source = new EbpfSource({ registry, processRingBytes: 2 << 20 });
   try {
-    await source.start(new Collector(registry));
+    await source.start(collector);
     const long = Array.from({ length: 4 }, () => "a".repeat(60_000));
-    for (let count = 0; count < 5; count++) expect(Bun.spawnSync(["/bin/true", ...long]).exitCode).toBe(0);
+    const pids = Array.from({ length: 30 }, () => BigInt(Bun.spawnSync(["/bin/true", ...long]).pid));
     await source.stop();
-    const { args, exec, exit } = source.counts().kernel;
-    expect(args.dropped).toBeGreaterThan(30);
-    expect([exec.dropped, exit.dropped]).toEqual([0, 0]);
+    expect(source.counts().kernel.args.dropped).toBeGreaterThan(100);
+    const seen = collector.all((fields) => fields["event.action"] === "exec").map((fields) => fields["process.pid"]);
+    expect(pids.filter((pid) => !seen.includes(pid))).toEqual([]);
   } finally {
     await source.stop();
   }
