@@ -210,6 +210,7 @@ enum act_kind {
 	ACT_MEMORY_OPEN = 21, /* /proc/PID/mem opened for writing */
 	ACT_UMOUNT = 22, /* path or text: where, as of a mount */
 	ACT_SESSION = 23, /* the header has the new session */
+	ACT_MEMORY_OPEN_READ = 24, /* /proc/PID/mem of another process opened for reading alone */
 };
 
 /* Which of several calls an act was done by. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /*
  * A regular file was made or opened for writing, or one on the watch list was opened for reading. Judged by the file object the kernel
- * opened, never by the path the caller passed. The memory of a process opened for writing is a rare act, in the ring of those.
+ * opened, never by the path the caller passed. The memory of a process that is opened is a rare act, in the ring of those.
  */
 #define RING activity_ring
 #define PATH_IS_TESTED
@@ -90,8 +90,8 @@ static __always_inline bool is_process_memory(struct dentry *dentry)
 	return name[0] == 'm' && name[1] == 'e' && name[2] == 'm' && name[3] == 0;
 }
 
-/* procfs knows whose memory it is, whatever path led to it. */
-static __always_inline void report_memory_open(struct task_struct *task, struct inode *inode)
+/* procfs knows whose memory it is, whatever path led to it. Programs that only read their own are many, and do no more than they can anyway. */
+static __always_inline void report_memory_open(struct task_struct *task, struct inode *inode, bool writes)
 {
 	struct proc_inode *proc = (struct proc_inode *)((char *)inode - bpf_core_field_offset(struct proc_inode, vfs_inode));
 	struct hlist_node *link = BPF_CORE_READ(proc, pid, tasks[0].first);
@@ -103,8 +103,10 @@ static __always_inline void report_memory_open(struct task_struct *task, struct 
 	target = (struct task_struct *)((char *)link - bpf_core_field_offset(struct task_struct, pid_links));
 	fill_header(&event.head, task, OP_ACT);
 	event.target_pid = BPF_CORE_READ(target, tgid);
+	if (!writes && event.target_pid == event.head.pid)
+		return;
 	event.target_start_ns = BPF_CORE_READ(target, group_leader, start_boottime);
-	event.kind = ACT_MEMORY_OPEN;
+	event.kind = writes ? ACT_MEMORY_OPEN : ACT_MEMORY_OPEN_READ;
 	send_on(&process_ring, &event, sizeof(event), OP_ACT, 0);
 }
 
@@ -126,8 +128,8 @@ static __always_inline void report_open(struct file *file)
 	if ((mode & S_IFMT) != S_IFREG)
 		return;
 	magic = BPF_CORE_READ(inode, i_sb, s_magic);
-	if (magic == PROC_SUPER_MAGIC && f_mode & FMODE_WRITE && is_process_memory(dentry)) {
-		report_memory_open(task, inode);
+	if (magic == PROC_SUPER_MAGIC && f_mode & (FMODE_READ | FMODE_WRITE) && is_process_memory(dentry)) {
+		report_memory_open(task, inode, f_mode & FMODE_WRITE);
 		return;
 	}
 	if (!read_demand(&wanted))

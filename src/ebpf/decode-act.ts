@@ -27,6 +27,7 @@ const ACT_NAMES = new Map<number, ActName>([
   [ActKind.MemoryOpen, "process_memory_open"],
   [ActKind.Umount, "umount"],
   [ActKind.Session, "session_id_change"],
+  [ActKind.MemoryOpenRead, "process_memory_open_read"],
 ]);
 
 /** A rare act; `undefined`: of no known kind. */

@@ -61,6 +61,7 @@ const ACT_TYPES: Readonly<Record<ActName, string>> = {
   kexec_load: "change",
   keyctl: "access",
   process_memory_open: "access",
+  process_memory_open_read: "access",
   umount: "change",
   session_id_change: "change",
 };
@@ -125,7 +126,7 @@ function oneWord(kind: keyof typeof ONE_WORD): EventWords {
 }
 
 const { owner_change, attribute_change, attribute_removal, ...NAME_CHANGES } = CHANGE_TYPES;
-const { signal_sent, load_module, unload_module, mmap, mprotect, process_memory_open, ...MORE_ACTS } = ACT_TYPES;
+const { signal_sent, load_module, unload_module, mmap, mprotect, process_memory_open, process_memory_open_read, ...MORE_ACTS } = ACT_TYPES;
 const { uid_change, gid_change, capabilities_change, ...OTHER_ACTS } = MORE_ACTS;
 
 /** What the events of each sensor may be called. */
@@ -138,7 +139,7 @@ export const SENSOR_WORDS: Readonly<Record<SensorName, readonly EventWords[]>> =
   memory: typed("process", { mmap, mprotect }),
   module: typed("process", { load_module, unload_module }),
   signal: typed("process", { signal_sent }),
-  file: [...typed("file", FILE_TYPES), ...typed("process", { process_memory_open })],
+  file: [...typed("file", FILE_TYPES), ...typed("process", { process_memory_open, process_memory_open_read })],
   change: typed("file", NAME_CHANGES),
   attribute: typed("file", { owner_change, attribute_change, attribute_removal }),
   connect: [oneWord("connect")],

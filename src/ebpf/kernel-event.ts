@@ -165,6 +165,7 @@ export type ActName =
   | "kexec_load"
   | "keyctl"
   | "process_memory_open"
+  | "process_memory_open_read"
   | "umount"
   | "session_id_change";
 

@@ -98,7 +98,7 @@ function row(sensor: SensorName, call: Call, actions: string | readonly string[]
 
 /** All of them. */
 export const SYSTEM_CALLS: readonly SystemCall[] = [
-  row("file", Call.Open, ["creation", "modification", "open", "process_memory_open"], {
+  row("file", Call.Open, ["creation", "modification", "open", "process_memory_open", "process_memory_open_read"], {
     x64: [2, 85, 257, 304, 437],
     arm64: [56, 265, 437],
     compat: [5, 8, 295, 342, 437],

@@ -174,6 +174,7 @@ export const enum ActKind {
   MemoryOpen = 21,
   Umount = 22,
   Session = 23,
+  MemoryOpenRead = 24,
 }
 
 /** Which of several calls an act was done by. */

@@ -74,6 +74,7 @@ export function writeAct(fields: FieldWriter, event: ActEvent, context: RecordCo
     case "io_uring_setup":
     case "userfaultfd":
     case "process_memory_open":
+    case "process_memory_open_read":
     case "session_id_change":
       break;
   }

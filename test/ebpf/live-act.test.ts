@@ -229,20 +229,21 @@ describe.skipIf(refusal !== undefined || !isX64)("rare acts", () => {
     expect(quiet.events).toEqual([]);
   });
 
-  test.skipIf(!isRoot)("the memory of another process, opened for writing as a file", async () => {
+  test.skipIf(!isRoot)("the memory of another process, opened as a file; one's own is told when written", async () => {
     const victim = spawnVictim("sleep", "60");
-    const { events, errno } = await acts(
-      `r = call(2, (long)"/proc/${victim.pid}/task/${victim.pid}/mem", 0, 0, 0, 0); if (r > 0) r = call(2, (long)"/proc/${victim.pid}/mem", 1, 0, 0, 0); if (r > 0) r = 0;`,
-    );
+    const paths = [`/proc/${victim.pid}/task/${victim.pid}/mem`, `/proc/${victim.pid}/mem`];
+    const { events, errno } = await acts(`
+      r = call(2, (long)"${paths[0]}", 0, 0, 0, 0); if (r > 0) r = call(2, (long)"${paths[1]}", 1, 0, 0, 0);
+      if (r > 0) r = call(2, (long)"/proc/self/mem", 0, 0, 0, 0); if (r > 0) r = call(2, (long)"/proc/self/mem", 2, 0, 0, 0);
+      if (r > 0) r = call(2, (long)"${paths[1]}", 0x200000, 0, 0, 0); if (r > 0) r = 0;`);
     expect(errno).toBe(0n);
+    const target = { "event.type": ["access"], "Target.process.pid": BigInt(victim.pid), "Target.process.name": "sleep" };
     expect(events).toMatchObject([
-      {
-        "event.action": "process_memory_open",
-        "event.type": ["access"],
-        "Target.process.pid": BigInt(victim.pid),
-        "Target.process.name": "sleep",
-      },
+      { "event.action": "process_memory_open_read", ...target },
+      { "event.action": "process_memory_open", ...target },
+      { "event.action": "process_memory_open" },
     ]);
+    expect(events[2]?.["Target.process.pid"]).toBe(events[2]?.["process.pid"]);
   });
 
   test.skipIf(!isRoot)("namespaces of a new process: clone, clone3; a plain clone is none", async () => {

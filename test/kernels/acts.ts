@@ -281,6 +281,7 @@ mkdir $group; sh -c 'echo $$ >$0/cgroup.procs; echo >contained; rm contained' $g
   rare("memory", "shared", 'event.action == "mmap" and process.args == "shared"', { unseenBy: SYS_EXIT }),
   rare("memory", "32-bit", 'event.action == "mmap" and process.args == "32-bit"'),
   rare("file", "proc-mem", `event.action == "process_memory_open" and ${OF_ITSELF}`),
+  rare("file", "proc-mem-read", `event.action == "process_memory_open_read" and ${OF_ITSELF}`),
   act(
     "module",
     "module-load",

@@ -140,13 +140,23 @@ static int act_vm_write(void)
 	return done_with(pid, process_vm_writev(pid, &local, 1, &local, 1, 0) == sizeof(word) ? 0 : fail("process_vm_writev"));
 }
 
-static int act_proc_mem(void)
+static int open_memory(int flags)
 {
 	pid_t pid = victim();
 	char path[40];
 
 	snprintf(path, sizeof(path), "/proc/%d/mem", pid);
-	return done_with(pid, open(path, O_RDWR) < 0 ? fail("open /proc/PID/mem") : 0);
+	return done_with(pid, open(path, flags) < 0 ? fail("open /proc/PID/mem") : 0);
+}
+
+static int act_proc_mem(void)
+{
+	return open_memory(O_RDWR);
+}
+
+static int act_proc_mem_read(void)
+{
+	return open_memory(O_RDONLY);
 }
 
 static int act_bpf(void)
@@ -357,6 +367,7 @@ static const struct {
 	{ "mmap", act_mmap },	      { "mprotect", act_mprotect }, { "group", act_group },	      { "ambient", act_ambient },
 	{ "written", act_written },   { "copied", act_copied },	  { "unwritten", act_unwritten },     { "shared", act_shared },
 	{ "32-bit", act_32_bit },     { "ptrace-thread", act_ptrace_thread }, { "userfaultfd", act_userfaultfd },
+	{ "proc-mem-read", act_proc_mem_read },
 };
 
 static const struct {
