@@ -9,7 +9,7 @@ import { foldAscii, isAscii } from "./ascii.ts";
 export type EventWords = readonly [category: string | readonly string[], type: string, action: string];
 
 /** Fields that the control group of the process decides, all of them and alone. */
-export const GROUP_FIELDS = [
+const GROUP_FIELDS = [
   "container.id",
   "container.runtime",
   "orchestrator.type",
@@ -18,7 +18,7 @@ export const GROUP_FIELDS = [
   "process.cgroup.path",
 ] as const;
 
-/** One of {@link GROUP_FIELDS}. */
+/** A field that the control group of the process decides, alone. */
 export type GroupField = (typeof GROUP_FIELDS)[number];
 
 /** What a control group makes of these fields; a field that it leaves out has no value. */
