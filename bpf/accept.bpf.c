@@ -5,7 +5,7 @@
  */
 #define RING activity_ring
 #include "network.h"
-#include "demand.h"
+#include "flow-demand.h"
 #include "syscall.h"
 
 #define SOCKETCALL_ACCEPT 5
@@ -20,7 +20,7 @@ static __always_inline void report_accept(struct sock *sk)
 	if ((event.family != AF_INET && event.family != AF_INET6) || is_nobody(task))
 		return;
 	read_near_end(sk, event.family, event.destination, &event.destination_port);
-	if (!demand_takes(DEMAND_ACCEPT, BPF_CORE_READ(task, cred, euid.val), event.destination_port)) {
+	if (!takes_flow(DEMAND_ACCEPT, task, &event)) {
 		count_filtered(OP_ACCEPT);
 		return;
 	}

@@ -113,7 +113,7 @@ static __always_inline void append_names(struct record *record, const struct nam
 /* Whether a rule can match such a change by this user. */
 static __always_inline bool is_wanted(struct task_struct *task, __u32 kind)
 {
-	if (demand_takes(DEMAND_CHANGE << kind, BPF_CORE_READ(task, cred, euid.val), 0))
+	if (demand_takes(DEMAND_CHANGE << kind, BPF_CORE_READ(task, cred, euid.val), 0, 0, 0))
 		return true;
 	count_filtered(OP_CHANGE);
 	return false;

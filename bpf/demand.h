@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
  * Which events user space wants to hear of: derived from the rules, kept in maps that all sensors share and it fills while they run. An event of a
- * class is wanted when a name on its path, its extension, its user or its port is in a table. Tests look at ASCII without regard to case; a name with any
+ * class is wanted when a name on its path, its extension, its user, its port or its address is in a table. Tests look at ASCII without regard to case; a name with any
  * other character passes, so no case table is needed. What the tests mean is said at DemandTest in src/schema.
  *
  * Of control groups the table says which classes those pass that user space knows; any other passes all, and is entered when user space has read an
@@ -43,6 +43,15 @@ struct {
 	__type(key, struct demand_number);
 	__type(value, __u32);
 } demand_ports SEC(".maps");
+
+/* Of the longest block that an address is in: the classes that it passes. There is a block of all addresses. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 2 * (DEMAND_BLOCKS_MAX + 1));
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct demand_block);
+	__type(value, __u32);
+} demand_blocks SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -173,25 +182,43 @@ static __always_inline bool group_passes(const struct demand *wanted, __u32 clas
 	return !classes || *classes & class;
 }
 
-/*
- * Whether an event of the current process is wanted, as far as its class, user, port and control group tell: one with tests of names may be. A global
- * function, so it is verified once on its own.
- */
-__noinline int demand_takes(__u32 class, __u32 user, __u32 port)
+static __always_inline bool port_passes(const struct demand *wanted, __u32 class, __u32 port)
 {
-	struct demand_number key = { .number = port };
-	struct demand wanted;
+	struct demand_number key = { .number = port, .generation = wanted->generation };
 	__u32 *classes;
+
+	if (!(wanted->ports & class))
+		return false;
+	classes = bpf_map_lookup_elem(&demand_ports, &key);
+	return classes && *classes & class;
+}
+
+static __always_inline bool address_passes(const struct demand *wanted, __u32 class, __u64 first, __u64 last)
+{
+	struct demand_block key = { .prefix_bits = 32 + 128, .generation = wanted->generation };
+	__u32 *classes;
+
+	if (!(wanted->addresses & class))
+		return false;
+	__builtin_memcpy(key.address, &first, 8);
+	__builtin_memcpy(key.address + 8, &last, 8);
+	classes = bpf_map_lookup_elem(&demand_blocks, &key);
+	return !classes || *classes & class;
+}
+
+/*
+ * Whether an event of the current process is wanted, as far as its class, user, port, address (the first and last eight of its bytes) and control group
+ * tell: one with tests of names may be. A global function, so it is verified once on its own.
+ */
+__noinline int demand_takes(__u32 class, __u32 user, __u32 port, __u64 first, __u64 last)
+{
+	struct demand wanted;
 
 	if (!read_demand(&wanted) || !(wanted.wanted & class))
 		return 0;
 	if (!(wanted.tested & class) || wanted.names & class || user_passes(&wanted, class, user) || group_passes(&wanted, class))
 		return 1;
-	if (!(wanted.ports & class))
-		return 0;
-	key.generation = wanted.generation;
-	classes = bpf_map_lookup_elem(&demand_ports, &key);
-	return classes && *classes & class;
+	return port_passes(&wanted, class, port) || address_passes(&wanted, class, first, last);
 }
 
 /* Begins the tests of an event's path: the names that are walked from now on. */

@@ -309,6 +309,7 @@ struct sensor_counters {
 #define DEMAND_USERS_MAX 256
 #define DEMAND_PORTS_MAX 256
 #define DEMAND_GROUPS_MAX 2048
+#define DEMAND_BLOCKS_MAX 1024
 
 /* Kinds of events that the demand tells apart, as bits. */
 enum demand_class {
@@ -326,13 +327,14 @@ enum demand_class {
 /* Which classes user space wants, and of which only what passes a test. */
 struct demand {
 	__u32 wanted;
-	__u32 tested;	   /* of these, the ones with tests: of names, users, ports or control groups */
+	__u32 tested;	   /* of these, the ones with tests: of names, users, ports, addresses or control groups */
 	__u32 names;	   /* of the tested, those with tests of names, which only programs that walk the path can make */
 	__u32 extensions;  /* of the tested, those with tests of extensions */
 	__u32 users;	   /* of the tested, those with tests of users */
 	__u32 other_users; /* of these, those that a user passes who is not in the table */
 	__u32 ports;	   /* of the tested, those with tests of ports */
 	__u32 groups;	   /* of the tested, those with tests of control groups */
+	__u32 addresses;   /* of the tested, those with tests of addresses */
 	__u32 generation;  /* of the elements that count, 1 or 2: those of the other one are being replaced */
 };
 
@@ -340,6 +342,13 @@ struct demand {
 struct demand_number {
 	__u32 number;
 	__u32 generation;
+};
+
+/* A block of addresses, IPv4 as ::ffff:a.b.c.d. The prefix counts the generation too. */
+struct demand_block {
+	__u32 prefix_bits;
+	__u32 generation;
+	__u8 address[16];
 };
 
 /* A control group. */

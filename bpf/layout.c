@@ -153,11 +153,16 @@ int main(void)
 	MEMBER(demand, other_users);
 	MEMBER(demand, ports);
 	MEMBER(demand, groups);
+	MEMBER(demand, addresses);
 	MEMBER(demand, generation);
 	SIZE(demand);
 	MEMBER(demand_number, number);
 	MEMBER(demand_number, generation);
 	SIZE(demand_number);
+	MEMBER(demand_block, prefix_bits);
+	MEMBER(demand_block, generation);
+	MEMBER(demand_block, address);
+	SIZE(demand_block);
 	MEMBER(demand_group, id);
 	MEMBER(demand_group, generation);
 	SIZE(demand_group);
@@ -179,6 +184,7 @@ int main(void)
 	VALUE(DEMAND_USERS_MAX);
 	VALUE(DEMAND_PORTS_MAX);
 	VALUE(DEMAND_GROUPS_MAX);
+	VALUE(DEMAND_BLOCKS_MAX);
 
 	MEMBER(isolate_key, prefix_bits);
 	MEMBER(isolate_key, address);

@@ -4,7 +4,7 @@
 #define KESTREL_TELL_H
 
 #include "flow.h"
-#include "demand.h"
+#include "flow-demand.h"
 
 /* The kind of events that a record is one of. */
 static __always_inline __u32 class_of(__u16 op)
@@ -20,7 +20,7 @@ static __always_inline void tell_flow(struct noted_flow *flow, struct task_struc
 	enum verdict verdict = VERDICT_NONE;
 	struct policy_work *work;
 
-	if (!demand_takes(class_of(op), BPF_CORE_READ(task, cred, euid.val), flow->event.destination_port)) {
+	if (!takes_flow(class_of(op), task, &flow->event)) {
 		count_filtered(op);
 		return;
 	}

@@ -50,7 +50,7 @@ static __always_inline void report_unix(struct sock *peer)
 
 	if (is_nobody(task))
 		return;
-	if (!demand_takes(DEMAND_UNIX, BPF_CORE_READ(task, cred, euid.val), 0)) {
+	if (!demand_takes(DEMAND_UNIX, BPF_CORE_READ(task, cred, euid.val), 0, 0, 0)) {
 		count_filtered(OP_UNIX);
 		return;
 	}

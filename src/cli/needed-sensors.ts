@@ -13,7 +13,7 @@ export interface NeededSensor {
   readonly actions: readonly string[];
   /** All that it reports is needed. */
   readonly all: boolean;
-  /** Only events of certain names, folders, extensions, users, ports or control groups. */
+  /** Only events of certain names, folders, extensions, users, ports, addresses or control groups. */
   readonly some: boolean;
 }
 
@@ -41,7 +41,7 @@ export function neededText(needed: readonly NeededSensor[]): string {
   return needed
     .map(
       ({ sensor, actions, all, some }) =>
-        `${sensor}${all ? "" : ` (${actions.join(", ")})`}${some ? ", certain names, users, ports or containers only" : ""}`,
+        `${sensor}${all ? "" : ` (${actions.join(", ")})`}${some ? ", certain names, users, ports, addresses or containers only" : ""}`,
     )
     .join("; ");
 }

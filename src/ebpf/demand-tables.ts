@@ -6,11 +6,13 @@ import type { SensorName } from "./sensors.ts";
 import type { WantedEvents } from "./system-calls.ts";
 import {
   ChangeKind,
+  DEMAND_BLOCKS_MAX,
   DEMAND_GROUPS_MAX,
   DEMAND_NAME_BYTES,
   DEMAND_NAMES_MAX,
   DEMAND_PORTS_MAX,
   DEMAND_USERS_MAX,
+  DemandBlock,
   DemandClass,
   DemandGroup,
   DemandName,
@@ -35,20 +37,26 @@ export interface DemandTables {
   readonly userClasses: ReadonlyMap<number, number>;
   /** Classes by port. */
   readonly portClasses: ReadonlyMap<number, number>;
+  /** Classes by block of addresses, for those that are in no smaller one; empty, or with {@link ALL_ADDRESSES}. */
+  readonly blockClasses: ReadonlyMap<string, number>;
+  readonly addressed: number;
   /** Tests of control groups, by the classes that pass if one of them is true. */
-  readonly groupTests: readonly GroupTests[];
+  readonly groupTests: readonly ClassTests[];
 }
 
-interface GroupTests {
+interface ClassTests {
   readonly classes: number;
   readonly tests: readonly DemandTest[];
 }
+
+/** The block that every address is in. */
+const ALL_ADDRESSES = `${"0".repeat(32)}/0`;
 
 type NameRole = "name" | "folder" | "extension";
 
 /**
  * A kind of events that the kernel tells apart. `names`: whether it tests their `file.path`, which some attachments cannot and then let pass, or they
- * have none, or it cannot. Of a port it knows only what has one: no other passes a test of ports.
+ * have none, or it cannot. Of a port and an address it knows only what has one: no other passes a test of these.
  */
 interface EventClass {
   readonly sensor: SensorName;
@@ -91,7 +99,7 @@ export function demandTables(isWanted: WantedEvents, testsOf: TestsOf): DemandTa
   const names = new Map<string, Record<NameRole, number>>();
   const ports = new Map<number, number>();
   const users = new UserTable();
-  const groupTests: GroupTests[] = [];
+  const [addressTests, groupTests]: [ClassTests[], ClassTests[]] = [[], []];
   let [wanted, tested, named, extensions] = [0, 0, 0, 0];
   for (const { sensor, action, bits, names: has } of EVENT_CLASSES) {
     if (!isWanted(sensor, action)) continue;
@@ -101,6 +109,8 @@ export function demandTables(isWanted: WantedEvents, testsOf: TestsOf): DemandTa
     tested |= bits;
     const ofGroup = tests.filter(isOfGroup);
     if (ofGroup.length > 0) groupTests.push({ classes: bits, tests: ofGroup });
+    const ofAddress = tests.filter(isOfAddress);
+    if (ofAddress.length > 0 && has === "absent") addressTests.push({ classes: bits, tests: ofAddress });
     for (const test of tests) {
       const { kind, text } = test;
       if (kind === "port" && isNumber(text, PORT_MAX)) ports.set(Number(text), (ports.get(Number(text)) ?? 0) | bits);
@@ -112,18 +122,66 @@ export function demandTables(isWanted: WantedEvents, testsOf: TestsOf): DemandTa
       names.set(text, roles);
     }
   }
-  const isFull = names.size > DEMAND_NAMES_MAX || users.byId.size > DEMAND_USERS_MAX || ports.size > DEMAND_PORTS_MAX;
+  const blockClasses = blockTable(addressTests);
+  const isFull =
+    names.size > DEMAND_NAMES_MAX ||
+    users.byId.size > DEMAND_USERS_MAX ||
+    ports.size > DEMAND_PORTS_MAX ||
+    blockClasses.size > DEMAND_BLOCKS_MAX + 1;
   if (isFull) return { ...NOTHING_TESTED, wanted };
   const { classes, others, byId } = users;
   return {
     ...{ wanted, tested, named, extensions, users: classes, otherUsers: others },
-    ...{ names, userClasses: byId, portClasses: ports, groupTests },
+    ...{ names, userClasses: byId, portClasses: ports, blockClasses, addressed: classesOf(addressTests), groupTests },
   };
+}
+
+function classesOf(tests: readonly ClassTests[]): number {
+  return tests.reduce((all, { classes }) => all | classes, 0);
+}
+
+/** Every block that a test speaks of, and all addresses: of those in a block, and in no smaller one, all tests say the same. */
+function blockTable(addressTests: readonly ClassTests[]): ReadonlyMap<string, number> {
+  const blocks = new Set(addressTests.flatMap(({ tests }) => tests.flatMap(blocksOf)));
+  if (blocks.size === 0) return new Map();
+  blocks.add(ALL_ADDRESSES);
+  const lengths = [...new Set([...blocks].map(bitsOf))];
+  const asked = addressTests.map(({ classes, tests }) => ({
+    classes,
+    in: new Set(tests.filter(({ kind }) => kind === "address").flatMap(blocksOf)),
+    notIn: tests.filter(({ kind }) => kind === "notAddress").map((test) => new Set(blocksOf(test))),
+  }));
+  const table = new Map<string, number>();
+  for (const block of blocks) {
+    const around = lengths.filter((bits) => bits <= bitsOf(block)).map((bits) => shortened(block, bits));
+    const passes = (one: (typeof asked)[number]): boolean =>
+      around.some((each) => one.in.has(each)) || one.notIn.some((none) => !around.some((each) => none.has(each)));
+    table.set(
+      block,
+      asked.reduce((all, one) => (passes(one) ? all | one.classes : all), 0),
+    );
+  }
+  return table;
+}
+
+function blocksOf({ text }: DemandTest): readonly string[] {
+  return text.split(" ").map((block) => shortened(block, bitsOf(block)));
+}
+
+function bitsOf(block: string): number {
+  return Number(block.slice(block.indexOf("/") + 1));
+}
+
+/** The block of fewer bits around a block. */
+function shortened(block: string, bits: number): string {
+  const whole = bits >>> 2;
+  const cut = (Number.parseInt(block[whole] ?? "0", 16) & (0xf0 >> (bits & 3))).toString(16);
+  return `${block.slice(0, whole)}${(bits & 3) === 0 ? "" : cut}`.padEnd(32, "0").concat(`/${bits}`);
 }
 
 /** The classes that events of a known control group pass. */
 export function groupClasses({ groupTests }: DemandTables, group: GroupFields): number {
-  const event = { path: undefined, user: undefined, port: undefined, group };
+  const event = { path: undefined, user: undefined, port: undefined, address: undefined, group };
   return groupTests.reduce((all, { classes, tests }) => (passesTests(tests, event) ? all | classes : all), 0);
 }
 
@@ -137,11 +195,17 @@ const NOTHING_TESTED: DemandTables = {
   names: new Map(),
   userClasses: new Map(),
   portClasses: new Map(),
+  blockClasses: new Map(),
+  addressed: 0,
   groupTests: [],
 };
 
 function isOfName(test: DemandTest): test is DemandTest & { readonly kind: NameRole } {
   return test.kind === "name" || test.kind === "folder" || test.kind === "extension";
+}
+
+function isOfAddress({ kind }: DemandTest): boolean {
+  return kind === "address" || kind === "notAddress";
 }
 
 function isNumber(text: string, most: number): boolean {
@@ -187,7 +251,7 @@ class UserTable {
 type Generation = 1 | 2;
 
 /** The maps of the demand, which all sensors share. */
-export const DEMAND_MAPS = ["demand", "demand_names", "demand_users", "demand_ports", "demand_groups"] as const;
+export const DEMAND_MAPS = ["demand", "demand_names", "demand_users", "demand_ports", "demand_blocks", "demand_groups"] as const;
 
 /** Fills them. */
 export class KernelDemand {
@@ -209,15 +273,18 @@ export class KernelDemand {
     const generation = this.#generation === 1 ? 2 : 1;
     const stale = this.#tables[generation];
     const [names, users, ports] = [this.#map("demand_names"), this.#map("demand_users"), this.#map("demand_ports")];
+    const blocks = this.#map("demand_blocks");
     for (const text of stale.names.keys()) if (!next.names.has(text)) names.delete(nameKey(text, generation));
     for (const id of stale.userClasses.keys()) if (!next.userClasses.has(id)) users.delete(numberKey(id, generation));
     for (const port of stale.portClasses.keys()) if (!next.portClasses.has(port)) ports.delete(numberKey(port, generation));
+    for (const block of stale.blockClasses.keys()) if (!next.blockClasses.has(block)) blocks.delete(blockKey(block, generation));
     for (const id of this.#groups[generation]) this.#map("demand_groups").delete(groupKey(id, generation));
     this.#groups[generation].clear();
     this.#tables[generation] = next;
     for (const [text, roles] of next.names) names.update(nameKey(text, generation), nameValue(roles));
     for (const [id, classes] of next.userClasses) users.update(numberKey(id, generation), word(classes));
     for (const [port, classes] of next.portClasses) ports.update(numberKey(port, generation), word(classes));
+    for (const [block, classes] of next.blockClasses) blocks.update(blockKey(block, generation), word(classes));
     this.#map("demand").update(word(0), demandValue(next, generation));
     this.#generation = generation;
   }
@@ -250,11 +317,8 @@ function demandValue({ portClasses, groupTests, ...tables }: DemandTables, gener
     [...portClasses.values()].reduce((all, classes) => all | classes, 0),
     true,
   );
-  value.setUint32(
-    DemandWord.Groups,
-    groupTests.reduce((all, { classes }) => all | classes, 0),
-    true,
-  );
+  value.setUint32(DemandWord.Groups, classesOf(groupTests), true);
+  value.setUint32(DemandWord.Addresses, tables.addressed, true);
   value.setUint32(DemandWord.Generation, generation, true);
   return new Uint8Array(value.buffer);
 }
@@ -272,6 +336,17 @@ function numberKey(number: number, generation: Generation): Uint8Array {
   key.setUint32(DemandNumber.Number, number, true);
   key.setUint32(DemandNumber.Generation, generation, true);
   return new Uint8Array(key.buffer);
+}
+
+/** The generation comes first among the bits that count. */
+function blockKey(block: string, generation: Generation): Uint8Array {
+  const [digits = "", bits] = block.split("/");
+  const key = new DataView(new ArrayBuffer(DemandBlock.Size));
+  key.setUint32(DemandBlock.PrefixBits, 32 + Number(bits), true);
+  key.setUint32(DemandBlock.Generation, generation, true);
+  const bytes = new Uint8Array(key.buffer);
+  bytes.set(Uint8Array.fromHex(digits), DemandBlock.Address);
+  return bytes;
 }
 
 function groupKey(id: bigint, generation: Generation): Uint8Array {

@@ -63,14 +63,27 @@ export function isWanted({ tests }: WordsDemand, event: ReportedEvent, group: Gr
   switch (event.kind) {
     case "file":
     case "change":
-      return passesTests(tests, { path: event.path, user, port: undefined, group });
+      return passesTests(tests, { path: event.path, user, port: undefined, address: undefined, group });
     case "connect":
     case "accept":
     case "bind":
     case "listen":
     case "send":
-      return passesTests(tests, { path: undefined, user, port: String(event.destinationPort), group });
+      return passesTests(tests, {
+        path: undefined,
+        user,
+        port: String(event.destinationPort),
+        address: digitsOf(event.destination),
+        group,
+      });
     default:
-      return !tests.every(isOfGroup) || passesTests(tests, { path: undefined, user: undefined, port: undefined, group });
+      return (
+        !tests.every(isOfGroup) || passesTests(tests, { path: undefined, user: undefined, port: undefined, address: undefined, group })
+      );
   }
+}
+
+/** An address as the tests of addresses have it. */
+function digitsOf(address: Uint8Array): string {
+  return address.byteLength === 4 ? `00000000000000000000ffff${address.toHex()}` : address.toHex();
 }

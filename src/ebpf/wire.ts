@@ -279,8 +279,9 @@ export const enum DemandWord {
   OtherUsers = 20,
   Ports = 24,
   Groups = 28,
-  Generation = 32,
-  Size = 36,
+  Addresses = 32,
+  Generation = 36,
+  Size = 40,
 }
 
 /** struct demand_number, u32 each: a user or a port. */
@@ -288,6 +289,14 @@ export const enum DemandNumber {
   Number = 0,
   Generation = 4,
   Size = 8,
+}
+
+/** struct demand_block: u32, u32, 16 bytes. */
+export const enum DemandBlock {
+  PrefixBits = 0,
+  Generation = 4,
+  Address = 8,
+  Size = 24,
 }
 
 /** struct demand_group: u64, then u32. */
@@ -313,6 +322,8 @@ export const DEMAND_NAMES_MAX = 2048;
 export const DEMAND_USERS_MAX = 256;
 /** The same of `demand_ports`. */
 export const DEMAND_PORTS_MAX = 256;
+/** The same of `demand_blocks`, besides the one of all addresses. */
+export const DEMAND_BLOCKS_MAX = 1024;
 /** The same of `demand_groups`. */
 export const DEMAND_GROUPS_MAX = 2048;
 

@@ -1,9 +1,10 @@
-// The tests of path, user, port and control group that a single comparison asks for: equality, lists, wildcards, beginnings and ends of a field,
+// The tests of path, user, port, address and control group that a single comparison asks for: equality, lists, wildcards, beginnings and ends of a field,
 // and whether it has a value at all.
 // Invariant: whenever the comparison has the truth in question, one of its tests is true (see DemandTest in #schema).
-import { type DemandTest, foldAscii, type GroupField, isAscii, isGroupField, type SchemaRegistry } from "#schema";
+import { type DemandTest, foldAscii, type GroupField, isAscii, isGroupField, isWithin, type SchemaRegistry } from "#schema";
+import { canonicalAddress, parseAddress } from "./address.ts";
 import { foldText } from "./case-folding.ts";
-import { type ConditionNode, type IrNode, type Pattern, Wild } from "./ir.ts";
+import { type AddressBlock, type ConditionNode, type IrNode, type Pattern, Wild } from "./ir.ts";
 import { childrenOf } from "./rule-set-facts.ts";
 
 /** Longest text of a test, in bytes: whoever tests has room for no more. */
@@ -11,7 +12,7 @@ const TEXT_BYTES_MAX = 29;
 /** Begins a path whose outermost folders are missing: it may stand for names that are not in it. */
 const CUT_MARK = "…";
 
-type Part = "path" | "directory" | "name" | "extension" | "user" | "port" | GroupField;
+type Part = "path" | "directory" | "name" | "extension" | "user" | "port" | "address" | GroupField;
 const PARTS: Readonly<Record<string, Part>> = {
   "file.path": "path",
   "file.directory": "directory",
@@ -19,6 +20,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   "file.extension": "extension",
   "user.id": "user",
   "destination.port": "port",
+  "destination.ip": "address",
 };
 
 /** Nodes that are null when an operand is. */
@@ -45,6 +47,7 @@ interface Comparison {
 /** Tests of which one is true whenever the condition is `wanted`; undefined when it asks for none we know. */
 export function testsOf(node: ConditionNode, wanted: boolean, registry: SchemaRegistry): readonly DemandTest[] | undefined {
   if (node.kind === "isNull") return presence(node.value, !wanted, registry);
+  if (node.kind === "cidr" && partOf(node.value, registry) === "address") return blockTests(node.blocks, wanted);
   const tests = comparisonTests(node, wanted, registry);
   if (tests !== undefined) return tests;
   const required = requiredField(node, registry);
@@ -78,7 +81,7 @@ function comparisonTests(node: ConditionNode, wanted: boolean, registry: SchemaR
   const comparison = comparisonOf(node, registry);
   if (comparison === undefined) return undefined;
   const { part, patterns, folded } = comparison;
-  if (!wanted) return part === "user" && !folded ? otherUser(patterns) : undefined;
+  if (!wanted) return part === "user" && !folded ? otherUser(patterns) : part === "address" ? otherAddress(patterns) : undefined;
   const tests: DemandTest[] = [];
   for (const pattern of patterns) {
     const folds = ({ kind, text }: DemandTest): DemandTest => ({ kind, text: folded ? foldText(text) : foldAscii(text) });
@@ -90,7 +93,7 @@ function comparisonTests(node: ConditionNode, wanted: boolean, registry: SchemaR
 }
 
 function isUsable({ kind, text }: DemandTest): boolean {
-  if (isGroupField(kind)) return true;
+  if (isGroupField(kind) || kind === "address") return true;
   return text !== "" && !text.includes("\0") && !text.includes(CUT_MARK) && Buffer.byteLength(text) <= TEXT_BYTES_MAX;
 }
 
@@ -137,6 +140,35 @@ function otherUser([pattern]: readonly Pattern[]): readonly DemandTest[] | undef
   return test !== undefined && isUsable(test) ? [test] : undefined;
 }
 
+/** None of those among the texts that an address field may hold; one that holds another text may be the same address. */
+function otherAddress(patterns: readonly Pattern[]): readonly DemandTest[] | undefined {
+  const blocks = patterns.flatMap((pattern) => {
+    const text = exactText(pattern);
+    return text !== undefined && text === canonicalAddress(text) ? addressTests(text) : [];
+  });
+  return blocks.length === 0 ? undefined : [{ kind: "notAddress", text: blocks.map(({ text }) => text).join(" ") }];
+}
+
+const MAPPED = "00000000000000000000ffff";
+
+function blockTests(blocks: readonly AddressBlock[], wanted: boolean): readonly DemandTest[] | undefined {
+  const texts = blocks.map(blockText);
+  if (wanted) return texts.map((text) => ({ kind: "address", text }));
+  // An IPv6 block around all of IPv4 holds none of it.
+  const apart = texts.filter((text, index) => blocks[index]!.bytes.length === 4 || !isWithin(`${MAPPED}/96`, text));
+  return apart.length === 0 ? undefined : [{ kind: "notAddress", text: apart.join(" ") }];
+}
+
+function blockText({ bytes, prefixBits }: AddressBlock): string {
+  const digits = Uint8Array.from(bytes).toHex();
+  return bytes.length === 4 ? `${MAPPED}${digits}/${96 + prefixBits}` : `${digits}/${prefixBits}`;
+}
+
+function addressTests(text: string): readonly DemandTest[] {
+  const bytes = parseAddress(text);
+  return bytes === undefined ? [] : [{ kind: "address", text: blockText({ bytes, prefixBits: bytes.length * 8 }) }];
+}
+
 function exactText(pattern: Pattern): string | undefined {
   return pattern.length === 1 && typeof pattern[0] === "string" ? pattern[0] : undefined;
 }
@@ -156,6 +188,8 @@ function candidatesOf(part: Part, pattern: Pattern): readonly DemandTest[] {
       return exact === undefined ? [] : [{ kind: "extension", text: exact }];
     case "port":
       return exact === undefined ? [] : [{ kind: "port", text: exact }];
+    case "address":
+      return exact === undefined ? [] : addressTests(exact);
     case "user":
       return exact !== undefined && isAscii(exact) && exact === foldText(exact) ? [{ kind: "user", text: exact }] : [];
     default:

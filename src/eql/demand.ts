@@ -1,5 +1,5 @@
 // What of the events of known words a rule set can match: each predicate evaluated with the words known and everything else unknown, and of what
-// it then still asks, the tests of path, user, port and control group that must hold. Invariant: sound, never exact: an event that is left out makes no predicate
+// it then still asks, the tests of path, user, port, address and control group that must hold. Invariant: sound, never exact: an event that is left out makes no predicate
 // true; what cannot be told is wanted.
 import {
   CATEGORY_SEVERAL,
@@ -182,7 +182,7 @@ function bitOf(truth: boolean | null): number {
 
 /**
  * How much a set of tests lets through, roughly: names are rare, folders hold many files, ports are seldom the usual ones, users make most of what
- * happens. One container is one of many, of one runtime are perhaps all, and no container is everywhere.
+ * happens, and connections go everywhere but to some blocks. One container is one of many, of one runtime are perhaps all, and no container is everywhere.
  */
 const WIDTHS: Readonly<Record<Exclude<DemandTest["kind"], GroupField>, number>> = {
   name: 1,
@@ -191,6 +191,8 @@ const WIDTHS: Readonly<Record<Exclude<DemandTest["kind"], GroupField>, number>> 
   port: 32,
   user: 256,
   notUser: 4096,
+  address: 64,
+  notAddress: 1024,
   none: 4096,
 };
 const ONE_GROUP_WIDTH = 64;

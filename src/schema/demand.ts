@@ -32,11 +32,13 @@ export type GroupFields = Readonly<Partial<Record<GroupField, string>>>;
  * - `extension`: what follows the last dot of its last piece is `text`
  * - `user`, `notUser`: `user.id` is `text`, is something else
  * - `port`: `destination.port` is `text`, in decimal
+ * - `address`: `destination.ip` is in the block `text`: 32 hexadecimal digits, IPv4 as `::ffff:a.b.c.d`, a slash, and how many bits count
+ * - `notAddress`: it is in none of such blocks, with spaces between
  * - a field of the control group: it begins with `text`, read as names are; with an empty one: it has a value
  * - `none`: the field of the control group that `text` names has no value
  */
 export interface DemandTest {
-  readonly kind: "name" | "folder" | "extension" | "user" | "notUser" | "port" | GroupField | "none";
+  readonly kind: "name" | "folder" | "extension" | "user" | "notUser" | "port" | "address" | "notAddress" | GroupField | "none";
   readonly text: string;
 }
 
@@ -86,6 +88,8 @@ export interface TestedEvent {
   readonly user: string | undefined;
   /** `destination.port`, in decimal. */
   readonly port: string | undefined;
+  /** `destination.ip` as 32 hexadecimal digits; anything else is in no block. */
+  readonly address: string | undefined;
   /** Of the process's control group; `undefined`: it is not known, and no field has a value. */
   readonly group: GroupFields | undefined;
 }
@@ -93,7 +97,7 @@ export interface TestedEvent {
 /** Whether one of the tests is true of an event: the meaning of {@link DemandTest}. */
 export function passesTests(tests: readonly DemandTest[] | undefined, event: TestedEvent): boolean {
   if (tests === undefined) return true;
-  const { path, user, port, group } = event;
+  const { path, user, port, address, group } = event;
   const names = path === undefined ? [] : foldAscii(path).split("/");
   const name = names.pop() ?? "";
   const dot = name.lastIndexOf(".");
@@ -104,6 +108,8 @@ export function passesTests(tests: readonly DemandTest[] | undefined, event: Tes
     user: (text) => user === text,
     notUser: (text) => user !== undefined && user !== text,
     port: (text) => port === text,
+    address: (text) => address !== undefined && isWithin(address, text),
+    notAddress: (text) => address !== undefined && !text.split(" ").some((block) => isWithin(address, block)),
     none: (text) => group?.[text as GroupField] === undefined,
   };
   const passesNames = path !== undefined && !isAscii(path);
@@ -115,6 +121,25 @@ export function passesTests(tests: readonly DemandTest[] | undefined, event: Tes
 
 function begins(value: string | undefined, text: string): boolean {
   return value !== undefined && (!isAscii(value) || foldAscii(value).startsWith(text));
+}
+
+/** Whether an address, or all of a block, is in a block; as digits, see {@link DemandTest}. */
+export function isWithin(address: string, block: string): boolean {
+  const [digits = "", bits = 0] = splitBlock(block);
+  const [own, ownBits] = splitBlock(address);
+  const whole = bits >>> 2;
+  if (ownBits < bits || !own.startsWith(digits.slice(0, whole))) return false;
+  const rest = bits & 3;
+  return rest === 0 || (digitAt(own, whole) ^ digitAt(digits, whole)) >>> (4 - rest) === 0;
+}
+
+function splitBlock(text: string): readonly [digits: string, bits: number] {
+  const slash = text.indexOf("/");
+  return slash < 0 ? [text, text.length * 4] : [text.slice(0, slash), Number(text.slice(slash + 1))];
+}
+
+function digitAt(digits: string, index: number): number {
+  return Number.parseInt(digits[index] ?? "0", 16);
 }
 
 /** Whether a name is that of a field of the control group. */

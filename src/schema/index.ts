@@ -11,6 +11,7 @@ export {
   type GroupFields,
   isGroupField,
   isOfGroup,
+  isWithin,
   mergedDemand,
   passesTests,
   type TestedEvent,

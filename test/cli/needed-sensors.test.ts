@@ -8,9 +8,12 @@ test.each([
   ['process where event.action in ("exec", "ptrace_attach")', "exec; act (ptrace_attach)"],
   [
     'file where event.action == "modification" and file.path like "/etc/*"',
-    "file (modification), certain names, users, ports or containers only",
+    "file (modification), certain names, users, ports, addresses or containers only",
   ],
-  ['network where event.action == "bind" and container.id == null', "bind (bind), certain names, users, ports or containers only"],
+  [
+    'network where event.action == "bind" and container.id == null',
+    "bind (bind), certain names, users, ports, addresses or containers only",
+  ],
   ["authentication where true", "no sensor: its events come from logs"],
   ["any where true", "most sensors; conditions on event.type and event.action would spare some"],
 ])("%s", (text, wanted) => {

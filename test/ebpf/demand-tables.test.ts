@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { EbpfSource } from "#ebpf";
-import { type Demand, type DemandTest, type GroupFields, passesTests, SchemaRegistry } from "#schema";
+import { type Demand, type DemandTest, type GroupFields, isWithin, passesTests, SchemaRegistry } from "#schema";
 import { groupFields } from "../../src/ebpf/control-groups.ts";
 import { type DemandTables, demandTables, EVENT_CLASSES, groupClasses } from "../../src/ebpf/demand-tables.ts";
 import type { SensorName } from "../../src/ebpf/sensors.ts";
@@ -21,12 +21,30 @@ interface Event {
   readonly path: string | undefined;
   readonly user: number;
   readonly port: number | undefined;
+  readonly address: string | undefined;
   /** `undefined`: not in the table. */
   readonly group: GroupFields | undefined;
 }
 
-/** `demand_takes`, `user_passes`, `group_passes` and the tests of names of bpf/demand.h, for a path in ASCII. `walks`: whether the program makes these. */
-function kernelPasses(tables: DemandTables, bits: number, { path, user, port, group }: Event, walks: boolean): boolean {
+const FOUR = "00000000000000000000ffff";
+const BLOCKS = [
+  `${FOUR}0a000000/104`,
+  `${FOUR}0a010000/112`,
+  `${FOUR}0a010200/119`,
+  `${FOUR}7f000001/128`,
+  "fe800000".padEnd(32, "0").concat("/10"),
+];
+const ADDRESSES = [
+  `${FOUR}0a000001`,
+  `${FOUR}0a010203`,
+  `${FOUR}0a010301`,
+  `${FOUR}7f000001`,
+  "febf".padEnd(32, "1"),
+  "fec0".padEnd(32, "0"),
+];
+
+/** `demand_takes` and what it calls, and the tests of names of bpf/demand.h, for a path in ASCII. `walks`: whether the program makes these. */
+function kernelPasses(tables: DemandTables, bits: number, { path, user, port, address, group }: Event, walks: boolean): boolean {
   // Of several bits the kernel asks for one: they are all the same.
   const bit = bits & -bits;
   if ((tables.wanted & bit) === 0) return false;
@@ -35,6 +53,11 @@ function kernelPasses(tables: DemandTables, bits: number, { path, user, port, gr
   const grouped = tables.groupTests.reduce((all, { classes }) => all | classes, 0);
   if ((grouped & bit) !== 0 && (group === undefined || (groupClasses(tables, group) & bit) !== 0)) return true;
   if (!walks && (tables.named & bit) !== 0) return true;
+  if (!walks && (tables.addressed & bit) !== 0 && address !== undefined) {
+    const inside = [...tables.blockClasses].filter(([block]) => isWithin(address, block));
+    const longest = inside.toSorted(([a], [b]) => Number(b.split("/")[1]) - Number(a.split("/")[1]))[0];
+    if (((longest?.[1] ?? 0) & bit) !== 0) return true;
+  }
   if (!walks) return port !== undefined && ((tables.portClasses.get(port) ?? 0) & bit) !== 0;
   const folders = (path ?? "").toLowerCase().split("/");
   const name = folders.pop() as string;
@@ -46,20 +69,26 @@ function kernelPasses(tables: DemandTables, bits: number, { path, user, port, gr
 test(`tables stop nothing that a test is true of, and not everything else (KESTREL_SEED=${seed})`, () => {
   const text = fc.constantFrom("a", "b", "etc", "c.d", "d", "x");
   const user = fc.constantFrom("0", "5", "007", "4294967295", "99999999999", "me");
+  const block = fc.constantFrom(...BLOCKS);
   const testArbitrary: fc.Arbitrary<DemandTest> = fc.oneof(
     fc.record({ kind: fc.constantFrom("name", "folder", "extension"), text }),
     fc.record({ kind: fc.constantFrom("user", "notUser"), text: user }),
     fc.record({ kind: fc.constant("port" as const), text: fc.constantFrom("22", "443", "70000", "-1") }),
     fc.record({ kind: fc.constantFrom("container.id", "container.runtime", "process.cgroup.path"), text: fc.constantFrom("", "w", "lxc") }),
+    fc.record({ kind: fc.constant("address" as const), text: block }),
+    fc.record({
+      kind: fc.constant("notAddress" as const),
+      text: fc.array(block, { minLength: 1, maxLength: 3 }).map((all) => all.join(" ")),
+    }),
     fc.record({ kind: fc.constant("none" as const), text: fc.constantFrom("container.id", "process.cgroup.path") }),
   );
   const lists = fc.option(fc.array(testArbitrary, { minLength: 1, maxLength: 4 }), { freq: 6, nil: undefined });
   const allLists = fc.array(fc.tuple(lists, fc.boolean()), { minLength: EVENT_CLASSES.length, maxLength: EVENT_CLASSES.length });
   const path = fc.array(fc.constantFrom("a", "b", "ETC", "c.d", "x"), { minLength: 1, maxLength: 4 }).map((names) => `/${names.join("/")}`);
   const count = { all: 0, wanted: 0, stopped: 0, stoppedByNumber: 0 };
-  const number = fc.tuple(fc.constantFrom(0, 5, 7), fc.constantFrom(22, 443, 80));
+  const number = fc.tuple(fc.constantFrom(0, 5, 7), fc.constantFrom(22, 443, 80), fc.constantFrom(...ADDRESSES));
   const groups = fc.constantFrom(undefined, groupFields("/"), groupFields("/lxc/web"), groupFields("/docker-a.scope"));
-  const property = fc.property(allLists, path, number, groups, (all, filePath, [uid, port], group) => {
+  const property = fc.property(allLists, path, number, groups, (all, filePath, [uid, port, address], group) => {
     const at = (sensor: SensorName, action: string): number =>
       EVENT_CLASSES.findIndex((one) => one.sensor === sensor && one.action === action);
     const tables = demandTables(
@@ -74,9 +103,10 @@ test(`tables stop nothing that a test is true of, and not everything else (KESTR
         path: names === "absent" ? undefined : filePath,
         user: uid,
         port: names === "absent" ? port : undefined,
+        address: names === "absent" ? address : undefined,
         group,
       };
-      const told = { path: event.path, user: String(uid), port: event.port === undefined ? undefined : String(port), group };
+      const told = { ...event, user: String(uid), port: event.port === undefined ? undefined : String(port) };
       const wanted = passesTests(tests, told);
       // Changes are seen by programs that walk the path, or by others.
       for (const walks of names !== "tested" ? [false] : sensor === "change" ? [true, false] : [true]) {
@@ -182,7 +212,7 @@ describe.skipIf(refusal !== undefined)("files under the real kernel", () => {
         chmodSync(folder, 0o777);
         source.setDemand(demandOf(tests));
         const before = source.counts().kernel.file.filtered;
-        const told = (name: string) => ({ path: `${folder}/run-/${name}`, user, port: undefined, group: undefined });
+        const told = (name: string) => ({ path: `${folder}/run-/${name}`, user, port: undefined, address: undefined, group: undefined });
         const wanted = NAMES.filter((name) => passesTests(tests, told(name)));
         expect(await toldOf(user)).toEqual(wanted);
         // Of a name that is very long, or not ASCII alone, only user space can tell.
@@ -239,6 +269,49 @@ describe.skipIf(refusal !== undefined)("files under the real kernel", () => {
       ["change", 2],
     ] as const) {
       expect({ kind, enough: after[kind].filtered - before[kind].filtered >= least }).toEqual({ kind, enough: true });
+    }
+  });
+
+  test("connections and servers at addresses that no rule can match", async () => {
+    const [connects, binds] = [join(folder, "acts-2"), join(folder, "network-acts-2")];
+    compileActs("kernels/acts", connects);
+    compileActs("kernels/network-acts", binds);
+    const loopback = `${FOUR}7f000000/104`;
+    const one = `${"1".padStart(32, "0")}/128`;
+    const cases: readonly (readonly [DemandTest, four: boolean, six: boolean])[] = [
+      [{ kind: "address", text: loopback }, true, false],
+      [{ kind: "address", text: one }, false, true],
+      [{ kind: "notAddress", text: loopback }, false, true],
+      [{ kind: "notAddress", text: `${FOUR}0a000000/104 ${one}` }, true, false],
+      [{ kind: "notAddress", text: `${one} ${loopback}` }, false, false],
+      [{ kind: "address", text: `${FOUR}7f000000/127` }, true, false],
+      [{ kind: "address", text: `${FOUR}7f000002/127` }, false, false],
+    ];
+    const actionsOf = async (...command: readonly string[]): Promise<readonly unknown[]> => {
+      const { pid } = Bun.spawn([...command], { cwd: folder, stdin: "ignore", stderr: "inherit" });
+      const isOurs = oursOf(pid, command.join(","));
+      await collector.find((fields) => isOurs(fields) && fields["event.action"] === "end");
+      return collector.all(isOurs).map((fields) => fields["event.action"]);
+    };
+    for (const [index, [wanted, four, six]] of cases.entries()) {
+      const flow = (type: string, action: string) => ({ words: ["network", type, action] as const, tests: [wanted] });
+      source.setDemand([
+        { words: ["process", "end", "end"], tests: undefined },
+        ...[flow("start", "connection_attempted"), flow("info", "bind"), flow("info", "listen")],
+      ]);
+      await source.settled();
+      const port = String(960 + index);
+      const before = source.counts().kernel;
+      const told = (is: boolean, ...actions: readonly string[]): readonly string[] => (is ? [...actions, "end"] : ["end"]);
+      expect(await actionsOf(connects, "connect", "tcp", "127.0.0.1", port)).toEqual(told(four, "connection_attempted"));
+      expect(await actionsOf(connects, "connect", "udp", "127.0.0.1", port)).toEqual(told(four, "connection_attempted"));
+      expect(await actionsOf(connects, "connect", "tcp", "::1", port)).toEqual(told(six, "connection_attempted"));
+      expect(await actionsOf(binds, "send", "plain", "1", "127.0.0.1", port)).toEqual(told(four, "connection_attempted"));
+      expect(await actionsOf(binds, "listen", "plain", "127.0.0.1", port)).toEqual(told(four, "bind", "listen"));
+      expect(await actionsOf(binds, "listen", "plain", "::1", port)).toEqual(told(six, "bind", "listen"));
+      const after = source.counts().kernel;
+      expect(after.listen.filtered - before.listen.filtered).toBeGreaterThanOrEqual(Number(!four) + Number(!six));
+      expect(after.connect.filtered - before.connect.filtered).toBeGreaterThanOrEqual(2 * Number(!four) + Number(!six));
     }
   });
 

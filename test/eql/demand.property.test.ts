@@ -4,6 +4,7 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { compileRuleSet, createReferencePlan, createReferencePredicate } from "#eql";
 import { type EventWords, type FieldValue, type GroupFields, mergedDemand, passesTests, SchemaRegistry } from "#schema";
+import { parseAddress } from "../../src/eql/address.ts";
 import { eventArbitrary, type GeneratedDialect, queryArbitrary, readerOf } from "./generate.ts";
 
 const seed = Number(process.env["KESTREL_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
@@ -31,6 +32,19 @@ const GROUPS: readonly GroupFields[] = [
   { "process.cgroup.path": "/kubepods/a", "container.id": "abk", "container.runtime": "docker" },
   { "process.cgroup.path": "/É/\u212a", "container.id": "AB\u212a" },
   { "container.id": "É", "container.runtime": "podman", "orchestrator.type": "kubernetes", "orchestrator.resource.id": "k1" },
+];
+const ADDRESSES = ["10.0.0.1", "10.1.2.3", "127.0.0.1", "8.8.8.8", "fe80::1", "::1", "2001:db8::1", "localhost"];
+const BLOCKS = [
+  "10.0.0.0/8",
+  "10.1.0.0/15",
+  "127.0.0.1",
+  "::/0",
+  "::/64",
+  "::/80",
+  "fe80::/10",
+  "0.0.0.0/0",
+  "::1/128",
+  "::ffff:8.0.0.0/100",
 ];
 const GROUP_FIELDS = ["container.id", "container.runtime", "orchestrator.type", "orchestrator.resource.id", "process.cgroup.path"] as const;
 const GROUP_TEXTS = ["abk", "ABK", "AB\u212a", "ab", "É", "é", "/", "/kubepods/a", "docker", "kubernetes", "k1", ""];
@@ -78,6 +92,10 @@ function askedOf(dialect: GeneratedDialect): fc.Arbitrary<string> {
       pick(["/etc*", "*/cron.d", "/", "*/etc/*"]),
     ),
     text("user.id", pick(USERS), pick(["*", "1*"])),
+    text("destination.ip", pick([...ADDRESSES, "::ffff:10.0.0.1", "FE80::1", "0:0::1"]), pick(["10.*", "*", "fe80:*"])),
+    fc
+      .tuple(pick(["", "not "]), fc.array(pick(BLOCKS), { minLength: 1, maxLength: 3 }))
+      .map(([not, blocks]) => `${not}cidrMatch(destination.ip, ${blocks.map(quoted).join(", ")})`),
     ...GROUP_FIELDS.map((field) =>
       text(field, pick(GROUP_TEXTS), pick(["*", "?b*", "AB*", "ab?", "/k*", "/*", "*k", "É*", "doc?er", "k*"])),
     ),
@@ -135,11 +153,12 @@ const happening = fc
     pick(USERS),
     fc.option(pick(PORTS)),
     pick(GROUPS),
+    fc.option(pick(ADDRESSES)),
   )
-  .map(([event, words, filePath, user, port, group]) => {
+  .map(([event, words, filePath, user, port, group, ip]) => {
     const [category, type, action] = words;
     const categories = typeof category === "string" ? [category] : category;
-    const own = new Set<string>(["file.path", "user.id", "destination.port", ...GROUP_FIELDS]);
+    const own = new Set<string>(["file.path", "user.id", "destination.port", "destination.ip", ...GROUP_FIELDS]);
     const others = Object.fromEntries(Object.entries(event.fields).filter(([name]) => !own.has(name)));
     const fields: Record<string, FieldValue> = {
       ...others,
@@ -157,11 +176,16 @@ const happening = fc
       if (name.lastIndexOf(".") > 0) fields["file.extension"] = name.slice(name.lastIndexOf(".") + 1);
     }
     if (port !== null) fields["destination.port"] = BigInt(port);
+    if (ip !== null) fields["destination.ip"] = ip;
+    const bytes = ip === null ? undefined : (parseAddress(ip) ?? []);
+    const digits = bytes === undefined ? undefined : Uint8Array.from(bytes).toHex();
+    const address = bytes?.length === 4 ? `00000000000000000000ffff${digits}` : digits;
     return {
       words,
       path: filePath ?? undefined,
       user,
       port: port === null ? undefined : String(port),
+      address,
       group,
       event: { categories, fields },
     };
@@ -182,11 +206,11 @@ for (const dialect of ["default", "endgame"] as const) {
           return predicate === undefined ? createReferencePlan(source, registry).predicates : [predicate];
         });
         const whole = mergedDemand(queries.map((query) => query.demand));
-        for (const { words, path: filePath, user, port, group, event } of events) {
+        for (const { words, path: filePath, user, port, address, group, event } of events) {
           const reader = readerOf(event, registry);
           const isWanted = (demand: typeof whole): boolean => {
             const wanted = demand.find((one) => one.words.join() === words.join());
-            return wanted !== undefined && passesTests(wanted.tests, { path: filePath, user, port, group });
+            return wanted !== undefined && passesTests(wanted.tests, { path: filePath, user, port, address, group });
           };
           for (const [index, predicates] of wholes.entries()) {
             const hit = predicates.some((predicate) => predicate(reader) === true);
@@ -198,7 +222,7 @@ for (const dialect of ["default", "endgame"] as const) {
             else if (!isWanted(demand)) count.testsOut++;
             if (hit && !(isWanted(demand) && isWanted(whole))) {
               throw new Error(
-                `left out: ${Bun.inspect({ words, filePath, user, port, group, fields: event.fields })}\nof: ${Bun.inspect(rules[index])}\n${Bun.inspect(demand)}`,
+                `left out: ${Bun.inspect({ words, filePath, user, port, address, group, fields: event.fields })}\nof: ${Bun.inspect(rules[index])}\n${Bun.inspect(demand)}`,
               );
             }
           }

@@ -25,9 +25,15 @@ const WORDS: readonly EventWords[] = [
 
 /** `*`: any event of the words; the tests joined otherwise. */
 function shown(demand: Demand): Readonly<Record<string, string>> {
-  return Object.fromEntries(
-    demand.map(({ words, tests }) => [words[2], tests === undefined ? "*" : tests.map(({ kind, text }) => `${kind} ${text}`).join(", ")]),
-  );
+  return Object.fromEntries(demand.map(({ words, tests }) => [words[2], tests === undefined ? "*" : tests.map(shownTest).join(", ")]));
+}
+
+/** Blocks of IPv4 as they are written. */
+function shownTest({ kind, text }: DemandTest): string {
+  const written = text.replaceAll(/0{20}ffff([0-9a-f]{8})\/(\d+)/g, (_all, digits: string, bits: string) => {
+    return `${Uint8Array.fromHex(digits).join(".")}/${Number(bits) - 96}`;
+  });
+  return `${kind} ${written}`;
 }
 
 function demandOf(text: string, exceptions: readonly string[] = []): Demand {
@@ -43,6 +49,8 @@ function demandOf(text: string, exceptions: readonly string[] = []): Demand {
 
 const PROCESS = { exec: "*", fork: "*", end: "*" };
 const NETWORK = { connection_attempted: "*", lookup_result: "*" };
+const FLOW = (tests: string): Readonly<Record<string, string>> => ({ connection_attempted: tests, lookup_result: tests });
+const LOCAL = "fe80".padEnd(32, "0").concat("/10");
 const FILE = (tests: string): Readonly<Record<string, string>> => ({ creation: tests, modification: tests, open: tests });
 
 const RULES: readonly (readonly [string, Readonly<Record<string, string>>])[] = [
@@ -100,6 +108,24 @@ const RULES: readonly (readonly [string, Readonly<Record<string, string>>])[] = 
   ["network where destination.port > 1024", NETWORK],
   ["network where not destination.port == 22", NETWORK],
   ['network where destination.port == 22 or process.name == "x"', NETWORK],
+  ['network where cidrMatch(destination.ip, "10.1.2.3/8", "127.0.0.1")', FLOW("address 10.0.0.0/8, address 127.0.0.1/32")],
+  ['network where not cidrMatch(destination.ip, "10.0.0.0/8", "127.0.0.0/8")', FLOW("notAddress 10.0.0.0/8 127.0.0.0/8")],
+  ['network where not cidrMatch(destination.ip, "::/0", "10.0.0.0/8", "fe80::/10")', FLOW(`notAddress 10.0.0.0/8 ${LOCAL}`)],
+  ['network where not cidrMatch(destination.ip, "::/0")', NETWORK],
+  ['network where cidrMatch(destination.ip, "::ffff:10.0.0.0/104")', FLOW("address 10.0.0.0/8")],
+  ['network where destination.ip == "10.0.0.1"', FLOW("address 10.0.0.1/32")],
+  ['network where destination.ip : "FE80::"', FLOW(`address ${LOCAL.replace("/10", "/128")}`)],
+  ['network where destination.ip in ("10.0.0.1", "10.0.0.2")', FLOW("address 10.0.0.1/32, address 10.0.0.2/32")],
+  ['network where destination.ip in ("10.0.0.1", "nowhere")', NETWORK],
+  ['network where destination.ip != "10.0.0.1"', FLOW("notAddress 10.0.0.1/32")],
+  ['network where destination.ip not in ("10.0.0.1", "::FFFF:10.0.0.2", "x")', FLOW("notAddress 10.0.0.1/32 10.0.0.2/32")],
+  ['network where destination.ip != "::ffff:10.0.0.1"', FLOW("notAddress 10.0.0.1/32")],
+  ['network where destination.ip like "10.*"', NETWORK],
+  ["network where destination.ip != null", NETWORK],
+  ['network where cidrMatch(source.ip, "10.0.0.0/8")', NETWORK],
+  ['network where destination.port == 22 and not cidrMatch(destination.ip, "10.0.0.0/8")', FLOW("port 22")],
+  ['network where not cidrMatch(destination.ip, "10.0.0.0/8") and user.id != "0"', FLOW("notAddress 10.0.0.0/8")],
+  ['network where not (cidrMatch(destination.ip, "10.0.0.0/8") or destination.ip == "127.0.0.1")', FLOW("notAddress 10.0.0.0/8")],
   ['any where destination.port == 22 and event.action == "open"', { open: "port 22" }],
   ["file where container.id != null", FILE("container.id ")],
   ["file where container.id == null", FILE("none container.id")],
@@ -179,7 +205,7 @@ test("demands together want what either wants", () => {
 
 test("tests of names look at ASCII only and let everything else through", () => {
   const passes = (kind: "name" | "folder" | "extension", text: string, path: string): boolean =>
-    passesTests([{ kind, text }], { path, user: undefined, port: undefined, group: undefined });
+    passesTests([{ kind, text }], { path, user: undefined, port: undefined, address: undefined, group: undefined });
   expect(passes("name", "a", "/b/A")).toBe(true);
   expect(passes("name", "b", "/b/a")).toBe(false);
   expect(passes("folder", "b", "/B/a")).toBe(true);
@@ -187,14 +213,18 @@ test("tests of names look at ASCII only and let everything else through", () => 
   expect(passes("extension", "c", "/b/a.C")).toBe(true);
   expect(passes("extension", "a", "/b/a")).toBe(false);
   expect(passes("extension", "c", "/b/é")).toBe(true);
-  expect(passesTests([{ kind: "notUser", text: "0" }], { path: undefined, user: "1", port: undefined, group: undefined })).toBe(true);
-  expect(passesTests([{ kind: "notUser", text: "0" }], { path: "/é", user: "0", port: undefined, group: undefined })).toBe(false);
+  expect(
+    passesTests([{ kind: "notUser", text: "0" }], { path: undefined, user: "1", port: undefined, address: undefined, group: undefined }),
+  ).toBe(true);
+  expect(
+    passesTests([{ kind: "notUser", text: "0" }], { path: "/é", user: "0", port: undefined, address: undefined, group: undefined }),
+  ).toBe(false);
 });
 
 test("tests of control groups look at what is known of the group", () => {
   const group: GroupFields = { "process.cgroup.path": "/é", "container.id": "Web-1" };
   const passes = (kind: DemandTest["kind"], text: string, of: GroupFields | undefined = group): boolean =>
-    passesTests([{ kind, text }], { path: undefined, user: undefined, port: undefined, group: of });
+    passesTests([{ kind, text }], { path: undefined, user: undefined, port: undefined, address: undefined, group: of });
   expect(passes("container.id", "web")).toBe(true);
   expect(passes("container.id", "")).toBe(true);
   expect(passes("container.id", "web-12")).toBe(false);
@@ -202,6 +232,41 @@ test("tests of control groups look at what is known of the group", () => {
   expect(passes("process.cgroup.path", "/x")).toBe(true);
   expect(passes("none", "container.id")).toBe(false);
   expect(passes("none", "container.runtime")).toBe(true);
-  expect(passesTests([{ kind: "container.id", text: "" }], { path: "/é", user: "0", port: "1", group: undefined })).toBe(false);
-  expect(passesTests([{ kind: "none", text: "container.id" }], { path: "/a", user: "0", port: "1", group: undefined })).toBe(true);
+  expect(
+    passesTests([{ kind: "container.id", text: "" }], { path: "/é", user: "0", port: "1", address: undefined, group: undefined }),
+  ).toBe(false);
+  expect(
+    passesTests([{ kind: "none", text: "container.id" }], { path: "/a", user: "0", port: "1", address: undefined, group: undefined }),
+  ).toBe(true);
+});
+
+test("tests of addresses compare as many bits as the block has", () => {
+  const address = "00000000000000000000ffff0a8c0001";
+  const passes = (kind: "address" | "notAddress", text: string, of: string | undefined = address): boolean =>
+    passesTests([{ kind, text }], { path: undefined, user: undefined, port: undefined, address: of, group: undefined });
+  const block = (digits: string, bits: number): string => `00000000000000000000ffff${digits.padEnd(8, "0")}/${96 + bits}`;
+  expect([passes("address", block("0a", 8)), passes("address", block("0b", 8))]).toEqual([true, false]);
+  expect([passes("address", block("0a8", 9)), passes("address", block("0a8", 10)), passes("address", block("0a", 9))]).toEqual([
+    true,
+    true,
+    false,
+  ]);
+  expect([
+    passes("address", block("0a8c0001", 32)),
+    passes("address", block("0a8c0000", 31)),
+    passes("address", block("0a8c0000", 32)),
+  ]).toEqual([true, true, false]);
+  expect(passes("notAddress", `${block("0b", 8)} ${block("0a8", 9)}`)).toBe(false);
+  expect(passes("notAddress", `${block("0b", 8)} ${block("0a", 9)}`)).toBe(true);
+  // No address is in no block; without any nothing is told.
+  expect([passes("notAddress", block("0a", 8), ""), passes("address", block("0", 0), "")]).toEqual([true, false]);
+  expect(
+    passesTests([{ kind: "notAddress", text: block("0a", 8) }], {
+      path: undefined,
+      user: "0",
+      port: "1",
+      address: undefined,
+      group: undefined,
+    }),
+  ).toBe(false);
 });
