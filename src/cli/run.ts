@@ -1,10 +1,20 @@
 // kestrel run: the live agent. Sensors → bus → rules → terminal, store, API; ends cleanly on SIGTERM and SIGINT.
 import { type AlertReader, type IsolationPort, loadOrCreateToken, type RunningServer, startServer } from "#api";
-import { createLog, KestrelError, type Log, type RecordSink, ReplaySource, type SavedState, type Source, SystemClock } from "#core";
+import {
+  createLog,
+  KestrelError,
+  type Log,
+  type MetricFamily,
+  type RecordSink,
+  ReplaySource,
+  type SavedState,
+  type Source,
+  SystemClock,
+} from "#core";
 import { ALL_WORDS, EbpfSource } from "#ebpf";
 import { type ArmResult, compileInWorker, Engine, type EngineOptions, type ExecJudgeOptions } from "#engine";
 import type { Hardening } from "#self";
-import { Store, StoreSink } from "#store";
+import { type Store, StoreSink } from "#store";
 import { Agent } from "./agent.ts";
 import { type Arguments, EXIT, parseArguments, usageError } from "./arguments.ts";
 import { loadBookForAgent } from "./book-loader.ts";
@@ -16,6 +26,7 @@ import { withLateFields } from "./late-fields.ts";
 import { gateSettings } from "./live-gate.ts";
 import { type LiveResponse, liveResponse } from "./live-response.ts";
 import { demandListener, denierLines, sensorLine, sensorParts, sensorStatus } from "./live-sensors.ts";
+import { finishStoring, openStore, storeFamilies } from "./live-store.ts";
 import { backendOf } from "./log-input.ts";
 import { keepMemorySmall } from "./memory-keeper.ts";
 import { checkOwnFiles, giveUpRights, sayHardening } from "./own-rights.ts";
@@ -87,7 +98,7 @@ async function start(args: Arguments, hardening: readonly Hardening[]): Promise<
   // A start that fails half-way lets go of what it has, or sensors and timers would keep the process alive.
   await using undo = new AsyncDisposableStack();
   const store = undo.adopt(openStore(data, log), (opened) => opened.close());
-  const storeSink = new StoreSink(store);
+  const alertStore = new StoreSink(store, { onTrouble: () => watcher.lookSoon("store") });
   const compiling = { registry, backend: backendOf(args), compile: compileInWorker, cacheDirectory: data.cache, log };
   const book = await readBook(args.texts("rules"), store, compiling);
   const saved = savedState(store, log);
@@ -98,8 +109,7 @@ async function start(args: Arguments, hardening: readonly Hardening[]): Promise<
   const response = liveResponse(args, { source, modes, clock, compiling: { ...compiling, isRunning } });
   undo.defer(() => response.close());
   const { gate } = response;
-  const capturesOf = (ruleId: string): readonly string[] => engine.ruleState(ruleId)?.rule.capture ?? [];
-  const sinks = withLateFields([storeSink, new TerminalSink(args.has("json"))], source, capturesOf);
+  const sinks = withLateFields([alertStore, new TerminalSink(args.has("json"))], source, (id) => engine.ruleState(id)?.rule.capture ?? []);
   const engine: Engine = liveEngine(args, {
     ...compiling,
     clock,
@@ -111,7 +121,7 @@ async function start(args: Arguments, hardening: readonly Hardening[]): Promise<
   });
   undo.defer(() => engine.close());
   const isolation = undo.adopt(isolationSwitch(args.text("isolation-cgroup"), { store, engine, clock, log }), (made) => made.close());
-  const watched = { source, engine, isolation, agent: (): Agent => agent, api: (): RunningServer => server, clock, log };
+  const watched = { source, engine, isolation, alertStore, agent: (): Agent => agent, api: (): RunningServer => server, clock, log };
   const watcher = undo.adopt(selfWatch(args.texts("rules"), data.path, watched), (made) => made.close());
   const agent = new Agent({
     registry,
@@ -123,7 +133,7 @@ async function start(args: Arguments, hardening: readonly Hardening[]): Promise<
     gate,
     ...sensorParts(source, engine, gate),
     self: () => watcher.statuses(),
-    moreMetrics: () => [isolation.metrics(), gate.families(), watcher.metrics(), policyFamilies(source.policies)].flat(),
+    moreMetrics: () => [isolation.metrics(), gate.families(), watcher.metrics(), kernelAndStore(source, alertStore)].flat(),
   });
   const { armed, problems } = await agent.arm(book.compiled);
   sayArmed(armed, problems, log);
@@ -133,7 +143,7 @@ async function start(args: Arguments, hardening: readonly Hardening[]): Promise<
   const watching = await startWatching(source, recording ?? engine.input, { registry, log, response, ended: () => engine.finish() });
   undo.defer(() => watching.stop());
   await agent.startGate();
-  const server = serve(args, { agent, alerts: alertReader(store, storeSink), isolation, clock, log, data });
+  const server = serve(args, { agent, alerts: alertReader(store, alertStore), isolation, clock, log, data });
   isolation.resume(server);
   watcher.start();
   undo.move();
@@ -151,9 +161,14 @@ async function start(args: Arguments, hardening: readonly Hardening[]): Promise<
       isolation.close();
       recording?.close();
       await server.stop();
+      finishStoring(alertStore, log);
       store.close();
     },
   };
+}
+
+function kernelAndStore({ policies }: EbpfSource, alertStore: StoreSink): readonly MetricFamily[] {
+  return [...policyFamilies(policies), ...storeFamilies(alertStore)];
 }
 
 type LiveParts = Required<
@@ -198,12 +213,6 @@ function sayArmed(armed: number, problems: ArmResult["problems"], log: Log): voi
   for (const { ruleId, diagnostics } of problems)
     log.write("warn", "rule left out", { rule: ruleId, reason: diagnostics[0]?.message ?? "" });
   if (armed === 0) log.write("warn", "no rule is armed: nothing raises an alert until one is uploaded");
-}
-
-function openStore(data: DataDirectory, log: Log): Store {
-  const { store, setAside } = Store.open(data.database);
-  if (setAside !== undefined) log.write("error", "the database was damaged and set aside; a new one is in use", { file: setAside });
-  return store;
 }
 
 /** What an earlier run kept of pending sequences, and the number of its next event. */

@@ -6,7 +6,19 @@ import type { EbpfSource } from "#ebpf";
 import type { Engine } from "#engine";
 import { ClockId, clockNs } from "#ffi/libc";
 import { ruleFilePaths } from "#rules";
-import { ClockWatch, FileWatch, FtraceWatch, HeartbeatWatch, LinkWatch, LossWatch, StallWatch, TracerWatch, Watcher } from "#self";
+import {
+  ClockWatch,
+  FileWatch,
+  FtraceWatch,
+  HeartbeatWatch,
+  LinkWatch,
+  LossWatch,
+  StallWatch,
+  type StorePort,
+  StoreWatch,
+  TracerWatch,
+  Watcher,
+} from "#self";
 import type { Agent } from "./agent.ts";
 import { IsolationWatch } from "./isolation-watch.ts";
 import { HEARTBEAT, ownCommand } from "./own-command.ts";
@@ -17,6 +29,7 @@ export interface SelfWatchParts {
   readonly engine: Pick<Engine, "raise" | "counters">;
   readonly api: () => ApiAddress;
   readonly isolation: Pick<IsolationPort, "status">;
+  readonly alertStore: StorePort;
   readonly agent: () => Pick<Agent, "fallBack">;
   readonly clock: Clock;
   readonly log: Log;
@@ -31,7 +44,7 @@ const ASKED = ["exec", "fork", "exit", "file", "change", "connect"] as const;
 
 /** A watcher, not yet started. `rulePaths`: as they were given; `dataPath`: where the acts of the heartbeat are done. */
 export function selfWatch(rulePaths: readonly string[], dataPath: string, parts: SelfWatchParts): Watcher {
-  const { source, engine, api, isolation, agent, clock, log } = parts;
+  const { source, engine, api, isolation, alertStore, agent, clock, log } = parts;
   const losses = (): LossCounts => ({ ...source.losses(), "queue-full": engine.counters().dropped });
   const attachments = (): readonly string[] => [
     ...source.statuses().flatMap(({ attachment }) => attachment ?? []),
@@ -47,6 +60,7 @@ export function selfWatch(rulePaths: readonly string[], dataPath: string, parts:
       new StallWatch(() => clockNs(ClockId.Monotonic), { everyMs: EVERY_MS }),
       new TracerWatch(),
       new IsolationWatch(isolation),
+      new StoreWatch(alertStore),
       new HeartbeatWatch({
         counts: () => heardBy(source),
         act: () => beat(ownCommand(HEARTBEAT), resolve(dataPath, HEARTBEAT), api()),

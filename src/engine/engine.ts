@@ -12,7 +12,6 @@ import {
   type Kept,
   KestrelError,
   type Log,
-  messageOf,
   type RecordBatch,
   type RecordSink,
   type Responder,
@@ -35,6 +34,7 @@ import { type ArmablePartition, type ArmedSet, type BatchResult, InlinePartition
 import { Responding } from "./responding.ts";
 import { RuleState } from "./rule-state.ts";
 import { type ReadyPlan, readyPlans, Sequencing } from "./sequencing.ts";
+import { SinkFailures } from "./sink-failures.ts";
 import { type KeepOptions, restoreThrottles, StateKeeper } from "./state-keeper.ts";
 import { type UserRule, UserRules } from "./user-rules.ts";
 
@@ -113,7 +113,7 @@ export class Engine {
   #retryReady = false;
   #arming: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> | undefined;
-  #sinkErrors = 0;
+  readonly #sinkFailures: SinkFailures;
   #alerts = 0;
   readonly #sequencing: Sequencing;
   readonly #keeper: StateKeeper | undefined;
@@ -128,6 +128,7 @@ export class Engine {
   constructor(options: EngineOptions) {
     this.#options = options;
     this.#userRules = new UserRules(options);
+    this.#sinkFailures = new SinkFailures(options.clock, options.log);
     this.#builder = new AlertBuilder(options.registry);
     this.#responding = new Responding(options.registry, options.responder);
     this.#demanding = new Demanding(options.onDemand);
@@ -433,8 +434,7 @@ export class Engine {
         sink.take(alerts, state);
       } catch (error) {
         wasKept &&= state === undefined;
-        this.#sinkErrors += Math.max(1, alerts.length);
-        this.#options.log.write("error", "alert sink failed", { sink: sink.name, alerts: alerts.length, reason: messageOf(error) });
+        this.#sinkFailures.add(sink.name, alerts.length, error);
       }
     }
     return wasKept;
@@ -468,7 +468,7 @@ export class Engine {
 
   /** Counters of the bus and of alerts. */
   counters(): BusCounters & { readonly alerts: number; readonly sinkErrors: number; readonly actedUnmatched: number } {
-    return { ...this.#bus.counters(), alerts: this.#alerts, sinkErrors: this.#sinkErrors, actedUnmatched: this.#actedUnmatched };
+    return { ...this.#bus.counters(), alerts: this.#alerts, sinkErrors: this.#sinkFailures.alerts, actedUnmatched: this.#actedUnmatched };
   }
 
   /** Figures of the sequences. */

@@ -8,5 +8,6 @@ export { LossWatch } from "./loss-watch.ts";
 export { type Hardening, harden, type RightsKept, type ShedOptions, shedRights } from "./rights.ts";
 export { checkTrusted, type Distrust } from "./root-only.ts";
 export { StallWatch } from "./stall-watch.ts";
+export { type StorePort, StoreWatch } from "./store-watch.ts";
 export { TracerWatch } from "./tracer-watch.ts";
 export { Watcher, type WatcherOptions, type WatchStatus } from "./watcher.ts";

@@ -57,6 +57,14 @@ export class Watcher {
     this.#cancel = this.#options.clock.after(this.#options.everyMs, () => this.start());
   }
 
+  /** Looks at one watch as soon as what is under way is done, for whoever knows that there is news. Not before the start nor after the end. */
+  lookSoon(name: string): void {
+    this.#options.clock.after(0, () => {
+      const watched = this.#watched.find(({ watch }) => watch.name === name);
+      if (this.#cancel !== undefined && watched !== undefined) this.#look(watched);
+    });
+  }
+
   /** Looks no more. Twice is fine. */
   close(): void {
     this.#cancel?.();

@@ -22,6 +22,15 @@ export function storeError(action: string, path: string, error: unknown): Kestre
   return new KestrelError(code, `Cannot ${action} "${path}": ${reason}`, { cause: error });
 }
 
+/** SQLite's TOOBIG, CONSTRAINT, MISMATCH and RANGE. */
+const VALUE_CODES: ReadonlySet<number> = new Set([18, 19, 20, 25]);
+
+/** Whether a failure is due to what was to be written, so that the same would fail on any disk and at any time. */
+export function isOfTheValues(error: unknown): boolean {
+  const cause = error instanceof KestrelError ? error.cause : error;
+  return !(cause instanceof SQLiteError) || VALUE_CODES.has(cause.errno & 0xff);
+}
+
 /** Whether a failure means that the file's content is broken. */
 export function isDamage(error: unknown): boolean {
   if (!(error instanceof Error) || !("errno" in error) || typeof error.errno !== "number") return false;

@@ -95,7 +95,6 @@ export class Store {
   #alertCount = 0;
   #alertBytes = 0;
   #alertsRemoved = 0;
-  #insertsFailed = 0;
   #closed = false;
 
   private constructor(path: string, database: Database, options: StoreOptions) {
@@ -149,14 +148,9 @@ export class Store {
     return this.#alertsRemoved;
   }
 
-  /** Alerts that could not be stored since the store was opened. */
-  get insertsFailed(): number {
-    return this.#insertsFailed;
-  }
-
   /**
    * Stores alerts in one transaction; all or none. An alert whose id is already there is left as it is. Returns the new ones with their
-   * positions. Throws `KestrelError` when they could not be stored; they are counted then.
+   * positions. Throws `KestrelError` when they could not be stored.
    */
   insertAlerts(alerts: readonly Alert[]): readonly StoredAlert[] {
     return this.commit(alerts);
@@ -175,7 +169,6 @@ export class Store {
     } catch (error) {
       this.#alertCount = before.count;
       this.#alertBytes = before.bytes;
-      this.#insertsFailed += alerts.length;
       throw storeError(checkpoint === undefined ? "store alerts in" : "store alerts and sequence state in", this.path, error);
     }
     if (this.#alertCount > this.#alertsMax || this.#alertBytes > this.#alertBytesMax) this.#removeOld();

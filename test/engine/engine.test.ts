@@ -1,8 +1,10 @@
 // Arming, alerts and reloads of the engine, with the real compiler and the real runtimes.
 import { expect, test } from "bun:test";
+import { createLog, MockClock } from "#core";
 import { type CompiledRules, compileHere, compileInWorker, type RuleCompiler, runRuleTests } from "#engine";
 import type { Rule } from "#rules";
 import { SchemaRegistry } from "#schema";
+import { SinkFailures } from "../../src/engine/sink-failures.ts";
 import { LINE_BYTES_MAX } from "../../src/event/json-decoder.ts";
 import { benchOf, deferred, luaRule, recordOf, ruleOf, wasmFailingAt, wasmRule } from "./fixture.ts";
 
@@ -241,6 +243,27 @@ test("a sink that throws is counted and the others get the alert", async () => {
   expect(bench.engine.counters()).toMatchObject({ alerts: 2, sinkErrors: 2 });
   // Both in one batch.
   expect(bench.log).toEqual(["error: alert sink failed"]);
+});
+
+test("a sink that keeps failing is said at once and then once a minute, with what came meanwhile", () => {
+  const clock = new MockClock(1_780_000_000_000_000_000n);
+  const lines: string[] = [];
+  const failures = new SinkFailures(
+    clock,
+    createLog("debug", (line) => lines.push(line)),
+  );
+  for (let index = 0; index < 125; index++) {
+    failures.add("store", 2, new Error("full"));
+    clock.advance(1000);
+  }
+  failures.add("other", 0, new Error("gone"));
+  expect(lines).toEqual([
+    'kestrel: error: alert sink failed sink="store" alerts=2 failures=1 reason="full"',
+    'kestrel: error: alert sink failed sink="store" alerts=120 failures=60 reason="full"',
+    'kestrel: error: alert sink failed sink="store" alerts=120 failures=60 reason="full"',
+    'kestrel: error: alert sink failed sink="other" alerts=0 failures=1 reason="gone"',
+  ]);
+  expect(failures.alerts).toBe(251);
 });
 
 test("close drains, may be called twice, and nothing can be armed afterwards", async () => {
