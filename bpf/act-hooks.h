@@ -10,6 +10,7 @@
 
 #define PTRACE_MODE_ATTACH 2
 #define THREADS_MAX 1024
+#define PIDFS_MAGIC 0x50494446
 
 /* Whom a thread may attach to or reach the memory of. */
 struct target {
@@ -111,6 +112,20 @@ static __always_inline void fill_target(struct act_event *act, struct task_struc
 	} else {
 		act->target_pid = initial_pid(task, name);
 	}
+}
+
+/* Of a process that a call named by a descriptor. Linux 6.9 gave these a filesystem, where the inode knows the process. */
+static __always_inline void fill_descriptor_target(struct act_event *act, struct file *file)
+{
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+	struct task_struct *target;
+
+	if (BPF_CORE_READ(inode, i_sb, s_magic) == PIDFS_MAGIC)
+		target = task_of(BPF_CORE_READ(inode, i_private));
+	else
+		target = task_of(BPF_CORE_READ(file, private_data));
+	if (target)
+		set_target(act, target);
 }
 
 /* Appends the path of the place that was kept. False: there is none, or it is the root directory. A function of its own: see append_folder. */

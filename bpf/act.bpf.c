@@ -57,6 +57,7 @@ static __always_inline __u16 act_of(__u16 call)
 	case CALL_PTRACE: return ACT_PTRACE;
 	case CALL_MEMORY_READ: return ACT_MEMORY_READ;
 	case CALL_MEMORY_WRITE: return ACT_MEMORY_WRITE;
+	case CALL_PIDFD_GETFD: return ACT_PIDFD_GETFD;
 	case CALL_BPF: return ACT_BPF_LOAD;
 	case CALL_MEMFD: return ACT_MEMFD;
 	case CALL_MOUNT: case CALL_MOVE_MOUNT: return ACT_MOUNT;
@@ -189,6 +190,9 @@ static __always_inline bool fill_act(struct record *record, const struct returne
 	case ACT_MEMORY_WRITE:
 		fill_target(act, task, a[0]);
 		return returned->result > 0 && act->target_pid != act->head.pid;
+	case ACT_PIDFD_GETFD: /* of its own too: by now the descriptor may be another one */
+		fill_descriptor_target(act, file_of(task, a[0]));
+		return true;
 	case ACT_BPF_LOAD:
 		if (a[0] != BPF_PROG_LOAD_COMMAND)
 			return false;

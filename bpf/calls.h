@@ -68,6 +68,7 @@ enum call {
 	CALL_FSMOUNT = 0x319,
 	CALL_MOUNT_SETATTR = 0x31a,
 	CALL_FSCONFIG = 0x31b,
+	CALL_PIDFD_GETFD = 0x31c,
 	CALL_ACCEPT = 0x400, /* accept4 too */
 	CALL_SOCKETCALL = 0x401, /* of 32-bit code: what it does is its first argument */
 	CALL_CONNECT = 0x700,

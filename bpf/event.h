@@ -211,6 +211,7 @@ enum act_kind {
 	ACT_UMOUNT = 22, /* path or text: where, as of a mount */
 	ACT_SESSION = 23, /* the header has the new session */
 	ACT_MEMORY_OPEN_READ = 24, /* /proc/PID/mem of another process opened for reading alone */
+	ACT_PIDFD_GETFD = 25, /* a copy of a descriptor of the target */
 };
 
 /* Which of several calls an act was done by. */

@@ -94,18 +94,15 @@ static __always_inline bool is_process_memory(struct dentry *dentry)
 static __always_inline void report_memory_open(struct task_struct *task, struct inode *inode, bool writes)
 {
 	struct proc_inode *proc = (struct proc_inode *)((char *)inode - bpf_core_field_offset(struct proc_inode, vfs_inode));
-	struct hlist_node *link = BPF_CORE_READ(proc, pid, tasks[0].first);
+	struct task_struct *target = task_of(BPF_CORE_READ(proc, pid));
 	struct act_event event = {};
-	struct task_struct *target;
 
-	if (!link || (config.agent_pid && BPF_CORE_READ(task, tgid) == config.agent_pid))
+	if (!target || (config.agent_pid && BPF_CORE_READ(task, tgid) == config.agent_pid))
 		return;
-	target = (struct task_struct *)((char *)link - bpf_core_field_offset(struct task_struct, pid_links));
 	fill_header(&event.head, task, OP_ACT);
-	event.target_pid = BPF_CORE_READ(target, tgid);
+	set_target(&event, target);
 	if (!writes && event.target_pid == event.head.pid)
 		return;
-	event.target_start_ns = BPF_CORE_READ(target, group_leader, start_boottime);
 	event.kind = writes ? ACT_MEMORY_OPEN : ACT_MEMORY_OPEN_READ;
 	send_on(&process_ring, &event, sizeof(event), OP_ACT, 0);
 }

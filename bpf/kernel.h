@@ -66,6 +66,7 @@ struct inode {
 	unsigned long i_ino;
 	unsigned int i_nlink;
 	long long i_size;
+	void *i_private;
 	long long i_ctime_sec;
 	__u32 i_ctime_nsec;
 } KERNEL_TYPE;

@@ -78,6 +78,20 @@ static __always_inline __u32 pid_number(struct pid *pid, __u32 level)
 	return nr;
 }
 
+/* The thread that has this number, 0: it has ended. */
+static __always_inline struct task_struct *task_of(struct pid *pid)
+{
+	struct hlist_node *link = BPF_CORE_READ(pid, tasks[0].first);
+
+	return link ? (struct task_struct *)((char *)link - bpf_core_field_offset(struct task_struct, pid_links)) : 0;
+}
+
+static __always_inline void set_target(struct act_event *event, struct task_struct *target)
+{
+	event->target_pid = BPF_CORE_READ(target, tgid);
+	event->target_start_ns = BPF_CORE_READ(target, group_leader, start_boottime);
+}
+
 static __always_inline __u32 tty_device(struct signal_struct *signal)
 {
 	struct tty_struct *tty = BPF_CORE_READ(signal, tty);

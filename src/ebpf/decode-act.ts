@@ -28,6 +28,7 @@ const ACT_NAMES = new Map<number, ActName>([
   [ActKind.Umount, "umount"],
   [ActKind.Session, "session_id_change"],
   [ActKind.MemoryOpenRead, "process_memory_open_read"],
+  [ActKind.PidfdGetfd, "pidfd_getfd"],
 ]);
 
 /** A rare act; `undefined`: of no known kind. */

@@ -45,6 +45,7 @@ const ACT_TYPES: Readonly<Record<ActName, string>> = {
   ptrace_attach: "access",
   process_vm_read: "access",
   process_vm_write: "change",
+  pidfd_getfd: "access",
   signal_sent: "change",
   bpf_program_load: "start",
   memfd_create: "start",

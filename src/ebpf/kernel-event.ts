@@ -150,6 +150,7 @@ export type ActName =
   | "ptrace_attach"
   | "process_vm_read"
   | "process_vm_write"
+  | "pidfd_getfd"
   | "signal_sent"
   | "bpf_program_load"
   | "memfd_create"

@@ -175,6 +175,7 @@ export const enum ActKind {
   Umount = 22,
   Session = 23,
   MemoryOpenRead = 24,
+  PidfdGetfd = 25,
 }
 
 /** Which of several calls an act was done by. */

@@ -71,6 +71,7 @@ export function writeAct(fields: FieldWriter, event: ActEvent, context: RecordCo
     case "ptrace_attach":
     case "process_vm_read":
     case "process_vm_write":
+    case "pidfd_getfd":
     case "io_uring_setup":
     case "userfaultfd":
     case "process_memory_open":

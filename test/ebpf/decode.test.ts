@@ -102,10 +102,10 @@ describe("decode", () => {
   });
 
   test("act: every kind has its name and no two the same; an unknown kind is no record", () => {
-    const names = Array.from({ length: ActKind.MemoryOpenRead }, (_, index) => decodeWhole(actRecord({}, { kind: index + 1 })));
-    expect(new Set(names.map((event) => (event?.kind === "act" ? event.act : undefined))).size).toBe(ActKind.MemoryOpenRead);
+    const names = Array.from({ length: ActKind.PidfdGetfd }, (_, index) => decodeWhole(actRecord({}, { kind: index + 1 })));
+    expect(new Set(names.map((event) => (event?.kind === "act" ? event.act : undefined))).size).toBe(ActKind.PidfdGetfd);
     expect(names).not.toContain(undefined);
-    for (const kind of [0, ActKind.MemoryOpenRead + 1]) expect(decodeWhole(actRecord({}, { kind }))).toBeUndefined();
+    for (const kind of [0, ActKind.PidfdGetfd + 1]) expect(decodeWhole(actRecord({}, { kind }))).toBeUndefined();
   });
 
   test("act: values, target and text", () => {

@@ -246,6 +246,22 @@ describe.skipIf(refusal !== undefined || !isX64)("rare acts", () => {
     expect(events[2]?.["Target.process.pid"]).toBe(events[2]?.["process.pid"]);
   });
 
+  test.skipIf(!isRoot)("a descriptor that is taken from another process", async () => {
+    const victim = spawnVictim("sleep", "60");
+    const { events, errno } = await acts(
+      `r = call(434, ${victim.pid}, 0, 0, 0, 0); if (r > 0) r = call(438, r, 0, 0, 0, 0); if (r > 0) r = 0;`,
+    );
+    expect(errno).toBe(0n);
+    expect(events).toMatchObject([
+      {
+        "event.action": "pidfd_getfd",
+        "event.type": ["access"],
+        "Target.process.pid": BigInt(victim.pid),
+        "Target.process.name": "sleep",
+      },
+    ]);
+  });
+
   test.skipIf(!isRoot)("namespaces of a new process: clone, clone3; a plain clone is none", async () => {
     const { events } = await acts(`
       static unsigned long args[8] = { 0x04000000, 0, 0, 0, 17, 0, 0, 0 };

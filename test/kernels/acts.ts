@@ -235,6 +235,7 @@ mkdir $group; sh -c 'echo $$ >$0/cgroup.procs; echo >contained; rm contained' $g
     ),
   ),
   rare("act", "vm-write", `event.action == "process_vm_write" and ${OF_ITSELF}`),
+  rare("act", "pidfd-getfd", `event.action == "pidfd_getfd" and ${OF_ITSELF}`),
   rare("act", "bpf", 'event.action == "bpf_program_load" and kestrel.bpf.program_name == "implant" and kestrel.bpf.program_type == 1'),
   rare("act", "uring", 'event.action == "io_uring_setup"'),
   rare("act", "userfaultfd", 'event.action == "userfaultfd"'),

@@ -140,6 +140,14 @@ static int act_vm_write(void)
 	return done_with(pid, process_vm_writev(pid, &local, 1, &local, 1, 0) == sizeof(word) ? 0 : fail("process_vm_writev"));
 }
 
+static int act_pidfd_getfd(void)
+{
+	pid_t pid = victim();
+	int fd = syscall(SYS_pidfd_open, pid, 0);
+
+	return done_with(pid, syscall(SYS_pidfd_getfd, fd, 1, 0) < 0 ? fail("pidfd_getfd") : 0);
+}
+
 static int open_memory(int flags)
 {
 	pid_t pid = victim();
@@ -368,6 +376,7 @@ static const struct {
 	{ "written", act_written },   { "copied", act_copied },	  { "unwritten", act_unwritten },     { "shared", act_shared },
 	{ "32-bit", act_32_bit },     { "ptrace-thread", act_ptrace_thread }, { "userfaultfd", act_userfaultfd },
 	{ "proc-mem-read", act_proc_mem_read },
+	{ "pidfd-getfd", act_pidfd_getfd },
 };
 
 static const struct {
