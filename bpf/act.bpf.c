@@ -19,6 +19,7 @@
 #define KEXEC_FILE_UNLOAD 1
 #define OPEN_TREE_CLONE 1
 #define FSCONFIG_CMD_RECONFIGURE 7
+#define USERFAULTFD_IOC_NEW 0xaa00 /* of /dev/userfaultfd; the number is no other driver's */
 
 static __always_inline void append_kernel_text(struct record *record, const void *text)
 {
@@ -64,7 +65,7 @@ static __always_inline __u16 act_of(__u16 call)
 	case CALL_OPEN_TREE: case CALL_FSMOUNT: case CALL_MOUNT_SETATTR: case CALL_FSCONFIG: return ACT_MOUNT;
 	case CALL_ROOT: return ACT_ROOT;
 	case CALL_IO_URING: return ACT_IO_URING;
-	case CALL_USERFAULTFD: return ACT_USERFAULTFD;
+	case CALL_USERFAULTFD: case CALL_IOCTL: return ACT_USERFAULTFD;
 	case CALL_UNSHARE: case CALL_SETNS: return ACT_NAMESPACE;
 	case CALL_CLONE: case CALL_CLONE3: return ACT_NAMESPACE;
 	case CALL_KEXEC: case CALL_KEXEC_FILE: return ACT_KEXEC;
@@ -246,11 +247,16 @@ static __always_inline void report_act(__u16 kind, const struct returned_call *r
 SEC("?raw_tp/sys_exit")
 int kestrel_act(struct bpf_raw_tracepoint_args *ctx)
 {
+	struct pt_regs *regs = (struct pt_regs *)ctx->args[0];
 	struct returned_call returned;
 	struct task_struct *task;
+	bool compat = identify_call(ctx, &returned);
 	__u16 kind;
 
-	read_call(ctx, &returned);
+	/* Some programs do little else than ioctl: nothing but what is needed is read. */
+	if (returned.call == CALL_IOCTL && (__u32)second_argument(regs, compat) != USERFAULTFD_IOC_NEW)
+		return 0;
+	syscall_arguments(regs, compat, returned.args);
 	task = returned.task;
 	kind = act_of(returned.call);
 	if (!kind || (config.agent_pid && BPF_CORE_READ(task, tgid) == config.agent_pid))

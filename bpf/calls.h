@@ -69,6 +69,7 @@ enum call {
 	CALL_MOUNT_SETATTR = 0x31a,
 	CALL_FSCONFIG = 0x31b,
 	CALL_PIDFD_GETFD = 0x31c,
+	CALL_IOCTL = 0x31d, /* what it does is its second argument */
 	CALL_ACCEPT = 0x400, /* accept4 too */
 	CALL_SOCKETCALL = 0x401, /* of 32-bit code: what it does is its first argument */
 	CALL_CONNECT = 0x700,

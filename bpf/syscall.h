@@ -49,6 +49,12 @@ static __always_inline void syscall_arguments(struct pt_regs *regs, bool compat,
 	args[4] = BPF_CORE_READ(regs, r8);
 	args[5] = BPF_CORE_READ(regs, r9);
 }
+
+static __always_inline __u64 second_argument(struct pt_regs *regs, bool compat)
+{
+	return compat ? BPF_CORE_READ(regs, cx) : BPF_CORE_READ(regs, si);
+}
+
 /* The same to both kinds of code. */
 static __always_inline __u64 third_argument(struct pt_regs *regs)
 {
@@ -81,6 +87,11 @@ static __always_inline void syscall_arguments(struct pt_regs *regs, bool compat,
 	args[3] = BPF_CORE_READ(regs, regs[3]);
 	args[4] = BPF_CORE_READ(regs, regs[4]);
 	args[5] = BPF_CORE_READ(regs, regs[5]);
+}
+
+static __always_inline __u64 second_argument(struct pt_regs *regs, bool compat)
+{
+	return BPF_CORE_READ(regs, regs[1]);
 }
 
 static __always_inline __u64 third_argument(struct pt_regs *regs)

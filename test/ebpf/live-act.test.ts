@@ -290,11 +290,16 @@ describe.skipIf(refusal !== undefined || !isX64)("rare acts", () => {
   });
 
   // Calls that a kernel may be built without, or forbid: the kernel's own answer decides what must be seen.
-  for (const [action, body] of [
-    ["io_uring_setup", "static char params[120]; r = call(425, 4, (long)params, 0, 0, 0);"],
-    ["userfaultfd", "r = call(323, 0, 0, 0, 0, 0);"],
+  for (const [action, way, body] of [
+    ["io_uring_setup", "its call", "static char params[120]; r = call(425, 4, (long)params, 0, 0, 0);"],
+    ["userfaultfd", "its call", "r = call(323, 0, 0, 0, 0, 0);"],
+    [
+      "userfaultfd",
+      "its device",
+      'r = call(2, (long)"/dev/userfaultfd", 2, 0, 0, 0); if (r > 0) r = call(16, r, 0xaa00, 0, 0, 0); if (r > 0) r = 0;',
+    ],
   ] as const) {
-    test(`${action}, or nothing where the kernel refuses it`, async () => {
+    test(`${action} by ${way}, or nothing where the kernel refuses it`, async () => {
       const { events, errno } = await acts(body);
       if (errno !== 0n) console.log(`not shown: ${action} (errno ${errno} on this kernel)`);
       expect(events.map((fields) => fields["event.action"])).toEqual(errno === 0n ? [action] : []);

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -189,6 +190,16 @@ static int act_uring(void)
 static int act_userfaultfd(void)
 {
 	return syscall(SYS_userfaultfd, 0) < 0 ? fail("userfaultfd") : 0;
+}
+
+/* The same by its device, which Linux has since 6.1. */
+static int act_userfaultfd_device(void)
+{
+	int fd = open("/dev/userfaultfd", O_RDWR);
+
+	if (fd < 0 && errno == ENOENT)
+		return act_userfaultfd();
+	return ioctl(fd, 0xaa00, 0) < 0 ? fail("/dev/userfaultfd") : 0;
 }
 
 static int act_memfd(void)
@@ -377,6 +388,7 @@ static const struct {
 	{ "32-bit", act_32_bit },     { "ptrace-thread", act_ptrace_thread }, { "userfaultfd", act_userfaultfd },
 	{ "proc-mem-read", act_proc_mem_read },
 	{ "pidfd-getfd", act_pidfd_getfd },
+	{ "userfaultfd-device", act_userfaultfd_device },
 };
 
 static const struct {
