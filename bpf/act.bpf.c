@@ -8,12 +8,12 @@
 #include "path.h"
 #include "syscall.h"
 #include "act-hooks.h"
+#include "clone.h"
 
 #define PTRACE_ATTACH 16
 #define PTRACE_SEIZE 0x4206
 #define BPF_PROG_LOAD_COMMAND 5
 #define CLONE_NEW_FLAGS 0x7e020080
-#define CLONE_EXIT_SIGNAL 0xff /* low byte of clone's flags; of clone3's, CLONE_NEWTIME is in it */
 #define KEYCTL_GET_KEYRING_ID 0
 #define KEYCTL_DESCRIBE 6
 #define KEXEC_FILE_UNLOAD 1
@@ -67,7 +67,6 @@ static __always_inline __u16 act_of(__u16 call)
 	case CALL_IO_URING: return ACT_IO_URING;
 	case CALL_USERFAULTFD: case CALL_IOCTL: return ACT_USERFAULTFD;
 	case CALL_UNSHARE: case CALL_SETNS: return ACT_NAMESPACE;
-	case CALL_CLONE: case CALL_CLONE3: return ACT_NAMESPACE;
 	case CALL_KEXEC: case CALL_KEXEC_FILE: return ACT_KEXEC;
 	case CALL_KEYCTL: case CALL_ADD_KEY: case CALL_REQUEST_KEY: return ACT_KEY;
 	case CALL_UMOUNT: return ACT_UMOUNT;
@@ -76,38 +75,20 @@ static __always_inline __u16 act_of(__u16 call)
 	}
 }
 
-/* New or other namespaces. False: none. */
+/* New or other namespaces of its own; those of a new process are told by clone.h. False: none. */
 static __always_inline bool fill_namespaces(struct record *record, const struct returned_call *returned)
 {
 	struct act_event *act = &record->act;
-	const __u64 *a = returned->args;
-	__u64 flags = 0;
 
-	switch (returned->call) {
-	case CALL_SETNS: /* may leave the kind to the descriptor */
-		act->values[0] = a[1] & CLONE_NEW_FLAGS;
+	if (returned->call == CALL_SETNS) { /* may leave the kind to the descriptor */
+		act->values[0] = returned->args[1] & CLONE_NEW_FLAGS;
 		act->values[1] = WAY_SETNS;
 		return true;
-	case CALL_UNSHARE: /* without one of these it is about threads */
-		flags = a[0];
-		act->values[1] = WAY_UNSHARE;
-		break;
-	case CALL_CLONE3:
-		bpf_probe_read_user(&flags, sizeof(flags), (const void *)a[0]);
-		act->values[1] = WAY_CLONE;
-		break;
-	default:
-		flags = a[0] & ~CLONE_EXIT_SIGNAL;
-		act->values[1] = WAY_CLONE;
 	}
-	act->values[0] = flags & CLONE_NEW_FLAGS;
-	if (!act->values[0])
-		return false;
-	if (act->values[1] != WAY_CLONE)
-		return true;
-	/* In the new process the call returns 0. */
-	act->target_pid = initial_pid(returned->task, returned->result);
-	return returned->result > 0;
+	/* Without one of these it is about threads. */
+	act->values[0] = returned->args[0] & CLONE_NEW_FLAGS;
+	act->values[1] = WAY_UNSHARE;
+	return act->values[0];
 }
 
 /*

@@ -230,6 +230,7 @@ struct task_struct {
 	struct kernel_id loginuid;
 	unsigned int sessionid;
 	struct css_set *cgroups;
+	struct nsproxy *nsproxy;
 } KERNEL_TYPE;
 
 struct linux_binprm {

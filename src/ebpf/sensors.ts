@@ -78,6 +78,8 @@ const DATAGRAM = [program("kestrel_connect_cgroup4", "cgroup"), program("kestrel
 const LISTEN = program("kestrel_listen");
 const LISTEN_BLIND = "the port of a socket that listens without having been bound, and listening SCTP and DCCP sockets";
 
+/** In every attachment. */
+const ACT_PROGRAMS = [program("kestrel_act_clone"), program("kestrel_act", "calls")];
 const ACT_BLIND = [
   "symbolic links in the path of another root, and a path that another thread rewrites before the call returns",
   ...(process.arch === "arm64" ? ["acts of 32-bit programs"] : []),
@@ -122,15 +124,12 @@ export const SENSORS: readonly Sensor[] = [
     attachments: [
       {
         name: "fexit/security + raw_tp/sys_exit",
-        programs: [
-          ...["target", "mount", "move_mount", "umount"].map((name) => program(`kestrel_act_${name}`)),
-          program("kestrel_act", "calls"),
-        ],
+        programs: [...["target", "mount", "move_mount", "umount"].map((name) => program(`kestrel_act_${name}`)), ...ACT_PROGRAMS],
         blind: ACT_BLIND,
       },
       {
         name: "raw_tp/sys_exit",
-        programs: [program("kestrel_act", "calls")],
+        programs: ACT_PROGRAMS,
         blind: [
           "which process another one in a pid namespace attaches to or reads, or that of a thread",
           "where is mounted: symbolic links in the path, and the folder of a descriptor",

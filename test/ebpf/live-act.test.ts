@@ -275,6 +275,15 @@ describe.skipIf(refusal !== undefined || !isX64)("rare acts", () => {
     ]);
   });
 
+  test.skipIf(!isRoot)("namespaces of a new process, whatever the flags in memory say when clone3 returns", async () => {
+    // The new process shares the memory, and its parent waits for its end.
+    const { events } = await acts(`
+      static unsigned long args[8] = { 0x04004100, 0, 0, 0, 17, 0, 0, 0 };
+      __asm__ volatile("syscall; test %%eax, %%eax; jnz 1f; movq $0, %1; mov $60, %%eax; xor %%edi, %%edi; syscall; 1:"
+        : "=a"(r), "+m"(args[0]) : "0"(435), "D"(args), "S"(64) : "rcx", "r11", "memory"); if (r > 0) r = args[0];`);
+    expect(events).toMatchObject([{ "event.action": "namespace_change", "kestrel.namespaces": ["uts"], "auditd.data.syscall": "clone" }]);
+  });
+
   test("a session of its own, keys", async () => {
     const { events } = await acts(`
       r = call(248, (long)"user", (long)"kestrel:test", (long)"x", 1, -2); if (r > 0) r = call(250, 11, r, 0, 0, 0); if (r > 0) r = 0;`);

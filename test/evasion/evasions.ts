@@ -68,6 +68,12 @@ export const EVASIONS: readonly Evasion[] = [
     query: `file where event.action == "deletion" and file.path == "${HERE}/genuine3.txt" and process.name == "evasions"`,
     unseenBy: SYS_EXIT,
   }),
+  evasion("act", "flags-rewritten", {
+    trick: "The same to the flags of a new process (clone3)",
+    how: "its namespaces are compared with those of its maker",
+    shell: "rare-acts clone-hidden",
+    query: 'process where event.action == "namespace_change" and kestrel.namespaces == "ipc" and process.args == "clone-hidden"',
+  }),
   evasion("exec", "symlink-exec", {
     trick: "A program run through a symbolic link",
     how: "`process.executable` is the file itself; the link stands in `process.args`",

@@ -241,7 +241,11 @@ mkdir $group; sh -c 'echo $$ >$0/cgroup.procs; echo >contained; rm contained' $g
   rare("act", "userfaultfd", 'event.action == "userfaultfd" and process.args == "userfaultfd"'),
   rare("act", "userfaultfd-device", 'event.action == "userfaultfd" and process.args == "userfaultfd-device"'),
   rare("act", "memfd", 'event.action == "memfd_create" and process.Ext.memfd.name == "memfd:payload"'),
-  rare("act", "clone", 'event.action == "namespace_change" and kestrel.namespaces == "ipc" and auditd.data.syscall == "clone"'),
+  rare(
+    "act",
+    "clone",
+    'event.action == "namespace_change" and kestrel.namespaces == "ipc" and auditd.data.syscall == "clone" and process.args == "clone"',
+  ),
   rare("act", "key", 'event.action == "keyctl" and kestrel.key.operation == "add_key" and kestrel.key.description == "kernels:key"'),
   rare("act", "kexec", 'event.action == "kexec_load" and process.args == "kexec"', { emulatedOnly: true }),
   act(
