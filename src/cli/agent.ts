@@ -12,6 +12,7 @@ import type { ResponseModes } from "./response-modes.ts";
 import { type BookEntry, enabledRules, uploadedEntry } from "./rule-book.ts";
 import { sensorFamilies } from "./sensor-families.ts";
 import { sequenceFamilies } from "./sequence-families.ts";
+import type { Shortfalls } from "./shortfalls.ts";
 import { VERSION } from "./version.ts";
 
 /** What the sensors did about the files of programs. */
@@ -30,6 +31,7 @@ export interface AgentParts {
   readonly entries: readonly BookEntry[];
   readonly modes: ResponseModes;
   readonly gate: LiveGate;
+  readonly shortfalls: Shortfalls;
   /** Records the sources tried to send. */
   readonly produced: () => number;
   /** Records the sensors lost before the bus, by cause. */
@@ -83,6 +85,7 @@ export class Agent implements AgentPort {
     this.#state = "armed";
     this.#parts.onRules(rules);
     await this.#followSensors();
+    this.#parts.shortfalls.use(rules, result.reach);
     return result;
   }
 
@@ -90,6 +93,7 @@ export class Agent implements AgentPort {
   async fallBack(): Promise<void> {
     this.#parts.fallBack();
     await this.#followSensors();
+    this.#parts.shortfalls.askAgain();
   }
 
   async #followSensors(): Promise<void> {
@@ -159,7 +163,7 @@ export class Agent implements AgentPort {
   rule(id: string): RuleDetail | undefined {
     const entry = this.#entries.get(id);
     if (entry === undefined) return undefined;
-    const diagnostics = [...entry.diagnostics, ...(this.#problems.get(id) ?? [])];
+    const diagnostics = [...entry.diagnostics, ...(this.#problems.get(id) ?? []), ...this.#parts.shortfalls.diagnostics(id)];
     return { ...this.#summary(entry), format: entry.format, text: entry.text, diagnostics };
   }
 
@@ -224,6 +228,7 @@ export class Agent implements AgentPort {
   setMode(id: string, mode: "monitor" | "enforce" | undefined): void {
     this.#parts.modes.give(id, mode);
     this.#parts.modesChanged();
+    this.#parts.shortfalls.say();
   }
 
   metrics(): readonly MetricFamily[] {

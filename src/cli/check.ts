@@ -1,11 +1,9 @@
 // kestrel check: says for every rule or query whether it compiles and what is wrong, for people or as JSON lines.
-import { readFileSync } from "node:fs";
-import { cgroupRoot } from "#core";
-import { inspectAbilities } from "#ebpf";
-import { ANY_KERNEL, type CheckedRule, checkRules, type KernelAbilities, type Rung, type RungName } from "#engine";
-import { whyNoGate } from "#respond";
+import { ANY_KERNEL, type CheckedRule, checkRules, type KernelAbilities, type Rung } from "#engine";
 import { EXIT, parseArguments, usageError } from "./arguments.ts";
+import { kernelAbilities } from "./kernel-abilities.ts";
 import { LineWriter } from "./output.ts";
+import { RUNG_TEXT } from "./rung-text.ts";
 import { registryFrom } from "./schema-file.ts";
 import { printable } from "./terminal.ts";
 
@@ -31,13 +29,8 @@ export async function check(argv: readonly string[]): Promise<number> {
 
 function kernelNamed(name: string): () => KernelAbilities {
   if (name === "any") return () => ANY_KERNEL;
-  if (name === "this") return thisKernel;
+  if (name === "this") return () => kernelAbilities(undefined);
   throw usageError(`Flag "--kernel" knows "this" and "any", not "${name}"`);
-}
-
-function thisKernel(): KernelAbilities {
-  const { lsm, cgroup, signal } = inspectAbilities(cgroupRoot(readFileSync("/proc/self/mounts", "utf8")));
-  return { lsm, cgroup, signal, gate: whyNoGate() };
 }
 
 function jsonLine(rule: CheckedRule): string {
@@ -59,14 +52,6 @@ function textLines(rule: CheckedRule): string[] {
   ]);
   return rule.response === undefined ? findings : [...findings, responseLine(rule, rule.response)];
 }
-
-const RUNG_TEXT: Readonly<Record<RungName, string>> = {
-  "in-kernel": "in the kernel, before the act",
-  "at-the-gate": "at the gate, before the program runs",
-  "at-once": "in the kernel, at once after the act",
-  "after-alert": "after the alert",
-  none: "not carried out",
-};
 
 function responseLine(rule: CheckedRule, { action, scope, mode, rung, means, leaves, whyNotHigher }: Rung): string {
   const what = action === "deny" ? `${action}, ${mode}` : `${action} ${scope}, ${mode}`;

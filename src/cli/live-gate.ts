@@ -110,6 +110,11 @@ export class LiveGate implements Gate {
       this.#parts.log.write("info", "programs are held at the gate", { mounts: mounts.join(" ") });
   }
 
+  /** Why no program is held whatever the rules ask; undefined: they may be. */
+  get whyOff(): string | undefined {
+    return this.#isNowhere ? `no program is held with --gate-mount ${NOWHERE}` : undefined;
+  }
+
   /** Lets go of every program. Twice is fine. */
   async close(): Promise<void> {
     this.#isClosed = true;

@@ -5,8 +5,10 @@ import type { EbpfSource } from "#ebpf";
 import { createExecJudge, type ExecJudgeOptions } from "#engine";
 import { DEFAULT_PROTECTED, LinuxProcesses, LiveResponder, Protection } from "#respond";
 import { type Arguments, usageError } from "./arguments.ts";
+import { kernelAbilities } from "./kernel-abilities.ts";
 import { gateSettings, LiveGate, type LiveGateParts } from "./live-gate.ts";
 import type { ResponseModes } from "./response-modes.ts";
+import { Shortfalls } from "./shortfalls.ts";
 
 /** What responding needs of the rest. */
 export interface ResponseParts {
@@ -20,6 +22,7 @@ export interface ResponseParts {
 export interface LiveResponse {
   readonly responder: LiveResponder;
   readonly gate: LiveGate;
+  readonly shortfalls: Shortfalls;
   /** Acts no more. Twice is fine. */
   close(): Promise<void>;
 }
@@ -56,9 +59,11 @@ export function liveResponse(args: Arguments, parts: ResponseParts): LiveRespons
         spared: protection.ownLine().map(({ pid, startTick }) => ({ pid, startTick, withHelpers: pid === process.pid })),
       }),
   });
+  const shortfalls = new Shortfalls({ abilities: () => kernelAbilities(gate.whyOff), modeOf: ({ id, mode }) => modeOf(id, mode), log });
   return {
     responder,
     gate,
+    shortfalls,
     async close() {
       responder.close();
       await gate.close();

@@ -5,7 +5,7 @@ import type { EbpfSource } from "#ebpf";
 import type { DemandListener, Engine } from "#engine";
 import type { AgentParts } from "./agent.ts";
 import { readsLateFields } from "./late-fields.ts";
-import type { LiveGate } from "./live-gate.ts";
+import type { LiveResponse } from "./live-response.ts";
 
 /** How each sensor is doing. */
 export function sensorStatus(source: EbpfSource): readonly SensorStatus[] {
@@ -22,9 +22,11 @@ export function sensorStatus(source: EbpfSource): readonly SensorStatus[] {
 export function sensorParts(
   source: EbpfSource,
   engine: Engine,
-  gate: LiveGate,
+  { gate, shortfalls }: Pick<LiveResponse, "gate" | "shortfalls">,
 ): Pick<
   AgentParts,
+  | "gate"
+  | "shortfalls"
   | "produced"
   | "sensorLosses"
   | "filtered"
@@ -39,6 +41,8 @@ export function sensorParts(
   | "deniesPrograms"
 > {
   return {
+    gate,
+    shortfalls,
     produced: () => (source.statuses().length > 0 ? source.produced : engine.counters().offered),
     sensorLosses: () => source.losses(),
     filtered: () => source.filtered(),

@@ -130,8 +130,7 @@ async function start(args: Arguments, hardening: readonly Hardening[]): Promise<
     store,
     entries: book.entries,
     modes,
-    gate,
-    ...sensorParts(source, engine, gate),
+    ...sensorParts(source, engine, response),
     self: () => watcher.statuses(),
     moreMetrics: () => [isolation.metrics(), gate.families(), watcher.metrics(), kernelAndStore(source, alertStore)].flat(),
   });
@@ -252,6 +251,7 @@ async function startWatching(source: EbpfSource, sink: RecordSink, parts: Watchi
   }
   for (const status of sensorStatus(source)) log.write("info", sensorLine(status));
   for (const line of denierLines(source)) log.write("info", line);
+  response.shortfalls.start();
   return source;
 }
 

@@ -1,10 +1,9 @@
 // Says of rules on disk whether they would run, without running them: their text, their EQL, and whether Lua and Wasm bodies load.
 import type { Rule } from "#rules";
 import type { Diagnostic, SchemaRegistry } from "#schema";
-import { querySource } from "./compile.ts";
 import { createUserRule } from "./evaluators.ts";
-import { gateRule } from "./gate-rules.ts";
 import { type KernelAbilities, type Rung, rungOf } from "./ladder.ts";
+import { reachOf } from "./reach.ts";
 
 /** One finding about a rule with the place in its file drawn as text. */
 export interface Finding {
@@ -60,11 +59,8 @@ export async function checkRules(paths: readonly string[], options: CheckOptions
 }
 
 async function climb(rule: Rule, registry: SchemaRegistry, kernel: () => KernelAbilities): Promise<Rung | undefined> {
-  if (rule.action === "alert") return undefined;
-  const { kernelConditionOf } = await import("#eql");
-  const condition = rule.body.kind === "eql" ? kernelConditionOf(querySource(rule), registry) : undefined;
-  const whyNotAtGate = rule.action === "deny" ? (await gateRule(rule, registry)).reason : undefined;
-  return rungOf({ rule, condition, whyNotAtGate, kernel: kernel() });
+  const reach = await reachOf(rule, registry);
+  return reach && rungOf({ rule, ...reach, kernel: kernel() });
 }
 
 /** What is wrong with a Lua or Wasm body: it is loaded once and thrown away. An EQL rule was checked with its text. */

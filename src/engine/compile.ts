@@ -1,8 +1,6 @@
 // Rules to a program: the conditions of EQL rules, and the exceptions of Lua and Wasm rules as predicates beside them.
 // Runs in the caller's thread; compile-worker.ts runs it in another, so that a running agent neither pauses nor keeps the compiler in memory.
 import { workerUrl } from "#core";
-import type { kernelConditionOf } from "#eql";
-import type { Rule } from "#rules";
 import {
   type Backend,
   type Demand,
@@ -16,9 +14,8 @@ import {
   type SchemaRegistry,
 } from "#schema";
 import { policyOf } from "./ladder.ts";
-
-/** What a compiler needs of a rule. */
-export type CompilableRule = Pick<Rule, "id" | "body" | "exceptions" | "action" | "mode" | "scope">;
+import { type CompilableRule, querySource } from "./query-source.ts";
+import { type RuleReach, reachOf } from "./reach.ts";
 
 /** A compiled set. Lists are parallel to the rules that were given. */
 export interface CompiledRules {
@@ -30,6 +27,8 @@ export interface CompiledRules {
   readonly diagnostics: readonly (readonly Diagnostic[])[];
   /** What the kernel can decide of the rules with an action; not parallel. */
   readonly policies: readonly RulePolicy[];
+  /** What decides how far the actions of the rules that have one reach; not parallel. */
+  readonly reach: readonly RuleReach[];
   /**
    * What each rule can match of events of the words that were asked about. A Lua rule, which may look at anything, wants all that its
    * exceptions leave; a Wasm rule all, since what it sees of one event may tell in its answer about another.
@@ -49,7 +48,7 @@ export type RuleCompiler = (
 
 /** Compiles in this thread. The compiler is loaded at the first use. */
 export const compileHere: RuleCompiler = async (rules, registry, backend, words = []) => {
-  const { compileRuleSet, kernelConditionOf } = await import("#eql");
+  const { compileRuleSet } = await import("#eql");
   const inSet = rules.map((rule, index) => ({ rule, index })).filter(({ rule }) => rule.body.kind === "eql" || rule.exceptions.length > 0);
   const { program, queries } = compileRuleSet(
     inSet.map(({ rule }) => querySource(rule)),
@@ -69,14 +68,11 @@ export const compileHere: RuleCompiler = async (rules, registry, backend, words 
     const isUserRule = rules[index]?.body.kind !== "eql";
     diagnostics[index] = isUserRule && query.plan !== undefined ? [...query.diagnostics, LINEAGE_REFUSED] : query.diagnostics;
   });
-  const policies = rules.flatMap((rule) => policyIn(rule, registry, kernelConditionOf) ?? []);
-  return { program, predicates, plans, diagnostics, policies, demands, categories: registry.categories.names() };
+  const reaches = await Promise.all(rules.map((rule) => reachOf(rule, registry)));
+  const policies = rules.flatMap((rule, index) => policyOf(rule, reaches[index]?.condition) ?? []);
+  const reach = reaches.flatMap((one) => one ?? []);
+  return { program, predicates, plans, diagnostics, policies, reach, demands, categories: registry.categories.names() };
 };
-
-function policyIn(rule: CompilableRule, registry: SchemaRegistry, conditionOf: typeof kernelConditionOf): RulePolicy | undefined {
-  if (rule.action === "alert" || rule.body.kind !== "eql") return undefined;
-  return policyOf(rule, conditionOf(querySource(rule), registry));
-}
 
 /** What a Lua or Wasm rule decides it decides at its event, alone. */
 const LINEAGE_REFUSED: Diagnostic = {
@@ -85,16 +81,6 @@ const LINEAGE_REFUSED: Diagnostic = {
   message: "An exception of a Lua or Wasm rule cannot ask about lineage",
   span: { from: 0, to: 0, line: 1, column: 1 },
 };
-
-/** A rule's condition as the compiler takes it. */
-export function querySource({
-  id,
-  body,
-  exceptions,
-}: Pick<CompilableRule, "id" | "body" | "exceptions">): Parameters<typeof import("#eql").compileRuleSet>[0][number] {
-  const eql = body.kind === "eql" ? { text: body.query, dialect: body.dialect } : { text: "any where true", dialect: "default" as const };
-  return { id, ...eql, exceptions, lenientFields: false };
-}
 
 /** What a compile worker is sent: rules without module bytes, and what makes its registry equal to the sender's. */
 export interface CompileRequest {

@@ -31,6 +31,7 @@ import { Demanding, type DemandListener } from "./demanding.ts";
 import { evaluateSingly } from "./evaluate-singly.ts";
 import { ruleSetFactory } from "./evaluators.ts";
 import { type ArmablePartition, type ArmedSet, type BatchResult, InlinePartition, prepareAll, WorkerPartition } from "./partition.ts";
+import type { RuleReach } from "./reach.ts";
 import { Responding } from "./responding.ts";
 import { RuleState } from "./rule-state.ts";
 import { type ReadyPlan, readyPlans, Sequencing } from "./sequencing.ts";
@@ -84,6 +85,8 @@ export interface RuleProblem {
 export interface ArmResult {
   readonly armed: number;
   readonly problems: readonly RuleProblem[];
+  /** Of the armed rules with an action. */
+  readonly reach: readonly RuleReach[];
 }
 
 /** Hits of one evaluator over a batch, up to the record where its rule failed. */
@@ -212,7 +215,7 @@ export class Engine {
       this.#userRules.drop(userRules);
       throw error;
     }
-    return { armed: runnable.length - failed.size, problems };
+    return { armed: runnable.length - failed.size, problems, reach: compiledRules.reach.filter(({ ruleId }) => !failed.has(ruleId)) };
   }
 
   /**

@@ -3,7 +3,7 @@
 import type { Conjunct } from "#eql";
 import type { Rule } from "#rules";
 import { ATTEMPT_CALLER_FIELDS, ATTEMPT_FILE_FIELDS, type FieldReader, type FieldValue, type SchemaRegistry } from "#schema";
-import { querySource } from "./compile.ts";
+import { querySource } from "./query-source.ts";
 
 /** A rule for the gate. */
 export interface GateRule<R> {

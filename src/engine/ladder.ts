@@ -4,7 +4,13 @@ import type { Rule } from "#rules";
 import type { KernelCondition, PolicyAct, PolicyClause, RulePolicy } from "#schema";
 
 /** How early the action comes, the earliest first. */
-const RUNG_NAMES = ["in-kernel", "at-the-gate", "at-once", "after-alert", "none"] as const;
+export const RUNG_NAMES: readonly ["in-kernel", "at-the-gate", "at-once", "after-alert", "none"] = [
+  "in-kernel",
+  "at-the-gate",
+  "at-once",
+  "after-alert",
+  "none",
+];
 
 /** A place on the ladder. */
 export type RungName = (typeof RUNG_NAMES)[number];

@@ -50,6 +50,7 @@ const compileLenient: RuleCompiler = async (rules, registryOf, backend, words) =
     plans: queries.map(({ plan }) => plan),
     diagnostics: queries.map(({ diagnostics }) => diagnostics),
     policies: [],
+    reach: [],
     demands: queries.map(({ demand }) => demand),
     categories: registryOf.categories.names(),
   };

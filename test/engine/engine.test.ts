@@ -43,7 +43,7 @@ test("rules that do not load are reported by id and the others are armed", async
 test("no rules at all: records pass and are counted", async () => {
   for (const partitions of [1, 2]) {
     const bench = benchOf({ partitions });
-    expect(await bench.engine.arm([])).toEqual({ armed: 0, problems: [] });
+    expect(await bench.engine.arm([])).toEqual({ armed: 0, problems: [], reach: [] });
     await bench.push(SHELL, CURL);
     await bench.engine.close();
     expect(bench.engine.counters()).toMatchObject({ offered: 2, evaluated: 2, dropped: 0, waiting: 0, alerts: 0 });

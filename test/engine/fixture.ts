@@ -163,6 +163,7 @@ export const faultyCompiler: RuleCompiler = async (rules, registry) => {
     plans: rules.map(() => undefined),
     diagnostics: rules.map(() => []),
     policies: [],
+    reach: [],
     demands: rules.map(() => []),
     categories: registry.categories.names(),
   };
