@@ -1,6 +1,6 @@
 // The gatekeeper: a process of its own that is asked by the kernel before a program runs and asks the agent in turn. Invariants: nobody waits longer
 // than the deadline; when the agent does not answer, is stopped or dies, the operator's choice decides (open or closed) and the agent is not waited
-// for again until it speaks; the agent, its children and process 1 are never held. It decides nothing else, starts no program, and sits in
+// for again until it speaks; the agent, its helpers and process 1 are never held. It decides nothing else, starts no program, and sits in
 // poll(2) instead of an event loop.
 import { openSync, readFileSync, readlinkSync, readSync } from "node:fs";
 import { messageOf } from "#core";
@@ -256,8 +256,7 @@ export class Gatekeeper {
     if (next?.kind === "interpreter") return this.#pass(fd, tid, "exempt", step);
     const status = readThreadStatus(tid);
     if (status === undefined) throw new NativeError("gone", "proc", `Thread ${tid} cannot be seen`);
-    const { agentPid } = this.#config;
-    if (status.pid === agentPid || status.ppid === agentPid || status.pid === 1) return this.#pass(fd, tid, "exempt", step);
+    if (status.pid === 1 || this.#protection.isOwn(status)) return this.#pass(fd, tid, "exempt", step);
     this.#steps.note(tid, step);
     return this.#ask({ fd, tid, stats, status, key, isServed, ...step });
   }

@@ -90,16 +90,28 @@ export class Protection {
   reason(target: HostProcess): string | undefined {
     if (target.pid <= 1) return "Process 1 is never touched";
     if (target.isKernel) return `Process ${target.pid} belongs to the kernel`;
-    if (target.pid === this.#ownPid || this.#isHelper(target)) return "Kestrel does not touch itself";
+    if (this.isOwn(target)) return "Kestrel does not touch itself";
     if (this.#isOwnAncestor(target.pid)) return `Process ${target.pid} (${target.name}) started Kestrel`;
     const program = this.#listedProgram(target.pid);
     return program === undefined ? undefined : `${program} is on the list of protected programs`;
   }
 
-  /** Why nobody may be kept from running a file; `undefined` when they may. */
+  /**
+   * Whether this is the agent, or a child of it that runs the agent's file: the gatekeeper, the heartbeat, and either of them as it starts. Other
+   * children, as of an agent that is process 1 of a container, are nobody's friends.
+   */
+  isOwn({ pid, ppid }: Pick<HostProcess, "pid" | "ppid">): boolean {
+    if (pid === this.#ownPid) return true;
+    if (ppid !== this.#ownPid) return false;
+    const [own, its] = [this.#fileFacts(`/proc/${ppid}/exe`), this.#fileFacts(`/proc/${pid}/exe`)];
+    return own !== undefined && its !== undefined && own.device === its.device && own.inode === its.inode;
+  }
+
+  /**
+   * Why nobody may be kept from running a file; `undefined` when they may. The agent's own file is no reason: with `BUN_BE_BUN` in the environment
+   * it runs any script for whoever starts it.
+   */
   reasonToRun({ path, device, inode, uid, isShared }: RunnableFile): string | undefined {
-    const own = this.#fileFacts(`/proc/${this.#ownPid}/exe`);
-    if (own !== undefined && own.device === device && own.inode === inode) return "Kestrel does not touch itself";
     if (!this.#isListed(path) || uid !== 0 || isShared) return undefined;
     const here = this.#fileFacts(path);
     const isSystemFile = here !== undefined && here.device === device && here.inode === inode;
@@ -124,13 +136,6 @@ export class Protection {
       pid = found.ppid;
     }
     return line;
-  }
-
-  // The gatekeeper and what the heartbeat starts: other children, as of an agent that is process 1 of a container, are nobody's friends.
-  #isHelper({ pid, ppid }: HostProcess): boolean {
-    if (ppid !== this.#ownPid) return false;
-    const [own, its] = [this.#fileFacts(`/proc/${ppid}/exe`), this.#fileFacts(`/proc/${pid}/exe`)];
-    return own !== undefined && its !== undefined && own.device === its.device && own.inode === its.inode;
   }
 
   // Looked up each time: whoever started the agent may end, and its number pass to somebody else.

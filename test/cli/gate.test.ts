@@ -5,7 +5,7 @@ import { appendFileSync, existsSync, readdirSync, readFileSync, readlinkSync, wr
 import { join } from "node:path";
 import { gatesRun, OwnMount } from "../respond/own-mount.ts";
 import { AgentProcess, type AlertJson, sensorsRun } from "./agent-process.ts";
-import { eventually, runKestrel, TempFolder } from "./program.ts";
+import { eventually, PROGRAM, runKestrel, TempFolder } from "./program.ts";
 
 setDefaultTimeout(120_000);
 
@@ -199,6 +199,26 @@ describe.skipIf(!sensorsRun() || !gatesRun())("kestrel run holds programs", () =
     writeFileSync(patched, Buffer.from(readFileSync(patched, "latin1").replace(loader, own.padEnd(loader.length, "\0")), "latin1"));
     expect((await scene.run(patched)).code).toBe(0);
     expect((await scene.run(`${own} /bin/true`)).code).toBe(126);
+  });
+
+  test("the agent's own file is held like any other: it is an interpreter for whoever starts it", async () => {
+    using mount = new OwnMount("size=400m");
+    using folder = new TempFolder();
+    const own = mount.program("own", PROGRAM[0]);
+    await folder.write("rule.yaml", denyRule(`process.executable == "${own}"`));
+    await folder.write("script.js", 'console.log("ran")');
+    // Starts the copy in place of the program.
+    const through = ["/bin/sh", "-c", 'own=$0; shift; exec "$own" "$@"', own];
+    const args = ["--rules", join(folder.path, "rule.yaml"), "--gate-mount", mount.path];
+    await using agent = await AgentProcess.start(join(folder.path, "data"), args, through);
+    const script = join(folder.path, "script.js");
+    const child = Bun.spawn(["/bin/sh", "-c", `BUN_BE_BUN=1 ${own} ${script}; exit $?`], { stdout: "pipe", stderr: "pipe" });
+    expect([await new Response(child.stdout).text(), await child.exited]).toEqual(["", 126]);
+    await eventually(
+      () => `the alert: ${agent.stderr}`,
+      () => agent.printed.find(({ response }) => response?.outcome === "done"),
+    );
+    expect(await agent.stop()).toBe(0);
   });
 
   test("a mount is known however its path is written; where none is, the gate says that it holds nothing", async () => {

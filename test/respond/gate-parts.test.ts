@@ -166,6 +166,8 @@ describe("whose programs are never denied", () => {
   const facts = { device: 1n, inode: 2n, uid: 0, isShared: false };
   const files: Readonly<Record<string, typeof facts>> = {
     "/proc/500/exe": { ...facts, inode: 9n },
+    "/proc/501/exe": { ...facts, inode: 9n },
+    "/proc/502/exe": facts,
     "/usr/sbin/sshd": facts,
     "/opt/tool": facts,
   };
@@ -174,7 +176,7 @@ describe("whose programs are never denied", () => {
   const rows: readonly (readonly [name: string, path: string, change: Partial<typeof facts>, reason: RegExp | undefined])[] = [
     ["a system program by name", "/usr/sbin/sshd", {}, /protected programs/],
     ["one by its path", "/opt/tool", {}, /protected programs/],
-    ["the agent itself", "/anywhere", { inode: 9n }, /itself/],
+    ["the agent's own file, which is an interpreter for whoever starts it", "/anywhere", { inode: 9n }, undefined],
     ["another file under that path", "/usr/sbin/sshd", { inode: 3n }, undefined],
     ["one on another device", "/usr/sbin/sshd", { device: 3n }, undefined],
     ["one of a user", "/usr/sbin/sshd", { uid: 7 }, undefined],
@@ -189,4 +191,9 @@ describe("whose programs are never denied", () => {
       else expect(found).toMatch(reason);
     });
   }
+
+  test("who is the agent: itself and what it starts, not whom it adopted nor who runs its file", () => {
+    const isOwn = (pid: number, ppid: number): boolean => protection.isOwn({ pid, ppid });
+    expect([isOwn(500, 1), isOwn(501, 500), isOwn(502, 500), isOwn(501, 499), isOwn(503, 500)]).toEqual([true, true, false, false, false]);
+  });
 });
