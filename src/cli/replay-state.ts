@@ -76,7 +76,7 @@ export class ReplayState implements Sink {
   take(alerts: readonly Alert[], kept?: Kept): void {
     if (this.#failure !== undefined) return;
     try {
-      const fresh = alerts.filter((alert) => this.#store.get(alert.id) === undefined);
+      const fresh = alerts.filter((alert) => !this.#store.has(alert));
       if (fresh.length > 0) this.#next.take(fresh);
       this.#store.commit(alerts, kept?.checkpoint, kept?.position);
     } catch (error) {

@@ -50,6 +50,38 @@ function storeNs(alerts: readonly Alert[]): number {
   }
 }
 
+const FULL = 100_000;
+const FILLED_AT_ONCE = 1000;
+const STORED_AT_ONCE = 50;
+
+/** Alerts of a flood, some at once, into a store that lets an old one go for each. */
+function storeFullNs(alerts: readonly Alert[], random: () => number): number {
+  const directory = mkdtempSync(join(tmpdir(), "kestrel-bench-"));
+  try {
+    const { store } = Store.open(join(directory, "kestrel.db"), { alertsMax: FULL });
+    let timeNs = 0n;
+    const another = (alert: Alert): Alert => ({
+      ...alert,
+      timeNs: ++timeNs,
+      id: Buffer.from(Array.from({ length: 16 }, () => random() * 256)).toString("hex"),
+    });
+    const small: Alert = { ...alerts[0]!, events: [], ancestry: [], captures: {} };
+    for (let count = 0; count < FULL; count += FILLED_AT_ONCE)
+      store.insertAlerts(Array.from({ length: FILLED_AT_ONCE }, () => another(small)));
+    const perRound = bestNs(
+      1,
+      () => {
+        for (let at = 0; at < alerts.length; at += STORED_AT_ONCE) store.insertAlerts(alerts.slice(at, at + STORED_AT_ONCE).map(another));
+      },
+      ROUNDS,
+    );
+    store.close();
+    return perRound / alerts.length;
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
 const DIRTY_KEYS = 100_000;
 const STATE_VALUE_BYTES = 300;
 const STATE_RULES = 50;
@@ -108,6 +140,12 @@ function rows(): readonly Row[] {
     { name: "alert made from a record", value: bestNs(TURNS, make) / 1000, unit, note: "id, captures, ancestry, whole event" },
     { name: "alert printed as JSON", value: bestNs(TURNS, (turn) => stringifyJson(encodeAlert(alerts[turn]!))) / 1000, unit },
     { name: "alert stored", value: storeNs(alerts) / 1000, unit, note: "SQLite, one commit each, no fsync" },
+    {
+      name: "alert of a flood stored in a full store",
+      value: storeFullNs(alerts, random) / 1000,
+      unit,
+      note: `of ${FULL} alerts, ${STORED_AT_ONCE} a commit`,
+    },
     ...stateRows(random),
   ];
 }

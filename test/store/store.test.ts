@@ -22,6 +22,8 @@ test("an alert comes back exactly, also after opening again", () => {
   expect(store.alertCount).toBe(3);
   for (const alert of alerts) expect(readAlert(store.get(alert.id)!.json)).toEqual(alert);
   expect(store.get("missing")).toBeUndefined();
+  for (const alert of alerts) expect(store.has(alert)).toBe(true);
+  expect(store.has(alertOf(77))).toBe(false);
   expect(store.after(0, 10).map(({ json }) => readAlert(json)?.id)).toEqual(alerts.map(({ id }) => id));
   expect(store.after(2, 10).length).toBe(1);
 });
@@ -259,26 +261,31 @@ function indexesOf(path: string): readonly string[] {
     .map(({ name }) => name);
 }
 
-test("a database of version 1 keeps its alerts and gets state, and loses indexes that nothing reads", () => {
+test("a database of version 1 keeps its alerts and positions, gets state, and loses indexes in no order", () => {
   using dir = temp();
   const path = join(dir.path, "old.db");
   const alerts = [alertOf(1), alertOf(2)];
+  const newest = alertOf(9);
   const database = new Database(path, { create: true, strict: true });
   migrate(database, path, MIGRATIONS.slice(0, 1));
-  for (const { id, timeNs, ruleId, ...rest } of alerts) {
+  for (const { id, timeNs, ruleId, ...rest } of [...alerts, newest]) {
     const json = stringifyJson(encodeAlert({ id, timeNs, ruleId, ...rest }));
     database
       .query("INSERT INTO alerts (id, time_ns, rule_id, severity, bytes, json) VALUES (?, ?, ?, 0, ?, ?)")
       .run(id, timeNs, ruleId, Buffer.byteLength(json), json);
   }
+  database.query("DELETE FROM alerts WHERE id = ?").run(newest.id);
   database.close();
   using store = openStore(path);
   expect(store.after(0, 10).map(({ json }) => readAlert(json))).toEqual(alerts);
-  expect(indexesOf(path)).toEqual(["alerts_by_bytes", "sqlite_autoindex_alerts_1"]);
+  expect(indexesOf(path)).toEqual(["alerts_bytes", "sqlite_autoindex_alerts_1"]);
+  expect(store.latestPosition()).toBe(3);
+  expect(store.insertAlerts([alertOf(4)]).map(({ position }) => position)).toEqual([4]);
+  expect(store.insertAlerts([alertOf(2)])).toEqual([]);
   expect(store.loadState()).toBeUndefined();
   store.commit([alertOf(3)], undefined, "7");
   expect(store.loadState()).toMatchObject({ kind: "saved", position: "7" });
-  expect(store.alertCount).toBe(3);
+  expect(store.alertCount).toBe(4);
 });
 
 test("what is no database is set aside, each under its own name", () => {
