@@ -124,7 +124,7 @@ int kestrel_deny_open(__u64 *ctx)
 		return -EPERM;
 	if (!policy_asks(&decision, task, POLICY_OPEN) || !(decision.table->enforced & decision.table->denying))
 		return 0;
-	if ((BPF_CORE_READ(inode, i_mode) & S_IFMT) != S_IFREG || f_mode & FMODE_NOACCOUNT)
+	if (!is_data(inode, f_mode) || f_mode & FMODE_NOACCOUNT)
 		return 0;
 	if (is_proc_noise(BPF_CORE_READ(file, f_path.dentry), BPF_CORE_READ(inode, i_sb, s_magic)))
 		return 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /*
- * A regular file was made or opened for writing, or one on the watch list was opened for reading. Judged by the file object the kernel
- * opened, never by the path the caller passed. The memory of a process that is opened is a rare act, in the ring of those.
+ * A file was made or opened for writing, a disk and the machine's memory too, or one on the watch list was opened for reading. Judged by the
+ * file object the kernel opened, never by the path the caller passed. The memory of a process that is opened is a rare act, in the ring of those.
  */
 #define RING activity_ring
 #define PATH_IS_TESTED
@@ -122,7 +122,7 @@ static __always_inline void report_open(struct file *file)
 	__u16 flags;
 	bool noted;
 
-	if ((mode & S_IFMT) != S_IFREG)
+	if (!is_data(inode, f_mode))
 		return;
 	magic = BPF_CORE_READ(inode, i_sb, s_magic);
 	if (magic == PROC_SUPER_MAGIC && f_mode & (FMODE_READ | FMODE_WRITE) && is_process_memory(dentry)) {

@@ -20,6 +20,8 @@ typedef _Bool bool;
 #define S_IFREG 0100000
 #define S_IFSOCK 0140000
 #define S_IFDIR 0040000
+#define S_IFCHR 0020000
+#define S_IFBLK 0060000
 #define SIGNAL_GROUP_EXIT 4
 #define FMODE_READ 1u
 #define FMODE_WRITE 2u
@@ -64,6 +66,7 @@ struct inode {
 	struct kernel_id i_gid;
 	struct super_block *i_sb;
 	unsigned long i_ino;
+	__u32 i_rdev;
 	unsigned int i_nlink;
 	long long i_size;
 	void *i_private;

@@ -8,6 +8,29 @@
 #define PROC_SUPER_MAGIC 0x9fa0
 #define PROC_DEPTH_MAX 16
 
+#define DEVICE_MEM 1 /* of major 1, as the others */
+#define DEVICE_KMEM 2
+#define DEVICE_PORT 4
+
+/* A file in the sense of rules holds data. Disks and the memory of the machine do: whoever writes there passes all files by. */
+static __always_inline bool is_data(struct inode *inode, __u32 f_mode)
+{
+	__u32 device;
+
+	switch (BPF_CORE_READ(inode, i_mode) & S_IFMT) {
+	case S_IFREG:
+		return true;
+	case S_IFBLK:
+		return f_mode & FMODE_WRITE;
+	case S_IFCHR:
+		device = BPF_CORE_READ(inode, i_rdev);
+		return f_mode & FMODE_WRITE && device >> 20 == 1 &&
+		       ((device & 0xfffff) == DEVICE_MEM || (device & 0xfffff) == DEVICE_KMEM || (device & 0xfffff) == DEVICE_PORT);
+	default:
+		return false;
+	}
+}
+
 /* Of procfs only /proc/sys: what programs write about themselves is no file in any rule's sense. */
 static __always_inline bool is_proc_noise(struct dentry *dentry, __u64 magic)
 {

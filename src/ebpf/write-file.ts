@@ -5,7 +5,7 @@ import type { RecordContext } from "./record-context.ts";
 
 const PERMISSION_BITS = 0o7777;
 const S_IFMT = 0o170000;
-/** What is made without being opened. */
+/** Other than plain files. */
 const FILE_TYPES: ReadonlyMap<number, string> = new Map([
   [0o010000, "fifo"],
   [0o020000, "char_device"],
@@ -24,7 +24,7 @@ interface FileRights {
 /** An opened file. */
 export function writeFile(fields: FieldWriter, event: FileEvent, context: RecordContext): void {
   writePath(fields, event.path);
-  fields.builder.keyword(fields.id.fileType, "file");
+  fields.builder.keyword(fields.id.fileType, FILE_TYPES.get(event.mode & S_IFMT) ?? "file");
   writeInode(fields, event, event, context);
 }
 

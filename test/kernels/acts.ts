@@ -97,6 +97,16 @@ export const ACTS: readonly Act[] = [
     "echo >>made",
     `file where event.action == "modification" and file.path == "${HERE}/made" and file.type == "file" and process.name == "busybox"`,
   ]),
+  act(
+    "file",
+    "file-memory-device",
+    [
+      // By the device's number: the name is anybody's.
+      "mknod null c 1 1; exec 3>>null",
+      `file where event.action == "modification" and file.path == "${HERE}/null" and file.type == "char_device"`,
+    ],
+    { emulatedOnly: true },
+  ),
   act("file", "file-watched-read", [
     "mkdir .ssh; echo >.ssh/key; read line <.ssh/key; true",
     `file where event.action == "open" and event.type == "access" and file.path == "${HERE}/.ssh/key"`,
