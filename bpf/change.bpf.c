@@ -1,62 +1,20 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /*
  * A file was renamed, removed, linked, given other rights, owners or attributes, or a folder or device was made. Preferred: the hooks of
- * change-hooks.h. Otherwise seen as the call returns, when it has succeeded: folders and descriptors are read from kernel objects, the names
- * below them from the caller, where another thread may have changed them meanwhile. Owners and attributes are seen in this way only.
+ * change-hooks.h and attribute-hooks.h. Otherwise seen as the call returns, when it has succeeded: folders and descriptors are read from kernel
+ * objects, the names below them from the caller, where another thread may have changed them meanwhile.
  */
 #define RING activity_ring
 #define PATH_IS_TESTED
-#include "path.h"
 #include "change.h"
+#include "change-record.h"
 #include "change-hooks.h"
+#include "attribute-hooks.h"
 
 /* A 16-bit user id of old 32-bit calls: its -1 is not ours. */
 static __always_inline __u32 widened(__u32 id)
 {
 	return id == 0xffff ? 0xffffffff : id;
-}
-
-/* Appends the caller's text. At the exit of a call that read it, its pages are there. */
-static __always_inline __u16 append_user_text(struct record *record, __u64 text)
-{
-	__u32 used = record->used;
-	long length;
-
-	if (!text || used > RECORD_BYTES - FILENAME_BYTES_MAX)
-		return 0;
-	length = bpf_probe_read_user_str(record->bytes + used, FILENAME_BYTES_MAX, (const void *)text);
-	if (length <= 0) {
-		record->head.flags |= FLAG_READ_FAILED;
-		return 0;
-	}
-	record->used = used + length;
-	return length;
-}
-
-static __always_inline __u16 append_kernel_text(struct record *record, __u64 text)
-{
-	__u32 used = record->used;
-	long length;
-
-	if (used > RECORD_BYTES - FILENAME_BYTES_MAX)
-		return 0;
-	length = bpf_probe_read_kernel_str(record->bytes + used, FILENAME_BYTES_MAX, (const void *)text);
-	if (length <= 0) {
-		record->head.flags |= FLAG_READ_FAILED;
-		return 0;
-	}
-	record->used = used + length;
-	return length;
-}
-
-static __always_inline void fill_inode(struct change_event *event, struct inode *inode)
-{
-	event->inode = BPF_CORE_READ(inode, i_ino);
-	event->size = BPF_CORE_READ(inode, i_size);
-	event->device = BPF_CORE_READ(inode, i_sb, s_dev);
-	event->file_mode = BPF_CORE_READ(inode, i_mode);
-	event->owner = BPF_CORE_READ(inode, i_uid.val);
-	event->group = BPF_CORE_READ(inode, i_gid.val);
 }
 
 /* Whether the other name of a change is a path, and not the text of a link or the name of an attribute. */
@@ -110,35 +68,18 @@ static __always_inline void append_names(struct record *record, const struct nam
 		event->other_folder_bytes = append_folder(names->other_folder, 0);
 }
 
-/* Whether a rule can match such a change by this user. */
-static __always_inline bool is_wanted(struct task_struct *task, __u32 kind)
-{
-	if (demand_takes(DEMAND_CHANGE << kind, BPF_CORE_READ(task, cred, euid.val), 0, 0, 0))
-		return true;
-	count_filtered(OP_CHANGE);
-	return false;
-}
-
 static __always_inline void report_change(struct task_struct *task, __u16 kind, const struct names *names)
 {
-	struct record *record = scratch_record();
-	__u32 bytes;
+	struct record *record = begin_change(task, kind);
 
-	if (!record || !is_wanted(task, kind))
+	if (!record)
 		return;
 	/* The names are the caller's: user space tests them. */
 	record->demand_class = 0;
-	fill_header(&record->head, task, OP_CHANGE);
-	__builtin_memset(&record->change.inode, 0, sizeof(struct change_event) - sizeof(struct event_header));
-	record->change.kind = kind;
 	record->change.values[0] = names->values[0];
 	record->change.values[1] = names->values[1];
-	record->used = sizeof(struct change_event);
 	append_names(record, names);
-	bytes = record->used;
-	if (bytes > RECORD_BYTES)
-		return;
-	send(record->bytes, bytes, OP_CHANGE, record->head.flags);
+	send_change(record);
 }
 
 /* Of families FAMILY_CHANGE and FAMILY_ATTRIBUTE: not attached itself, see calls.bpf.c. */
@@ -171,44 +112,23 @@ int kestrel_change(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
-/* The path of the object, which a rename has moved. False: no rule can match a change there. */
-static __always_inline bool append_tested_path(struct record *record, const struct pending *change)
-{
-	struct demand wanted;
-
-	if (!read_demand(&wanted))
-		return false;
-	begin_tests(record, &wanted, DEMAND_CHANGE << change->kind, record->head.euid);
-	record->change.folder_bytes = append_path(record, (struct vfsmount *)change->mount, (struct dentry *)change->dentry);
-	/* Of a path that is not whole nobody knows what it would have passed. */
-	if (record->demand_class && !(record->head.flags & (FLAG_PATH_CUT | FLAG_READ_FAILED))) {
-		count_filtered(OP_CHANGE);
-		return false;
-	}
-	record->demand_class = 0;
-	return true;
-}
-
 /* A function of its own, so that the verifier looks at it once for each program. */
 __noinline int report_pending(void)
 {
 	__u64 thread = bpf_get_current_pid_tgid();
 	struct pending *change = bpf_map_lookup_elem(&pending_changes, &thread);
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	struct record *record = scratch_record();
 	struct change_event *event;
-	__u32 bytes;
+	struct record *record;
 
-	if (!change || !record)
+	if (!change)
 		return 0;
 	if (config.agent_pid && BPF_CORE_READ(task, tgid) == config.agent_pid)
 		return 0;
-	if (!is_wanted(task, change->kind))
+	record = begin_change(task, change->kind);
+	if (!record)
 		return 0;
 	event = &record->change;
-	fill_header(&record->head, task, OP_CHANGE);
-	__builtin_memset(&event->inode, 0, sizeof(struct change_event) - sizeof(struct event_header));
-	event->kind = change->kind;
 	event->values[0] = change->mode;
 	if (!change->inode)
 		keep_inode(change, change->dentry);
@@ -218,8 +138,11 @@ __noinline int report_pending(void)
 	event->file_mode = change->file_mode;
 	event->owner = change->owner;
 	event->group = change->group;
-	record->used = sizeof(struct change_event);
-	if (!append_tested_path(record, change))
+	if (!begin_change_tests(record))
+		return 0;
+	/* A rename has moved the object. */
+	event->folder_bytes = append_path(record, (struct vfsmount *)change->mount, (struct dentry *)change->dentry);
+	if (!path_passes(record))
 		return 0;
 	if (change->kind == CHANGE_RENAME)
 		event->other_name_bytes = append_kernel_text(record, (__u64)change->name);
@@ -227,10 +150,7 @@ __noinline int report_pending(void)
 		event->other_name_bytes = append_kernel_text(record, change->text);
 	if (change->other)
 		event->other_folder_bytes = append_path(record, (struct vfsmount *)change->other_mount, (struct dentry *)change->other);
-	bytes = record->used;
-	if (bytes <= RECORD_BYTES)
-		send(record->bytes, bytes, OP_CHANGE, record->head.flags);
-	return 0;
+	return send_change(record);
 }
 
 static __always_inline int finish(__u64 *ctx, __u32 kind, int count)

@@ -55,9 +55,13 @@ struct cred {
 	struct user_namespace *user_ns;
 } KERNEL_TYPE;
 
+struct dentry;
+
 struct super_block {
 	__u32 s_dev;
+	unsigned long s_flags;
 	unsigned long s_magic;
+	struct dentry *s_root;
 } KERNEL_TYPE;
 
 struct inode {
@@ -83,10 +87,12 @@ struct dentry {
 	struct dentry *d_parent;
 	struct qstr d_name;
 	struct inode *d_inode;
+	struct super_block *d_sb;
 } KERNEL_TYPE;
 
 struct vfsmount {
 	struct dentry *mnt_root;
+	struct super_block *mnt_sb;
 	void *mnt_userns; /* Linux 5.12 to 6.1 */
 } KERNEL_TYPE;
 
@@ -94,6 +100,7 @@ struct mount {
 	struct mount *mnt_parent;
 	struct dentry *mnt_mountpoint;
 	struct vfsmount mnt;
+	void *mnt_ns;
 } KERNEL_TYPE;
 
 struct path {

@@ -76,14 +76,11 @@ __noinline int path_step(void)
 	return 0;
 }
 
-/* Appends the path of a kernel struct path to the scratch record. Returns its bytes. */
-static __always_inline __u16 append_path(struct record *record, struct vfsmount *vfsmount, struct dentry *dentry)
+/* Appends the path of a file up to the root that is set in the scratch record. Returns its bytes. */
+static __always_inline __u16 append_path_up(struct record *record, struct vfsmount *vfsmount, struct dentry *dentry)
 {
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	__u32 begin = record->used;
 
-	record->root_mount = (__u64)mount_of((__u64)BPF_CORE_READ(task, fs, root.mnt));
-	record->root_dentry = (__u64)BPF_CORE_READ(task, fs, root.dentry);
 	record->walk_mount = (__u64)mount_of((__u64)vfsmount);
 	record->walk_dentry = (__u64)dentry;
 	record->path_limit = begin + PATH_BYTES_MAX - NAME_BYTES_MAX;
@@ -97,6 +94,16 @@ static __always_inline __u16 append_path(struct record *record, struct vfsmount 
 	}
 	record->head.flags |= FLAG_PATH_CUT;
 	return record->used - begin;
+}
+
+/* The same of a kernel struct path, up to the root of the current process. */
+static __always_inline __u16 append_path(struct record *record, struct vfsmount *vfsmount, struct dentry *dentry)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+
+	record->root_mount = (__u64)mount_of((__u64)BPF_CORE_READ(task, fs, root.mnt));
+	record->root_dentry = (__u64)BPF_CORE_READ(task, fs, root.dentry);
+	return append_path_up(record, vfsmount, dentry);
 }
 
 #endif

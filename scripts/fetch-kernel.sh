@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Brings Debian's cloud kernel of one suite to build/kernels/SUITE/vmlinuz, and its module veth, for the kernel tests. Asks the Debian archive this machine's own
+# Brings Debian's cloud kernel of one suite to build/kernels/SUITE/vmlinuz, and its modules veth and overlay, for the kernel tests. Asks the Debian archive this machine's own
 # apt is set up for, with lists and sources of its own: the machine's are not touched. Does nothing when the kernel is there. Exit 4 and a
 # reason: this machine cannot have it.
 set -euo pipefail
@@ -23,7 +23,7 @@ apt() { # apt's two commands on our own lists
     -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false -o Acquire::Retries=2 "$@"
 }
 
-[ -s "$folder/vmlinuz" ] && [ -e "$folder/veth.ko" ] && exit 0
+[ -s "$folder/vmlinuz" ] && [ -e "$folder/veth.ko" ] && [ -e "$folder/overlay.ko" ] && exit 0
 [ "$(uname -m)" = x86_64 ] || cannot "kernel tests know x86_64 machines only"
 command -v apt-get >/dev/null && command -v dpkg >/dev/null || cannot "no apt on this machine"
 archive=$(archives 0)
@@ -48,13 +48,16 @@ printf 'setup: fetching Linux %s\n' "$release" >&2
 for package in "$work"/*.deb; do dpkg -x "$package" "$work/tree"; done
 image=$(find "$work/tree" -type f -name 'vmlinuz*' -print -quit)
 [ -n "$image" ] || cannot "${packages[*]} hold no kernel image"
-# A wire between two network namespaces, for tests of isolation. An empty file: this kernel's package has no such module.
-module=$(find "$work/tree" -type f -name 'veth.ko*' -print -quit)
-case $module in
-*.xz) xz -dc "$module" >"$folder/veth.ko" ;;
-*.zst) zstd -dcq "$module" >"$folder/veth.ko" ;;
-?*) cp "$module" "$folder/veth.ko" ;;
-*) : >"$folder/veth.ko" ;;
-esac
+# A wire between two network namespaces, for tests of isolation, and what containers are made on. An empty file: this kernel's package has no
+# such module.
+for name in veth overlay; do
+  module=$(find "$work/tree" -type f -name "$name.ko*" -print -quit)
+  case $module in
+  *.xz) xz -dc "$module" >"$folder/$name.ko" ;;
+  *.zst) zstd -dcq "$module" >"$folder/$name.ko" ;;
+  ?*) cp "$module" "$folder/$name.ko" ;;
+  *) : >"$folder/$name.ko" ;;
+  esac
+done
 echo "$release" >"$folder/release"
 mv "$image" "$folder/vmlinuz"

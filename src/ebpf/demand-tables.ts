@@ -67,7 +67,7 @@ interface EventClass {
 
 const changed = (sensor: "change" | "attribute", action: string, ...kinds: readonly ChangeKind[]): EventClass => {
   const bits = kinds.reduce((all, kind) => all | (DemandClass.Change << kind), 0);
-  return { sensor, action, bits, names: sensor === "change" ? "tested" : "unknown" };
+  return { sensor, action, bits, names: "tested" };
 };
 
 /** All of them. Datagrams share the class of connections, as they share their words. */

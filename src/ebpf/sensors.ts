@@ -93,6 +93,18 @@ const CHANGE_HOOKS = [
   ),
 ];
 
+/** The first four know by which mount a thread writes. */
+const ATTRIBUTE_HOOKS = [
+  ...["write_begun", "file_write_begun", "write_ended", "file_write_ended"],
+  ...["owned", "attribute_set", "attribute_removed", "acl_set"],
+].map((name) => program(`kestrel_${name}`));
+
+const FILE_CALLS_BLIND = [
+  "symbolic links in a path: it is told as the caller wrote it",
+  "a name that another thread rewrites before the call that used it returns",
+  ...(process.arch === "arm64" ? ["changes made by 32-bit programs"] : []),
+];
+
 /** All sensors, in the order they are loaded: exit last of the process sensors, so that no process is added that cannot end. */
 export const SENSORS: readonly Sensor[] = [
   {
@@ -248,12 +260,7 @@ export const SENSORS: readonly Sensor[] = [
       {
         name: "raw_tp/sys_exit",
         programs: [program("kestrel_change", "calls")],
-        blind: [
-          "files renamed, removed or linked through io_uring",
-          "symbolic links in a path: it is told as the caller wrote it",
-          "a name that another thread rewrites before the call that used it returns",
-          ...(process.arch === "arm64" ? ["changes made by 32-bit programs"] : []),
-        ],
+        blind: ["files renamed, removed or linked through io_uring", ...FILE_CALLS_BLIND],
       },
     ],
   },
@@ -264,14 +271,14 @@ export const SENSORS: readonly Sensor[] = [
     required: false,
     attachments: [
       {
+        name: "fexit/chown_common + fexit/vfs_setxattr",
+        programs: ATTRIBUTE_HOOKS,
+        blind: ["owners that the kernel changes for others, as a file server in it"],
+      },
+      {
         name: "raw_tp/sys_exit",
         programs: [program("kestrel_change", "calls")],
-        blind: [
-          "owners and attributes changed through io_uring",
-          "symbolic links in a path: it is told as the caller wrote it",
-          "a name that another thread rewrites before the call that used it returns",
-          ...(process.arch === "arm64" ? ["changes made by 32-bit programs"] : []),
-        ],
+        blind: ["attributes changed through io_uring", ...FILE_CALLS_BLIND],
       },
     ],
   },

@@ -109,7 +109,7 @@ test(`tables stop nothing that a test is true of, and not everything else (KESTR
       const told = { ...event, user: String(uid), port: event.port === undefined ? undefined : String(port) };
       const wanted = passesTests(tests, told);
       // Changes are seen by programs that walk the path, or by others.
-      for (const walks of names !== "tested" ? [false] : sensor === "change" ? [true, false] : [true]) {
+      for (const walks of names !== "tested" ? [false] : sensor === "file" ? [true] : [true, false]) {
         const passes = kernelPasses(tables, bits, event, walks);
         count.all++;
         if (wanted) count.wanted++;

@@ -62,7 +62,7 @@ export const EVASIONS: readonly Evasion[] = [
     query: connected(931),
   }),
   evasion("change", "name-rewritten", {
-    trick: "The same to the name (unlink, rename, link, chmod)",
+    trick: "The same to the name (unlink, rename, link, chmod, chown, setxattr)",
     how: "the preferred hooks have the kernel's own objects; the fallback reads the name from the caller's memory and tells another one",
     shell: "echo >genuine3.txt; evasions rewritten-unlink genuine3.txt decoy--3.txt",
     query: `file where event.action == "deletion" and file.path == "${HERE}/genuine3.txt" and process.name == "evasions"`,
@@ -199,6 +199,14 @@ export const EVASIONS: readonly Evasion[] = [
     how: "the preferred hook is below it; setting io_uring up is an event everywhere",
     shell: `/bin/acts uring-create ${HERE}/uring-trick`,
     query: `${MADE} "${HERE}/uring-trick"`,
+    unseenBy: SYS_EXIT,
+  }),
+  evasion("attribute", "io-uring-attribute", {
+    trick: "An extended attribute set through io_uring",
+    how: "as with a file; before Linux 5.19 io_uring cannot",
+    shell: ": >uring-gift; /bin/attribute-acts uring-setxattr 64 uring-gift",
+    query: `file where event.action == "attribute_change" and file.path == "${HERE}/uring-gift"
+      and file.Ext.attribute.name == "security.capability"`,
     unseenBy: SYS_EXIT,
   }),
   evasion("connect", "io-uring-connect", {

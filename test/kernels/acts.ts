@@ -3,6 +3,7 @@
 // done in a changed root.
 import { EVASIONS } from "../evasion/evasions.ts";
 import { type Act, act, HERE, type More, SYS_EXIT, TCP_ONLY } from "./act.ts";
+import { ATTRIBUTES } from "./attribute-acts.ts";
 import { RESPONSES } from "./response-acts.ts";
 
 /** A sensor that only cgroups can have, where there are none. */
@@ -178,10 +179,6 @@ mkdir $group; sh -c 'echo $$ >$0/cgroup.procs; echo >contained; rm contained' $g
   ]),
   act("change", "change-make-folder", ["umask 027; mkdir room", `${MADE} "${HERE}/room" and file.type == "dir" and file.mode == "0750"`]),
   act("change", "change-make-pipe", ["mkfifo pipe", `${MADE} "${HERE}/pipe" and file.type == "fifo"`]),
-  act("attribute", "attribute-set", [
-    "cp /bin/busybox capable; /bin/rare-acts attribute capable",
-    `file where event.action == "attribute_change" and file.path == "${HERE}/capable" and file.Ext.attribute.name == "security.capability"`,
-  ]),
   act("act", "act-mount", [
     "mkdir over; mount -t tmpfs kernels over; umount over",
     `process where event.action == "mount" and file.path == "${HERE}/over"`,
@@ -395,6 +392,7 @@ mkdir $group; sh -c 'echo $$ >$0/cgroup.procs; echo >contained; rm contained' $g
     ],
     { unseenBy: OFF },
   ),
+  ...ATTRIBUTES,
   ...RESPONSES,
   ...EVASIONS.map((evasion) => evasion.act),
   // The guest waits for its alert: what came before is out by then.

@@ -30,9 +30,11 @@ export function makeInitramfs(): string {
   makeTree(tree, ACTS);
   addRungs(tree, RUNGS);
   for (const module of globSync(join(KERNELS, "*/veth.ko"))) {
+    if (!existsSync(join(dirname(module), "overlay.ko"))) continue;
     const release = readFileSync(join(dirname(module), "release"), "utf8").trim();
     install(module, join(tree, "modules", `${release}.ko`));
     makeFlaw(module, join(tree, "modules", `${release}-flaw.ko`));
+    install(join(dirname(module), "overlay.ko"), join(tree, "modules", `${release}-overlay.ko`));
   }
   return packTree(tree, image);
 }
@@ -51,7 +53,7 @@ export function makeTree(tree: string, acts: readonly Act[]): void {
   install(AGENT, join(tree, "bin/kestrel"));
   install(join(import.meta.dir, "init.sh"), join(tree, "init"));
   for (const library of librariesOf(AGENT)) install(realpathSync(library), join(tree, library));
-  for (const program of ["kernels/acts", "kernels/network-acts", "kernels/rare-acts", "evasion/evasions"]) {
+  for (const program of ["kernels/acts", "kernels/network-acts", "kernels/rare-acts", "kernels/attribute-acts", "evasion/evasions"]) {
     compileActs(program, join(tree, "bin", basename(program)));
   }
   for (const [name, flags] of NOTHING) compileNothing(join(tree, "bin", name), flags);
@@ -66,12 +68,13 @@ export function makeTree(tree: string, acts: readonly Act[]): void {
   );
 }
 
-/** Raised by what stands in for hooks in functions. */
+/** Raised by what stands in for hooks in functions: of the file sensor, and of that of attributes. */
 const STAND_IN = {
   id: "stand-in",
   name: "stand-in",
   severity: "low",
-  query: 'file where event.action == "creation" and file.path == "/tmp/stand-in"',
+  query: `sequence [file where event.action == "creation" and file.path == "/tmp/stand-in"]
+    [file where event.action == "owner_change" and file.path == "/tmp/stand-in"]`,
 };
 
 /** Puts in what the rungs are measured by, and what becomes of them without hooks in functions. */

@@ -14,6 +14,7 @@ const BEST: Readonly<Record<string, string>> = {
   act: "fexit/security + raw_tp/sys_exit",
   file: "fexit/path_openat",
   change: "fexit/security_path + fexit/vfs",
+  attribute: "fexit/chown_common + fexit/vfs_setxattr",
   credential: "fentry/commit_creds",
   memory: "fexit/security_mmap_file + fexit/security_file_mprotect",
   connect: "fentry/security_socket_connect",
@@ -23,6 +24,7 @@ const BEST: Readonly<Record<string, string>> = {
 const NO_FTRACE: Readonly<Record<string, string>> = {
   file: "raw_tp/sys_exit",
   act: "raw_tp/sys_exit",
+  attribute: "raw_tp/sys_exit",
   credential: "raw_tp/sys_exit",
   memory: "raw_tp/sys_exit",
   connect: "raw_tp/inet_sock_set_state + cgroup/connect",
@@ -32,6 +34,7 @@ const NO_FTRACE: Readonly<Record<string, string>> = {
 const NO_CGROUP: Readonly<Record<string, string>> = {
   file: "raw_tp/sys_exit",
   act: "raw_tp/sys_exit",
+  attribute: "raw_tp/sys_exit",
   credential: "raw_tp/sys_exit",
   memory: "raw_tp/sys_exit",
   connect: "raw_tp/inet_sock_set_state",

@@ -37,10 +37,12 @@ const CONSOLE_LINES = 15;
 /** Modules of Linux security in force: those of rules that deny need `bpf`, which Debian 11 does not start by itself. */
 const COMMAND_LINE = "console=ttyS0 quiet panic=-1 lsm=lockdown,capability,bpf";
 
-/** Name of the kernel that is there; `undefined`: it was not fetched. */
+/** Name of the kernel that is there with its modules; `undefined`: it was not fetched. */
 export function fetchedRelease({ suite }: Kernel): string | undefined {
   const folder = join(KERNELS, suite);
-  return existsSync(join(folder, "vmlinuz")) ? readFileSync(join(folder, "release"), "utf8").trim() : undefined;
+  return ["vmlinuz", "veth.ko", "overlay.ko"].every((name) => existsSync(join(folder, name)))
+    ? readFileSync(join(folder, "release"), "utf8").trim()
+    : undefined;
 }
 
 /** Boots it and waits until it is off. */

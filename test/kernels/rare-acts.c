@@ -382,14 +382,6 @@ static int act_flaw(const char *path)
 	return getuid() ? fail("finit_module") : 0;
 }
 
-/* An attribute of a file: gives it a capability. */
-static int act_attribute(const char *path)
-{
-	struct vfs_cap_data data = { .magic_etc = VFS_CAP_REVISION_2, .data = { { .permitted = 1 << CAP_NET_RAW } } };
-
-	return syscall(SYS_setxattr, path, "security.capability", &data, sizeof(data), 0) ? fail("setxattr") : 0;
-}
-
 static const struct {
 	const char *name;
 	int (*run)(void);
@@ -410,9 +402,8 @@ static const struct {
 	const char *name;
 	int (*run)(const char *path);
 } path_acts[] = {
-	{ "module", act_module }, { "flaw", act_flaw },	  { "attribute", act_attribute },
-	{ "mount", act_mount },	  { "umount", act_umount }, { "move-mount", act_move_mount },
-	{ "kexec-file", act_kexec_file },
+	{ "module", act_module }, { "flaw", act_flaw },	  { "mount", act_mount },
+	{ "umount", act_umount }, { "move-mount", act_move_mount }, { "kexec-file", act_kexec_file },
 };
 
 int main(int argc, char **argv)

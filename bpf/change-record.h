@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* The record of a change: begun, filled and sent in the same way by whoever sees it. */
+#ifndef KESTREL_CHANGE_RECORD_H
+#define KESTREL_CHANGE_RECORD_H
+
+#include "path.h"
+
+/* Appends the caller's text. At the exit of a call that read it, its pages are there. */
+static __always_inline __u16 append_user_text(struct record *record, __u64 text)
+{
+	__u32 used = record->used;
+	long length;
+
+	if (!text || used > RECORD_BYTES - FILENAME_BYTES_MAX)
+		return 0;
+	length = bpf_probe_read_user_str(record->bytes + used, FILENAME_BYTES_MAX, (const void *)text);
+	if (length <= 0) {
+		record->head.flags |= FLAG_READ_FAILED;
+		return 0;
+	}
+	record->used = used + length;
+	return length;
+}
+
+static __always_inline __u16 append_kernel_text(struct record *record, __u64 text)
+{
+	__u32 used = record->used;
+	long length;
+
+	if (used > RECORD_BYTES - FILENAME_BYTES_MAX)
+		return 0;
+	length = bpf_probe_read_kernel_str(record->bytes + used, FILENAME_BYTES_MAX, (const void *)text);
+	if (length <= 0) {
+		record->head.flags |= FLAG_READ_FAILED;
+		return 0;
+	}
+	record->used = used + length;
+	return length;
+}
+
+static __always_inline void fill_inode(struct change_event *event, struct inode *inode)
+{
+	event->inode = BPF_CORE_READ(inode, i_ino);
+	event->size = BPF_CORE_READ(inode, i_size);
+	event->device = BPF_CORE_READ(inode, i_sb, s_dev);
+	event->file_mode = BPF_CORE_READ(inode, i_mode);
+	event->owner = BPF_CORE_READ(inode, i_uid.val);
+	event->group = BPF_CORE_READ(inode, i_gid.val);
+}
+
+/* Whether a rule can match such a change by this user. */
+static __always_inline bool is_wanted(struct task_struct *task, __u32 kind)
+{
+	if (demand_takes(DEMAND_CHANGE << kind, BPF_CORE_READ(task, cred, euid.val), 0, 0, 0))
+		return true;
+	count_filtered(OP_CHANGE);
+	return false;
+}
+
+/* The record, with nothing in it but who did what. 0: nobody asks for it. */
+static __always_inline struct record *begin_change(struct task_struct *task, __u32 kind)
+{
+	struct record *record = scratch_record();
+
+	if (!record || !is_wanted(task, kind))
+		return 0;
+	fill_header(&record->head, task, OP_CHANGE);
+	__builtin_memset(&record->change.inode, 0, sizeof(struct change_event) - sizeof(struct event_header));
+	record->change.kind = kind;
+	record->used = sizeof(struct change_event);
+	return record;
+}
+
+static __always_inline int send_change(struct record *record)
+{
+	__u32 bytes = record->used;
+
+	if (bytes <= RECORD_BYTES)
+		send(record->bytes, bytes, OP_CHANGE, record->head.flags);
+	return 0;
+}
+
+/* Begins the tests of the path that is appended next. False: nothing is wanted. */
+static __always_inline bool begin_change_tests(struct record *record)
+{
+	struct demand wanted;
+
+	if (!read_demand(&wanted))
+		return false;
+	begin_tests(record, &wanted, DEMAND_CHANGE << record->change.kind, record->head.euid);
+	return true;
+}
+
+/* After it was appended. False: no rule can match a change there. */
+static __always_inline bool path_passes(struct record *record)
+{
+	/* Of a path that is not whole nobody knows what it would have passed. */
+	if (record->demand_class && !(record->head.flags & (FLAG_PATH_CUT | FLAG_READ_FAILED))) {
+		count_filtered(OP_CHANGE);
+		return false;
+	}
+	record->demand_class = 0;
+	return true;
+}
+
+#endif
