@@ -2,7 +2,7 @@
 import { resolve } from "node:path";
 import type { IsolationPort } from "#api";
 import { agentAlert, type Clock, type Log, type LossCounts, messageOf } from "#core";
-import type { EbpfSource } from "#ebpf";
+import { type EbpfSource, ftraceIsOff } from "#ebpf";
 import type { Engine } from "#engine";
 import { ClockId, clockNs } from "#ffi/libc";
 import { ruleFilePaths } from "#rules";
@@ -53,7 +53,7 @@ export function selfWatch(rulePaths: readonly string[], dataPath: string, parts:
   return new Watcher({
     watches: [
       new LinkWatch(() => source.links()),
-      new FtraceWatch(attachments, () => void fallBack(agent(), log)),
+      new FtraceWatch(ftraceIsOff, attachments, () => void fallBack(agent(), log)),
       new LossWatch(losses, () => source.produced),
       new FileWatch(() => [process.execPath, ...ruleFilePaths(rulePaths)]),
       new ClockWatch({ realtimeNs: () => clockNs(ClockId.Realtime), boottimeNs: () => clockNs(ClockId.Boottime) }),

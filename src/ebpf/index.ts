@@ -5,6 +5,7 @@ export { inspectAbilities } from "./deniers.ts";
 export { type DoctorReport, inspectMachine } from "./doctor.ts";
 export { ALL_WORDS, SENSOR_WORDS } from "./event-words.ts";
 export { type SensorField, sensorFields } from "./field-sources.ts";
+export { ftraceIsOff } from "./function-hooks.ts";
 export type { Refusal, SensorStatus } from "./loader.ts";
 export type { PolicyStatus } from "./policies-in-use.ts";
 export { OPTIONAL_SENSORS } from "./sensors.ts";

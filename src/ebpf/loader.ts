@@ -8,6 +8,7 @@ import type { GroupFields } from "#schema";
 import { CallDispatcher } from "./call-dispatcher.ts";
 import { DEMAND_MAPS, demandTables, KernelDemand, type TestsOf } from "./demand-tables.ts";
 import { SENSOR_WORDS } from "./event-words.ts";
+import { ftraceIsOff } from "./function-hooks.ts";
 import { POLICY_MAPS, type PolicyMap } from "./policy-maps.ts";
 import {
   type Attachment,
@@ -364,16 +365,6 @@ function detachSensor(loaded: LoadedSensor): void {
 
 function isTracing(attachment: Attachment): boolean {
   return attachment.name.startsWith("fentry/") || attachment.name.startsWith("fexit/");
-}
-
-/** Since Linux 6 programs still attach to functions while ftrace is switched off, without an error, and never run. */
-function ftraceIsOff(): boolean {
-  try {
-    return readFileSync("/proc/sys/kernel/ftrace_enabled", "utf8").trim() === "0";
-  } catch {
-    // A kernel built without the switch.
-    return false;
-  }
 }
 
 /** Opens a folder to attach programs to. */

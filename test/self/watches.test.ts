@@ -16,6 +16,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cgroupRoot, type Finding, type Watch } from "#core";
+import { ftraceIsOff } from "#ebpf";
 import { BpfObject } from "#ffi/libbpf";
 import { ClockId, clockNs } from "#ffi/libc";
 import { ClockWatch, FileWatch, FtraceWatch, LinkWatch, LossWatch, StallWatch, TracerWatch } from "#self";
@@ -193,9 +194,9 @@ test("function hooks that are switched off are news only where some are in use",
   let attachments = ["raw_tp/sched_process_exec", "fexit/path_openat"];
   let fallBacks = 0;
   const watch = new FtraceWatch(
+    () => ftraceIsOff(path),
     () => attachments,
     () => fallBacks++,
-    path,
   );
   expect(messages(watch)).toEqual([]);
   writeFileSync(path, "1\n");
