@@ -2,7 +2,15 @@
 // whoever is protected is let through; what goes wrong in here lets the program through; every attempt a rule wants denied has an account.
 import { type Clock, type ExecJudge, type ExecWitness, type Log, messageOf, type ResponseMode } from "#core";
 import { type GateAccount, GateLedger } from "./gate-ledger.ts";
-import { type AskMessage, type DoneMessage, type FromKeeper, type KeeperConfig, type KeeperCounts, runnable } from "./gate-wire.ts";
+import {
+  type AskMessage,
+  type DoneMessage,
+  type FromKeeper,
+  type KeeperConfig,
+  type KeeperCounts,
+  NO_COUNTS,
+  runnable,
+} from "./gate-wire.ts";
 import { WAITING_MAX } from "./gatekeeper.ts";
 import { KeeperProcess } from "./keeper-process.ts";
 import type { Protection } from "./protection.ts";
@@ -38,19 +46,6 @@ export interface GateCounts extends KeeperCounts {
 
 const RESTARTS_MAX = 5;
 const RESTART_MS = 1000;
-const NO_COUNTS: KeeperCounts = {
-  events: 0,
-  cached: 0,
-  exempt: 0,
-  asked: 0,
-  allowed: 0,
-  denied: 0,
-  late: 0,
-  unasked: 0,
-  known: 0,
-  waitedNs: 0,
-  waitedMaxNs: 0,
-};
 
 /** An attempt whose denial is not confirmed yet. */
 interface Denied {

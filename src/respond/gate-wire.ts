@@ -87,6 +87,21 @@ export interface KeeperCounts {
   readonly waitedMaxNs: number;
 }
 
+/** Of a gatekeeper that has just started. */
+export const NO_COUNTS: KeeperCounts = {
+  events: 0,
+  cached: 0,
+  exempt: 0,
+  asked: 0,
+  allowed: 0,
+  denied: 0,
+  late: 0,
+  unasked: 0,
+  known: 0,
+  waitedNs: 0,
+  waitedMaxNs: 0,
+};
+
 /** Marked mounts, and those that cannot be. */
 export interface MarksMessage {
   readonly kind: "marks";

@@ -11,7 +11,15 @@ import { ClockId, clockNs, closeFd } from "#ffi/libc";
 import { ClearFiles, fileKey, isSettled } from "./clear-files.ts";
 import { ExecSteps } from "./exec-steps.ts";
 import { gateMounts, servedFilesystems } from "./gate-mounts.ts";
-import { type KeeperConfig, type KeeperCounts, type MarksMessage, type ProgramFile, runnable, type ToKeeper } from "./gate-wire.ts";
+import {
+  type KeeperConfig,
+  type KeeperCounts,
+  type MarksMessage,
+  NO_COUNTS,
+  type ProgramFile,
+  runnable,
+  type ToKeeper,
+} from "./gate-wire.ts";
 import type { KeeperChannel } from "./keeper-channel.ts";
 import { LinuxProcesses } from "./processes.ts";
 import { type NextFile, nextFileOf } from "./program-file.ts";
@@ -57,6 +65,7 @@ interface Waiting {
   readonly canKeep: boolean;
 }
 
+/** What is counted here; of files that are known there is a list. */
 type Counters = { -readonly [Name in Exclude<keyof KeeperCounts, "known">]: number };
 
 /** See the head of this file. */
@@ -76,18 +85,7 @@ export class Gatekeeper {
   readonly #served = new Set<string>();
   readonly #poll = new PollSet(Place.Count);
   readonly #mountinfo: number;
-  readonly #counts: Counters = {
-    events: 0,
-    cached: 0,
-    exempt: 0,
-    asked: 0,
-    allowed: 0,
-    denied: 0,
-    late: 0,
-    unasked: 0,
-    waitedNs: 0,
-    waitedMaxNs: 0,
-  };
+  readonly #counts: Counters = { ...NO_COUNTS };
   #nextId = 0;
   /** The agent missed a deadline and has not been heard since. */
   #isAway = false;
