@@ -134,7 +134,7 @@ int kestrel_deny_open(__u64 *ctx)
 	set_program(work, program);
 	work->file_mount = (__u64)BPF_CORE_READ(file, f_path.mnt);
 	work->file_dentry = (__u64)BPF_CORE_READ(file, f_path.dentry);
-	work->mode = f_mode & FMODE_CREATED ? MODE_CREATED : f_mode & FMODE_WRITE ? MODE_WRITTEN : MODE_READ;
+	work->mode = is_made(file) ? MODE_CREATED : f_mode & FMODE_WRITE ? MODE_WRITTEN : MODE_READ;
 	work->user = BPF_CORE_READ(task, cred, euid.val);
 	return judge(work, &decision, task, program, file, began,
 		     work->mode == MODE_CREATED ? FLAG_CREATED : work->mode == MODE_READ ? FLAG_WATCHED : 0);

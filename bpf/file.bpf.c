@@ -64,9 +64,9 @@ static __always_inline bool judge(struct policy_note *note, struct task_struct *
 	return policy_verdict(note, work, &decision, task, program, true, false) == VERDICT_NOTED;
 }
 
-static __always_inline __u16 flags_of(struct dentry *dentry, __u32 f_mode, const struct demand *wanted)
+static __always_inline __u16 flags_of(struct file *file, struct dentry *dentry, __u32 f_mode, const struct demand *wanted)
 {
-	if (f_mode & FMODE_CREATED)
+	if (is_made(file))
 		return FLAG_CREATED;
 	if (f_mode & FMODE_WRITE)
 		return 0;
@@ -131,7 +131,7 @@ static __always_inline void report_open(struct file *file)
 	}
 	if (!read_demand(&wanted))
 		return;
-	flags = flags_of(dentry, f_mode, &wanted);
+	flags = flags_of(file, dentry, f_mode, &wanted);
 	if (flags == FLAG_NONE)
 		return;
 	class = flags & FLAG_CREATED ? DEMAND_CREATION : flags & FLAG_WATCHED ? DEMAND_OPEN : DEMAND_MODIFICATION;

@@ -26,6 +26,7 @@ typedef _Bool bool;
 #define FMODE_READ 1u
 #define FMODE_WRITE 2u
 #define FMODE_CREATED 0x100000u
+#define TMPFILE_FLAG 020000000 /* of O_TMPFILE, beside O_DIRECTORY */
 #define PIDTYPE_PGID 2
 #define PIDTYPE_SID 3
 

@@ -8,6 +8,12 @@
 #define PROC_SUPER_MAGIC 0x9fa0
 #define PROC_DEPTH_MAX 16
 
+/* One without a name is made as well; the kernel calls that no creation. */
+static __always_inline bool is_made(struct file *file)
+{
+	return BPF_CORE_READ(file, f_mode) & FMODE_CREATED || BPF_CORE_READ(file, f_flags) & TMPFILE_FLAG;
+}
+
 #define DEVICE_MEM 1 /* of major 1, as the others */
 #define DEVICE_KMEM 2
 #define DEVICE_PORT 4

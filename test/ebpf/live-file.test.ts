@@ -1,4 +1,4 @@
-// The file sensor on this machine's own kernel, beyond plain files: devices that hold data.
+// The file sensor on this machine's own kernel, beyond plain files: devices that hold data, and files without a name.
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { liveSource, refusal } from "./live.ts";
@@ -28,4 +28,11 @@ describe.skipIf(refusal !== undefined)("opened files", () => {
       ]);
     },
   );
+
+  test("a file without a name is made, not changed", async () => {
+    const { events } = await run(["perl", "-e", 'sysopen(my $file, ".", 0x410002) or die $!'], "file");
+    expect(events).toMatchObject([
+      { "event.action": "creation", "event.type": ["creation"], "file.directory": folder, "file.name": expect.stringMatching(/^#\d+$/) },
+    ]);
+  });
 });

@@ -73,6 +73,12 @@ static int act_uring_create(const char *path)
 	return result < 0 ? fail("io_uring openat") : 0;
 }
 
+/* Makes a file that no folder has. */
+static int act_tmpfile(const char *folder)
+{
+	return open(folder, O_TMPFILE | O_WRONLY, 0600) < 0 ? fail("O_TMPFILE") : 0;
+}
+
 static socklen_t address_of(struct sockaddr_storage *address, const char *ip, int port)
 {
 	struct sockaddr_in *v4 = (void *)address;
@@ -144,6 +150,8 @@ int main(int argc, char **argv)
 		return act_compat_create(argv[2]);
 	if (argc == 3 && !strcmp(argv[1], "handle-write"))
 		return act_handle_write(argv[2]);
+	if (argc == 3 && !strcmp(argv[1], "tmpfile"))
+		return act_tmpfile(argv[2]);
 	if (argc == 3 && !strcmp(argv[1], "uring-create"))
 		return act_uring_create(argv[2]);
 	if (argc == 3 && !strcmp(argv[1], "uring-unlink"))

@@ -98,6 +98,10 @@ export const ACTS: readonly Act[] = [
     "echo >>made",
     `file where event.action == "modification" and file.path == "${HERE}/made" and file.type == "file" and process.name == "busybox"`,
   ]),
+  act("file", "file-without-name", [
+    "/bin/acts tmpfile .",
+    `file where event.action == "creation" and file.directory == "${HERE}" and file.name : "#*" and process.args == "tmpfile"`,
+  ]),
   act(
     "file",
     "file-memory-device",
