@@ -3,7 +3,7 @@
 // as once; time is linear in the text (expressions begin at a literal or at the border of a word, and nothing unbounded is followed by
 // anything that could fail). It cannot know every secret: a bare word in no known place passes.
 import { redactFirstValue, redactText } from "./redact-text.ts";
-import { isSecretFlag, NEXT_IS_SECRET, REDACTED, type Tool, toolOf } from "./secret-places.ts";
+import { anyTool, isSecretFlag, NEXT_IS_SECRET, REDACTED, THIS_IS_SECRET, type Tool, toolOf } from "./secret-places.ts";
 
 /** Texts of one process after redaction. */
 export interface RedactedTexts {
@@ -17,10 +17,10 @@ export type SecretTest = (text: string) => boolean;
 
 /** Something that could be a secret: most texts have none and are not looked at further. */
 const SUSPICIOUS =
-  /pass|pwd|secret|token|api.?key|access.?key|private|auth.?key|credential|authorization|cookie|:\/\/[^/]*@|AKIA|ASIA|AIza|gh[pousr]_|github_pat|glpat-|xox[a-z]-|sk-|eyJ|npm_|hf_/i;
+  /pass|pwd|secret|token|api.?key|access.?key|private|auth.?key|credential|authorization|cookie|:\/\/[^/]*@|AKIA|ASIA|AIza|gh[pousr]_|github_pat|glpat-|xox[a-z]-|sk-|eyJ|npm_|hf_|--auth|--bearer/i;
 /** Begins like a program that is given secrets in forms of its own. */
 const TOOL =
-  /\b(?:mysql|mariadb|curl|redis-cli|ldap|login|sqlcmd|bcp|zip|unzip|7z|rar|unrar|ipmitool|plink|pscp|psftp|[xw]l?freerdp|smb|rpcclient|mongo|sqlplus)/;
+  /\b(?:mysql|mariadb|curl|redis-cli|ldap|login|sqlcmd|bcp|zip|unzip|7z|rar|unrar|ipmitool|plink|pscp|psftp|[xw]l?freerdp|smb|rpcclient|mongo|sqlplus|user(?:add|mod)|group(?:add|mod)|htpasswd|openssl|mosquitto)/;
 
 /** See the head of this file. */
 export class Redactor {
@@ -75,11 +75,14 @@ function redactWords(words: readonly string[], isArguments: boolean): string[] {
       continue;
     }
     const isSecret: boolean = isNextSecret && !isFlag(word);
-    tool = toolOf(word) ?? tool;
-    const found: string | undefined = isSecret ? (isArguments ? REDACTED : redactFirstValue(word)) : tool?.(word, previous);
+    tool = toolOf(word, previous) ?? tool;
+    const said: string | undefined = isSecret ? THIS_IS_SECRET : (tool?.(word, previous) ?? anyTool(word, previous));
+    const found: string | undefined = said !== THIS_IS_SECRET ? said : isArguments ? REDACTED : redactFirstValue(word);
     isNextSecret = !isSecret && (found === NEXT_IS_SECRET || (found === undefined && isSecretFlag(word)));
     out.push(found === undefined || found === NEXT_IS_SECRET ? redactInside(word, isArguments) : found);
     previous = word;
+    // Of a shell's text the next command is another program's; by what is shown, since what was taken out again must come out the same.
+    if (!isArguments && /[;|&]$/.test(out.at(-1) ?? "")) tool = undefined;
   }
   return out;
 }

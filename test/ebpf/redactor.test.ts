@@ -29,7 +29,12 @@ const CASES: readonly (readonly [string, string])[] = [
   ["curl http://h/?user=a&token=b&n=1", `curl http://h/?user=a&token=${R}&n=1`],
   ["app Server=h;Uid=sa;Pwd=xyz;Timeout=5", `app Server=h;Uid=sa;Pwd=${R};Timeout=5`],
   ["env PWD=/root OLDPWD=/ app", "env PWD=/root OLDPWD=/ app"],
-  ["aws configure set aws_secret_access_key abc", "aws configure set aws_secret_access_key abc"],
+  ["http --auth bob:hunter2 h/ --auth-type basic", `http --auth bob:${R} h/ --auth-type basic`],
+  ["app --auth abc --auth=xyz --auth=bob:q", `app --auth ${R} --auth=${R} --auth=bob:${R}`],
+  ["swaks --auth LOGIN --auth=plain -ap", "swaks --auth LOGIN --auth=plain -ap"],
+  ["mongod --auth --port 27017", "mongod --auth --port 27017"],
+  ["git log --author bob --auth-no-challenge x", "git log --author bob --auth-no-challenge x"],
+  ["app --bearer abc --bearer=xyz --bearers 3", `app --bearer ${R} --bearer=${R} --bearers 3`],
   ["openssl enc -pass pass:abc -in f", `openssl enc -pass ${R} -in f`],
   // Programs with forms of their own.
   ["mysql -uroot -phunter2 db", `mysql -uroot -p${R} db`],
@@ -48,7 +53,32 @@ const CASES: readonly (readonly [string, string])[] = [
   ["smbclient //h/s -U bob%hunter2", `smbclient //h/s -U bob%${R}`],
   ["xfreerdp /u:bob /p:hunter2 /v:h", `xfreerdp /u:bob /p:${R} /v:h`],
   ["sqlplus scott/tiger@db @run.sql", `sqlplus scott/${R}@db @run.sql`],
+  ["aws configure set aws_secret_access_key abc", `aws configure set aws_secret_access_key ${R}`],
+  ["aws configure set profile.x.aws_session_token abc --profile y", `aws configure set profile.x.aws_session_token ${R} --profile y`],
+  ["aws configure set region eu-west-1", "aws configure set region eu-west-1"],
+  ["aws configure get aws_secret_access_key", "aws configure get aws_secret_access_key"],
+  ["vault login s.abc", `vault login ${R}`],
+  ["/usr/bin/vault login -no-print -address=http://h s.abc", `/usr/bin/vault login -no-print -address=http://h ${R}`],
+  ["vault login -method userpass username=bob", "vault login -method userpass username=bob"],
+  ["vault login -method=userpass username=bob password=x", `vault login -method=userpass username=bob password=${R}`],
+  ["docker login registry", "docker login registry"],
+  ["useradd -m -p $6$abc bob", `useradd -m -p ${R} bob`],
+  ["usermod -pabc bob", `usermod -p${R} bob`],
+  ["htpasswd -cbB users bob hunter2", `htpasswd -cbB users bob ${R}`],
+  ["htpasswd -b -C 10 users bob hunter2", `htpasswd -b -C 10 users bob ${R}`],
+  ["htpasswd -nb bob hunter2", `htpasswd -nb bob ${R}`],
+  ["htpasswd -c users bob x", "htpasswd -c users bob x"],
+  ["openssl enc -aes-256-cbc -k hunter2 -in f -passout pass:abc", `openssl enc -aes-256-cbc -k ${R} -in f -passout pass:${R}`],
+  ["openssl enc -K 00ff -iv 00", `openssl enc -K ${R} -iv 00`],
+  ["mosquitto_pub -h h -p 1883 -u bob -P hunter2 -t t", `mosquitto_pub -h h -p 1883 -u bob -P ${R} -t t`],
+  ["sh -c openssl␣rand␣8␣|␣tar␣-k␣x;␣mkdir␣-p␣d", "sh -c openssl␣rand␣8␣|␣tar␣-k␣x;␣mkdir␣-p␣d"],
+  [
+    "sh -c vault␣login␣s.abc;␣htpasswd␣-b␣f␣bob␣x&&␣useradd␣-p␣y␣bob",
+    `sh -c vault␣login␣${R};␣htpasswd␣-b␣f␣bob␣${R}&&␣useradd␣-p␣${R}␣bob`,
+  ],
   ["mkdir -p data", "mkdir -p data"],
+  ["ps -p 1", "ps -p 1"],
+  ["nmap -p 80 h -P x", "nmap -p 80 h -P x"],
   ["ssh -p 2222 h", "ssh -p 2222 h"],
   // Headers, addresses, tokens by their form.
   ["curl -H Authorization:␣Bearer␣abc http://h/", `curl -H Authorization:␣Bearer␣${R} http://h/`],
@@ -112,6 +142,8 @@ test("every program with a form of its own is noticed without any other sign", (
       "-u",
       "u:X9",
       "u/XA@d",
+      "-k",
+      "XB",
     ];
     expect(new Redactor().args(words).isRedacted ? "" : name).toBe("");
   }
@@ -131,7 +163,7 @@ describe("any text", () => {
       ..."password token secret= api-key pass pwd ; & ? = : ' \" - -- -p --password -u curl mysql login sh :// @ / % user bearer basic".split(
         " ",
       ),
-      ..."authorization: cookie: [redacted] [redacted eyJ . ghp_ AKIA -----BEGIN PRIVATE KEY----- -----END sqlplus smbclient -U , |".split(
+      ..."authorization: cookie: [redacted] [redacted eyJ . ghp_ AKIA -----BEGIN PRIVATE KEY----- -----END sqlplus smbclient -U , | vault htpasswd openssl -k aws set --auth --auth= --bearer useradd -b".split(
         " ",
       ),
       " ",
