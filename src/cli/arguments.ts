@@ -46,13 +46,14 @@ export function parseArguments(argv: readonly string[], flags: Readonly<Record<s
   for (const argument of argv) {
     if (argument === "--") break;
     const name = /^--([^=]+)/.exec(argument)?.[1];
-    if (name === undefined || name in flags) continue;
+    if (name === undefined || Object.hasOwn(flags, name)) continue;
     const nearest = nearestName(name, Object.keys(flags));
     throw usageError(`Unknown flag "--${name}"${nearest === undefined ? "" : `, did you mean "--${nearest}"?`}`);
   }
+  const words = withValues(argv, flags);
   let parsed: { readonly values: Readonly<Record<string, unknown>>; readonly positionals: readonly string[] };
   try {
-    parsed = parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });
+    parsed = parseArgs({ args: words, options, allowPositionals: true, strict: true });
   } catch (error) {
     throw usageError(messageOf(error).split(". To specify")[0] as string);
   }
@@ -72,4 +73,25 @@ export function parseArguments(argv: readonly string[], flags: Readonly<Record<s
       return number;
     },
   };
+}
+
+/** Words that begin with a dash behind a flag that wants a text: a number is its value, anything else is said in words of our own. */
+function withValues(argv: readonly string[], flags: Readonly<Record<string, FlagKind>>): string[] {
+  const words: string[] = [];
+  for (let index = 0; index < argv.length; index++) {
+    const word = argv[index] as string;
+    if (word === "--") return [...words, ...argv.slice(index)];
+    const name = word.slice(2);
+    const kind = word.startsWith("--") && Object.hasOwn(flags, name) ? flags[name] : undefined;
+    const value = kind === undefined || kind === "switch" ? undefined : argv[++index];
+    if (value === undefined || value === "-" || !value.startsWith("-")) words.push(word, ...(value === undefined ? [] : [value]));
+    else if (/^-\d/.test(value)) words.push(`${word}=${value}`);
+    else throw usageError(`Flag "${word}" has no value before "${value}"; if that is the value, write "${word}=${value}"`);
+  }
+  return words;
+}
+
+/** For commands that take flags only. */
+export function refusePositionals({ positionals: [first] }: Arguments, advice = ""): void {
+  if (first !== undefined) throw usageError(`Unexpected argument "${first}"${advice}`);
 }

@@ -1,13 +1,14 @@
 // kestrel doctor: what this machine lets Kestrel see, and why not more.
 import { inspectMachine } from "#ebpf";
 import { whyNoGate } from "#respond";
-import { EXIT, parseArguments } from "./arguments.ts";
+import { EXIT, parseArguments, refusePositionals } from "./arguments.ts";
 
 type Report = ReturnType<typeof inspectMachine>;
 
 /** Runs the command. */
 export async function doctor(argv: readonly string[]): Promise<number> {
   const args = parseArguments(argv, { json: "switch" });
+  refusePositionals(args);
   const report = inspectMachine();
   const refused = whyNoGate();
   const gate = { available: refused === undefined, reason: refused ?? "" };

@@ -32,11 +32,7 @@ export function liveResponse(args: Arguments, parts: ResponseParts): LiveRespons
   const { source, modes, clock, compiling } = parts;
   const { log } = compiling;
   const processes = new LinuxProcesses();
-  const protect = args.texts("protect");
-  const names = [...DEFAULT_PROTECTED, ...protect.flatMap((text) => text.split(",")).filter((name) => name !== "")];
-  for (const name of names) {
-    if (name.includes("/") && !name.startsWith("/")) throw usageError(`Flag "--protect" needs file names or whole paths, not "${name}"`);
-  }
+  const names = [...DEFAULT_PROTECTED, ...protectedNames(args)];
   const modeOf: LiveGateParts["modeOf"] = (ruleId, own) => modes.given(ruleId) ?? own;
   const protection = new Protection({ processes, names, ownPid: process.pid });
   const judge: LiveGateParts["judge"] = (rules) => createExecJudge(rules, compiling);
@@ -69,6 +65,16 @@ export function liveResponse(args: Arguments, parts: ResponseParts): LiveRespons
       await gate.close();
     },
   };
+}
+
+/** Programs that `--protect` names. */
+export function protectedNames(args: Arguments): readonly string[] {
+  const names = args.texts("protect").flatMap((text) => text.split(","));
+  for (const name of names) {
+    if (name === "" || (name.includes("/") && !name.startsWith("/")))
+      throw usageError(`Flag "--protect" needs file names or whole paths, not "${name}"`);
+  }
+  return names;
 }
 
 /** A device number as the kernel has it, from the form that stat gives. */

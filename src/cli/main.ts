@@ -30,10 +30,14 @@ const HIDDEN: typeof LOADERS = {
 
 async function main(argv: readonly string[]): Promise<number> {
   const [name = "", ...rest] = argv;
-  if (name === "--version" || name === "-V") return (await (LOADERS["version"] as () => Promise<Command>)())(rest);
   if (name === "" || name === "help" || name === "--help" || name === "-h") {
-    return help(name, rest[0]);
+    return help(name, rest);
   }
+  const command = name === "--version" || name === "-V" ? "version" : name;
+  return runCommand(command, rest);
+}
+
+async function runCommand(name: string, rest: readonly string[]): Promise<number> {
   const load = Object.hasOwn(LOADERS, name) ? LOADERS[name] : Object.hasOwn(HIDDEN, name) ? HIDDEN[name] : undefined;
   if (load === undefined) return unknownCommand(name);
   if (rest.includes("--help") || rest.includes("-h")) {
@@ -47,7 +51,11 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-function help(asked: string, command: string | undefined): number {
+function help(asked: string, [command, surplus]: readonly string[]): number {
+  if (surplus !== undefined) {
+    console.error(`kestrel: Unexpected argument "${surplus}"\nSee "kestrel --help"`);
+    return EXIT.usage;
+  }
   if (asked === "help" && command !== undefined) {
     if (!Object.hasOwn(COMMANDS, command)) return unknownCommand(command);
     console.log(COMMANDS[command]?.text);

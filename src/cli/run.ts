@@ -1,5 +1,5 @@
 // kestrel run: the live agent. Sensors → bus → rules → terminal, store, API; ends cleanly on SIGTERM and SIGINT.
-import { type AlertReader, type IsolationPort, loadOrCreateToken, type RunningServer, startServer } from "#api";
+import { type AlertReader, type IsolationPort, loadOrCreateToken, parseListen, type RunningServer, startServer } from "#api";
 import {
   createLog,
   KestrelError,
@@ -16,15 +16,15 @@ import { type ArmResult, compileInWorker, Engine, type EngineOptions, type ExecJ
 import type { Hardening } from "#self";
 import { type Store, StoreSink } from "#store";
 import { Agent } from "./agent.ts";
-import { type Arguments, EXIT, parseArguments, usageError } from "./arguments.ts";
+import { type Arguments, EXIT, parseArguments, refusePositionals } from "./arguments.ts";
 import { loadBookForAgent } from "./book-loader.ts";
 import { BUILTIN_RECORDING } from "./builtin-rules.generated.ts";
 import { type DataDirectory, defaultDataPath, openDataDirectory } from "./data-directory.ts";
 import { ENRICHMENT_FLAGS, enrichmentOptions } from "./enrichment-options.ts";
-import { isolationSwitch } from "./isolation-parts.ts";
+import { isolationGroup, isolationSwitch } from "./isolation-parts.ts";
 import { withLateFields } from "./late-fields.ts";
 import { gateSettings } from "./live-gate.ts";
-import { type LiveResponse, liveResponse } from "./live-response.ts";
+import { type LiveResponse, liveResponse, protectedNames } from "./live-response.ts";
 import { demandListener, denierLines, sensorLine, sensorParts, sensorStatus } from "./live-sensors.ts";
 import { finishStoring, openStore, storeFamilies } from "./live-store.ts";
 import { backendOf } from "./log-input.ts";
@@ -67,9 +67,13 @@ export async function run(argv: readonly string[]): Promise<number> {
     verbose: "switch",
     ...ENRICHMENT_FLAGS,
   });
-  if (args.positionals.length > 0) throw usageError(`Unexpected argument "${args.positionals[0]}"; rule paths go behind --rules`);
+  refusePositionals(args, "; rule paths go behind --rules");
   // Before anything is opened or compiled: a flag that makes no sense is said at once.
   gateSettings(args);
+  protectedNames(args);
+  isolationGroup(args);
+  partitionsOf(args);
+  parseListen(listenText(args));
   const hardening = giveUpRights(args);
   // Asked for at once: a signal during the start stops the agent as soon as it is up, cleanly.
   const stopped = stopSignal();
@@ -120,7 +124,7 @@ async function start(args: Arguments, hardening: readonly Hardening[]): Promise<
     ...(recordPath === undefined ? { onDemand: demandListener(source, log) } : {}),
   });
   undo.defer(() => engine.close());
-  const isolation = undo.adopt(isolationSwitch(args.text("isolation-cgroup"), { store, engine, clock, log }), (made) => made.close());
+  const isolation = undo.adopt(isolationSwitch(isolationGroup(args), { store, engine, clock, log }), (made) => made.close());
   const watched = { source, engine, isolation, alertStore, agent: (): Agent => agent, api: (): RunningServer => server, clock, log };
   const watcher = undo.adopt(selfWatch(args.texts("rules"), data.path, watched), (made) => made.close());
   const agent = new Agent({
@@ -180,12 +184,20 @@ function liveEngine(args: Arguments, parts: LiveParts): Engine {
     ...parts,
     // Sensors cannot be read again: a sequence that alerted must not be pending after a restart.
     keep: { intervalMs: KEEP_INTERVAL_MS, live: true, position: (records) => String(parts.firstSeq + records) },
-    partitions: args.number("partitions", 1, { least: 1, most: PARTITIONS_MAX }),
+    partitions: partitionsOf(args),
     whenFull: "drop",
     flushMs: FLUSH_MS,
     batchBudgetMs: BATCH_BUDGET_MS,
     words: ALL_WORDS,
   });
+}
+
+function partitionsOf(args: Arguments): number {
+  return args.number("partitions", 1, { least: 1, most: PARTITIONS_MAX });
+}
+
+function listenText(args: Arguments): string {
+  return args.text("listen") ?? DEFAULT_LISTEN;
 }
 
 type Compiling = Omit<ExecJudgeOptions, "isRunning">;
@@ -280,7 +292,7 @@ function serve(
 ): RunningServer {
   const { agent, alerts, isolation, clock, log, data } = parts;
   const { token } = loadOrCreateToken(data.token);
-  const server = startServer({ listen: args.text("listen") ?? DEFAULT_LISTEN, agent, alerts, isolation, clock, log, token });
+  const server = startServer({ listen: listenText(args), agent, alerts, isolation, clock, log, token });
   log.write("info", `API and page on ${server.url}  token in ${data.token}`);
   return server;
 }

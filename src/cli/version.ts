@@ -1,6 +1,6 @@
 // kestrel version: the version, the commit it was built from and the runtime inside.
 import packageJson from "../../package.json" with { type: "json" };
-import { EXIT, parseArguments } from "./arguments.ts";
+import { EXIT, parseArguments, refusePositionals } from "./arguments.ts";
 
 declare const KESTREL_COMMIT: string | undefined;
 
@@ -18,6 +18,7 @@ export const BUILD_ID: string | undefined = typeof KESTREL_BUILD_ID === "undefin
 /** Runs the command. */
 export async function version(argv: readonly string[]): Promise<number> {
   const args = parseArguments(argv, { json: "switch" });
+  refusePositionals(args);
   const facts = { version: VERSION, commit: COMMIT, bun: Bun.version, arch: process.arch };
   console.log(args.has("json") ? JSON.stringify(facts) : `kestrel ${VERSION} (${COMMIT}, Bun ${Bun.version}, ${process.arch})`);
   return EXIT.ok;

@@ -1,5 +1,7 @@
 // The commands as a person meets them first: help, suggestions, version, rules, doctor, and what a wrong word answers.
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import packageJson from "../../package.json" with { type: "json" };
 import { asNobody, jsonLines, PROGRAM, RULES, runKestrel, TempFolder } from "./program.ts";
 
@@ -64,6 +66,27 @@ describe("a wrong word", () => {
     [["query", "any where true", "x", "--id"], /--id/],
     [["replay", "/nonexistent/x.jsonl"], /Cannot read "\/nonexistent\/x.jsonl": ENOENT/],
     [["run", "rules/"], /Unexpected argument "rules\/"; rule paths go behind --rules/],
+    [["doctor", "foo"], /^kestrel: Unexpected argument "foo"\nSee "kestrel doctor --help"\n$/],
+    [["version", "foo"], /^kestrel: Unexpected argument "foo"\nSee/],
+    [["--version", "foo"], /^kestrel: Unexpected argument "foo"\nSee/],
+    [["help", "run", "foo"], /^kestrel: Unexpected argument "foo"\nSee/],
+    [["isolate", "status", "foo"], /Say on, off or status, not "status foo"/],
+    [["run", "--constructor", "x"], /Unknown flag "--constructor"/],
+    [
+      ["run", "--isolation-cgroup", "/nonexist"],
+      /"--isolation-cgroup" needs the folder of a control group \(v2\), which "\/nonexist" is not/,
+    ],
+    [["run", "--isolation-cgroup", ""], /which "" is not/],
+    [["run", "--protect", ""], /"--protect" needs file names or whole paths, not ""/],
+    [["run", "--protect", "a,,b"], /"--protect" needs file names or whole paths, not ""/],
+    [["run", "--gate-deadline", "-1"], /^kestrel: Flag "--gate-deadline" needs a whole number from 10 to 60000, not "-1"\nSee/],
+    [["run", "--partitions", "-1"], /^kestrel: Flag "--partitions" needs a whole number from 1 to 64, not "-1"\nSee/],
+    [["record", "f", "--seconds", "-5"], /^kestrel: Flag "--seconds" needs a whole number from 1 to 31536000, not "-5"\nSee/],
+    [["replay", "f", "--speed", "-2"], /^kestrel: .*"--speed".*"-2".*\nSee/],
+    [
+      ["replay", "f", "--rules", "--json"],
+      /^kestrel: Flag "--rules" has no value before "--json"; if that is the value, write "--rules=--json"\nSee/,
+    ],
     [["record"], /Name one file to write/],
     [["record", "-"], /add --json/],
     [["rules", "show"], /Name the rule to show/],
@@ -78,6 +101,14 @@ describe("a wrong word", () => {
       expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
     });
   }
+});
+
+test("an address to listen on that is none is refused before anything is opened", async () => {
+  using folder = new TempFolder();
+  const data = join(folder.path, "data");
+  const { stdout, stderr, code } = await runKestrel(["run", "--data", data, "--listen", "foo"]);
+  expect(stderr).toMatch(/^kestrel: Cannot listen on "foo": expected HOST:PORT/);
+  expect({ code, stdout, isMade: existsSync(data) }).toEqual({ code: 2, stdout: "", isMade: false });
 });
 
 if (PROGRAM.length > 1) console.log("skipped: files of the runtime in the current folder (dist/kestrel is older than the sources)");
