@@ -135,8 +135,10 @@ static __always_inline void report_open(struct file *file)
 	if (flags == FLAG_NONE)
 		return;
 	class = flags & FLAG_CREATED ? DEMAND_CREATION : flags & FLAG_WATCHED ? DEMAND_OPEN : DEMAND_MODIFICATION;
-	if (!(wanted.wanted & class))
+	if (!(wanted.wanted & class)) {
+		count_filtered(OP_FILE);
 		return;
+	}
 	if (is_proc_noise(dentry, magic))
 		return;
 	if (config.agent_pid && BPF_CORE_READ(task, tgid) == config.agent_pid)

@@ -147,6 +147,15 @@ test.skipIf(!sensorsRun())("every sensor hears the acts, and one whose link is g
   };
   expect(await found()).toEqual([]);
   expect(readdirSync(folder)).toEqual([]);
+  // Whatever is wanted of them: of one action alone, the call table has nothing else of the sensor's.
+  for (const [type, action] of [
+    ["change", "modification"],
+    ["change", "mode_change"],
+    ["access", "open"],
+  ] as const) {
+    source.setDemand([{ words: ["file", type, action], tests: undefined }]);
+    expect([action, await found()]).toEqual([action, []]);
+  }
   const link = source.links().find(({ name }) => name.startsWith("sensor fork"));
   expect(link).toBeDefined();
   closeFd(link?.fd ?? -1);
