@@ -184,4 +184,15 @@ FINISH(vfs_mknod, kestrel_made_node, CHANGE_MAKE, 4)
 FINISH(vfs_create, kestrel_made_file, CHANGE_MAKE, 4)
 FINISH(notify_change, kestrel_notified, CHANGE_MODE, 3)
 
+/* Has the path, and is nobody's but truncate's: the check before it is asked by ftruncate and open too. */
+SEC("?fexit/vfs_truncate")
+int kestrel_truncated(__u64 *ctx)
+{
+	struct path *path = (struct path *)ctx[0];
+
+	if ((long)ctx[2] < 0)
+		return 0;
+	return report_object((__u64)BPF_CORE_READ(path, mnt), (__u64)BPF_CORE_READ(path, dentry), 0, CHANGE_TRUNCATE, 0);
+}
+
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

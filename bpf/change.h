@@ -17,6 +17,7 @@ static __always_inline __u16 kind_of(__u16 call)
 	case CALL_CHMOD: case CALL_FCHMOD: case CALL_FCHMODAT: return CHANGE_MODE;
 	case CALL_CHOWN: case CALL_FCHOWN: case CALL_FCHOWNAT: return CHANGE_OWNER;
 	case CALL_MKDIR: case CALL_MKDIRAT: case CALL_MKNOD: case CALL_MKNODAT: return CHANGE_MAKE;
+	case CALL_TRUNCATE: return CHANGE_TRUNCATE;
 	case CALL_SET_ATTRIBUTE: case CALL_FSET_ATTRIBUTE: case CALL_SET_ATTRIBUTEAT: return CHANGE_ATTRIBUTE_SET;
 	case CALL_REMOVE_ATTRIBUTE: case CALL_FREMOVE_ATTRIBUTE: case CALL_REMOVE_ATTRIBUTEAT: return CHANGE_ATTRIBUTE_REMOVE;
 	default: return 0;
@@ -69,6 +70,9 @@ static __always_inline void names_of(__u16 call, const __u64 a[6], struct names 
 		names->folder = a[0];
 		names->name = a[1];
 		names->other_name = a[3];
+		break;
+	case CALL_TRUNCATE:
+		names->name = a[0];
 		break;
 	case CALL_UNLINK: case CALL_RMDIR: case CALL_CHMOD: case CALL_CHOWN: case CALL_MKDIR: case CALL_MKNOD:
 		names->name = a[0];

@@ -160,6 +160,7 @@ enum change_kind {
 	CHANGE_MAKE = 8, /* a folder, device, pipe or socket; values: its mode with its type */
 	CHANGE_ATTRIBUTE_SET = 9, /* an extended attribute; the other name is the attribute's */
 	CHANGE_ATTRIBUTE_REMOVE = 10,
+	CHANGE_TRUNCATE = 11, /* by its path; by a descriptor it was opened for writing before */
 };
 
 /*

@@ -1,6 +1,6 @@
 // The hidden command behind the heartbeat: does, where it harms nobody, what every sensor must count, and ends. Started by kestrel run, which
 // leaves out its own acts but not those of its children.
-import { chmodSync, linkSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, linkSync, mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import { EXIT, usageError } from "./arguments.ts";
 import { HEARTBEAT } from "./own-command.ts";
@@ -21,6 +21,7 @@ function changeFiles(folder: string): void {
   mkdirSync(folder, { mode: 0o700 });
   try {
     writeFileSync(at("made"), "");
+    truncateSync(at("made"), 0);
     chmodSync(at("made"), 0o640);
     renameSync(at("made"), at("renamed"));
     linkSync(at("renamed"), at("linked"));

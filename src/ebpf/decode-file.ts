@@ -19,6 +19,7 @@ const CHANGE_NAMES = new Map<number, ChangeName>([
   [ChangeKind.Make, "creation"],
   [ChangeKind.AttributeSet, "attribute_change"],
   [ChangeKind.AttributeRemove, "attribute_removal"],
+  [ChangeKind.Truncate, "modification"],
 ]);
 
 /** An opened file. */

@@ -86,6 +86,7 @@ export const EVENT_CLASSES: readonly EventClass[] = [
   changed("change", "symlink", ChangeKind.Symlink),
   changed("change", "mode_change", ChangeKind.Mode),
   changed("change", "creation", ChangeKind.Make),
+  changed("change", "modification", ChangeKind.Truncate),
   changed("attribute", "owner_change", ChangeKind.Owner),
   changed("attribute", "attribute_change", ChangeKind.AttributeSet),
   changed("attribute", "attribute_removal", ChangeKind.AttributeRemove),

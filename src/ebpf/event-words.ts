@@ -37,6 +37,7 @@ const CHANGE_TYPES: Readonly<Record<ChangeEvent["change"], string>> = {
   creation: "creation",
   attribute_change: "change",
   attribute_removal: "change",
+  modification: "change",
 };
 const ACT_TYPES: Readonly<Record<ActName, string>> = {
   uid_change: "change",
@@ -160,7 +161,7 @@ export const ALL_WORDS: readonly EventWords[] = [
   ).values(),
 ];
 
-/** Sensors by action. Two may share one, `creation`, but not one of an act or an attribute. */
+/** Sensors by action. Two may share one, `creation` or `modification`, but not one of an act or an attribute. */
 const SENSORS_BY_ACTION: ReadonlyMap<string, SensorName> = new Map(
   (Object.keys(SENSOR_WORDS) as SensorName[]).flatMap((sensor) => SENSOR_WORDS[sensor].map(([, , action]) => [action, sensor] as const)),
 );

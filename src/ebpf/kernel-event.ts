@@ -110,7 +110,8 @@ export type ChangeName =
   | "owner_change"
   | "creation"
   | "attribute_change"
-  | "attribute_removal";
+  | "attribute_removal"
+  | "modification";
 
 /** A file was renamed, removed, linked or given other rights or another owner. */
 export interface ChangeEvent {

@@ -88,8 +88,8 @@ const TOLD_ONCE = "memory: more than the first time of each program and way";
 
 const CHANGE_HOOKS = [
   ...["unlink", "rmdir", "symlink", "mkdir", "mknod", "chmod", "link", "rename"].map((name) => program(`kestrel_allow_${name}`)),
-  ...["renamed", "unlinked", "removed", "linked", "symlinked", "made_folder", "made_node", "made_file", "notified"].map((name) =>
-    program(`kestrel_${name}`),
+  ...["renamed", "unlinked", "removed", "linked", "symlinked", "made_folder", "made_node", "made_file", "notified", "truncated"].map(
+    (name) => program(`kestrel_${name}`),
   ),
 ];
 

@@ -130,6 +130,7 @@ export const enum ChangeKind {
   Make = 8,
   AttributeSet = 9,
   AttributeRemove = 10,
+  Truncate = 11,
 }
 
 /** struct change_event. */

@@ -36,6 +36,7 @@ export function writeChange(fields: FieldWriter, event: ChangeEvent, context: Re
   // What a path means now is not what the call meant: only what the call itself tells is told.
   if (event.isFolder) builder.keyword(id.fileType, "dir");
   else if (change === "symlink") builder.keyword(id.fileType, "symlink");
+  else if (change === "modification") builder.keyword(id.fileType, "file");
   else if (change === "creation") fields.text(id.fileType, FILE_TYPES.get((event.mode ?? 0) & S_IFMT) ?? "file");
   if (event.attribute !== undefined) fields.text(id.fileAttribute, event.attribute);
   writeInode(fields, event.inode, { mode: event.inode?.mode ?? event.mode, uid: event.uid, gid: event.gid }, context);

@@ -117,6 +117,8 @@ function matchesOthers(condition: ConditionNode, registry: SchemaRegistry): bool
     { category: "process", type: "start", action: "fork", mode: undefined },
     { category: "process", type: "end", action: "end", mode: undefined },
     { category: "file", type: "change", action: "rename", mode: undefined },
+    // As an opened file, but of truncate: there is nothing to hold.
+    { category: "file", type: "change", action: "modification", mode: undefined },
     { category: "file", type: "deletion", action: "deletion", mode: undefined },
     { category: "file", type: "creation", action: "link", mode: undefined },
     { category: "network", type: "start", action: "connection_accepted", mode: undefined },

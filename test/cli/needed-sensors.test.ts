@@ -8,7 +8,7 @@ test.each([
   ['process where event.action in ("exec", "ptrace_attach")', "exec; act (ptrace_attach)"],
   [
     'file where event.action == "modification" and file.path like "/etc/*"',
-    "file (modification), certain names, users, ports, addresses or containers only",
+    "file (modification), certain names, users, ports, addresses or containers only; change (modification), certain names, users, ports, addresses or containers only",
   ],
   [
     'network where event.action == "bind" and container.id == null',

@@ -82,7 +82,7 @@ describe.skipIf(!sensorsRun())("sensors of kestrel run", () => {
     expect(agent.stderr).toMatch(/sensor file +unused +\(no rule can match its events\)/);
     writeFileSync(marker, "");
     expect(await put("my.file", fileRule("modification"))).toBe(201);
-    expect(await sensorsOf(agent, "used")).toEqual([...REQUIRED, "file"].sort());
+    expect(await sensorsOf(agent, "used")).toEqual([...REQUIRED, "change", "file"].sort());
     writeFileSync(marker, "");
     await eventually(
       () => `the alert of the uploaded rule: ${agent.stderr}`,

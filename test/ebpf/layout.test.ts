@@ -226,6 +226,7 @@ const WIRE: Readonly<Record<string, number>> = {
   CALL_MKDIRAT: Call.MkdirAt,
   CALL_MKNOD: Call.Mknod,
   CALL_MKNODAT: Call.MknodAt,
+  CALL_TRUNCATE: Call.Truncate,
   CALL_SET_ATTRIBUTE: Call.SetAttribute,
   CALL_FSET_ATTRIBUTE: Call.FsetAttribute,
   CALL_SET_ATTRIBUTEAT: Call.SetAttributeAt,

@@ -150,6 +150,16 @@ describe.skipIf(refusal !== undefined)("file changes", () => {
     });
   });
 
+  test("truncate, which opens nothing; of ftruncate the open is told, once", async () => {
+    const path = make("cut");
+    const words = { "event.action": "modification", "event.category": ["file"], "event.type": ["change"], "file.type": "file" };
+    expect(await change("perl", "-e", 'truncate("./cut", 0) or die $!')).toMatchObject({ ...words, "file.path": path });
+    expect(await change("perl", "-e", 'open(my $file, "+<", "cut"); truncate($file, 0) or die $!')).toMatchObject({
+      ...words,
+      "file.path": path,
+    });
+  });
+
   test.skipIf(!isX64)("a 32-bit call and an absolute path with superfluous parts", async () => {
     const from = make("thirty-two");
     const program = compile(

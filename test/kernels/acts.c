@@ -73,6 +73,18 @@ static int act_uring_create(const char *path)
 	return result < 0 ? fail("io_uring openat") : 0;
 }
 
+/* With 32-bit truncate64. */
+static int act_compat_truncate(const char *path)
+{
+	char *low = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	int result = 193;
+
+	strcpy(low, path);
+	__asm__ volatile("int $0x80" : "+a"(result) : "b"(low), "c"(1), "d"(0) : "memory", "r8", "r9", "r10", "r11");
+	errno = -result;
+	return result < 0 ? fail("int 0x80 truncate64") : 0;
+}
+
 /* Makes a file that no folder has. */
 static int act_tmpfile(const char *folder)
 {
@@ -150,6 +162,10 @@ int main(int argc, char **argv)
 		return act_compat_create(argv[2]);
 	if (argc == 3 && !strcmp(argv[1], "handle-write"))
 		return act_handle_write(argv[2]);
+	if (argc == 3 && !strcmp(argv[1], "truncate"))
+		return truncate(argv[2], 0) ? fail("truncate") : 0;
+	if (argc == 3 && !strcmp(argv[1], "compat-truncate"))
+		return act_compat_truncate(argv[2]);
 	if (argc == 3 && !strcmp(argv[1], "tmpfile"))
 		return act_tmpfile(argv[2]);
 	if (argc == 3 && !strcmp(argv[1], "uring-create"))

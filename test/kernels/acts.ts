@@ -177,6 +177,14 @@ mkdir $group; sh -c 'echo $$ >$0/cgroup.procs; echo >contained; rm contained' $g
     "echo >mode; chmod 4711 mode",
     `file where event.action == "mode_change" and file.path == "${HERE}/mode" and file.mode == "4711"`,
   ]),
+  act("change", "change-truncate", [
+    "echo >cut; /bin/acts truncate cut",
+    `file where event.action == "modification" and file.path == "${HERE}/cut" and file.type == "file" and process.args == "truncate"`,
+  ]),
+  act("change", "change-truncate-32-bit", [
+    `echo >cut32; /bin/acts compat-truncate ${HERE}/cut32`,
+    `file where event.action == "modification" and file.path == "${HERE}/cut32" and process.args == "compat-truncate"`,
+  ]),
   act("attribute", "attribute-owner", [
     "echo >owned; chown 77 owned",
     `file where event.action == "owner_change" and file.path == "${HERE}/owned" and file.uid == "77"`,
