@@ -256,6 +256,9 @@ mkdir $group; sh -c 'echo $$ >$0/cgroup.procs; echo >contained; rm contained' $g
   rare("act", "vm-write", `event.action == "process_vm_write" and ${OF_ITSELF}`),
   rare("act", "pidfd-getfd", `event.action == "pidfd_getfd" and ${OF_ITSELF}`),
   rare("act", "bpf", 'event.action == "bpf_program_load" and kestrel.bpf.program_name == "implant" and kestrel.bpf.program_type == 1'),
+  // Where the kernel has no such calls, as Debian's for clouds, the name says so.
+  rare("act", "x32", 'event.action == "memfd_create" and process.Ext.memfd.name in ("memfd:x32", "memfd:no-x32")'),
+  rare("act", "x32-ptrace", `event.action == "ptrace_attach" and process.args == "x32-ptrace" and ${OF_ITSELF}`),
   rare("act", "uring", 'event.action == "io_uring_setup"'),
   rare("act", "userfaultfd", 'event.action == "userfaultfd" and process.args == "userfaultfd"'),
   rare("act", "userfaultfd-device", 'event.action == "userfaultfd" and process.args == "userfaultfd-device"'),

@@ -34,8 +34,11 @@ export interface Transcript {
 /** A machine that shares its processors takes several times the minute it needs. */
 const DEADLINE_MS = 1_200_000;
 const CONSOLE_LINES = 15;
-/** Modules of Linux security in force: those of rules that deny need `bpf`, which Debian 11 does not start by itself. */
-const COMMAND_LINE = "console=ttyS0 quiet panic=-1 lsm=lockdown,capability,bpf";
+/**
+ * Modules of Linux security in force: those of rules that deny need `bpf`, which Debian 11 does not start by itself. Where the kernel knows the calls of
+ * x32 code, they are switched on.
+ */
+const COMMAND_LINE = "console=ttyS0 quiet panic=-1 lsm=lockdown,capability,bpf syscall.x32=y";
 
 /** Name of the kernel that is there with its modules; `undefined`: it was not fetched. */
 export function fetchedRelease({ suite }: Kernel): string | undefined {

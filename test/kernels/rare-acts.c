@@ -207,6 +207,26 @@ static int act_memfd(void)
 	return memfd_create("payload", 0) < 0 ? fail("memfd_create") : 0;
 }
 
+#define X32_BIT 0x40000000
+
+/* Says by the file's name whether it was x32's call, which few kernels know. */
+static int act_x32(void)
+{
+	if (syscall(X32_BIT | SYS_memfd_create, "x32", 0) >= 0)
+		return 0;
+	return errno != ENOSYS || memfd_create("no-x32", 0) < 0 ? fail("x32 memfd_create") : 0;
+}
+
+/* The same of a call that has a number of its own there. */
+static int act_x32_ptrace(void)
+{
+	pid_t pid = victim();
+
+	if (!syscall(X32_BIT | 521, PTRACE_SEIZE, pid, 0, 0))
+		return done_with(pid, 0);
+	return done_with(pid, errno != ENOSYS || ptrace(PTRACE_SEIZE, pid, 0, 0) ? fail("x32 ptrace") : 0);
+}
+
 static int act_clone(void)
 {
 	pid_t pid = syscall(SYS_clone, CLONE_NEWIPC | SIGCHLD, 0, 0, 0, 0);
@@ -396,6 +416,8 @@ static const struct {
 	{ "pidfd-getfd", act_pidfd_getfd },
 	{ "userfaultfd-device", act_userfaultfd_device },
 	{ "clone-hidden", act_clone_hidden },
+	{ "x32", act_x32 },
+	{ "x32-ptrace", act_x32_ptrace },
 };
 
 static const struct {
