@@ -244,7 +244,7 @@ const ROWS: readonly Row[] = [
   [381, "file.name", "keyword", "Last part of the file's path"],
   [382, "file.directory", "keyword", "Folder the file is in"],
   [383, "file.extension", "keyword", "Part of the file's name after its last dot"],
-  [384, "file.type", "keyword", "Kind of file: file, dir, symlink or device"],
+  [384, "file.type", "keyword", "Kind of file: file, dir, symlink, fifo, socket, block_device or char_device"],
   [385, "file.size", "i64", "Size of the file in bytes"],
   [386, "file.mode", "keyword", "Permission bits of the file, octal"],
   [387, "file.owner", "keyword", "Name of the file's owner"],
