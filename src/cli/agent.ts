@@ -42,8 +42,8 @@ export interface AgentParts {
   readonly piecesLost: () => number;
   /** Execs that waited for their file to be read, and files read or not, by result. */
   readonly files: () => FileCounts;
-  /** Told which rules are armed. */
-  readonly onRules: (rules: readonly Rule[]) => void;
+  /** Told which rules are armed, and what decides how far the actions of those that have one reach. */
+  readonly onRules: (rules: readonly Rule[], reach: ArmResult["reach"]) => void;
   /** Resolves when the sensors have followed the rules that were armed last. */
   readonly sensorsSettled: () => Promise<void>;
   readonly sensors: () => readonly SensorStatus[];
@@ -83,7 +83,7 @@ export class Agent implements AgentPort {
     const result = await this.#parts.engine.arm(rules, compiled);
     this.#problems = new Map(result.problems.map((problem) => [problem.ruleId, problem.diagnostics]));
     this.#state = "armed";
-    this.#parts.onRules(rules);
+    this.#parts.onRules(rules, result.reach);
     await this.#followSensors();
     this.#parts.shortfalls.use(rules, result.reach);
     return result;

@@ -4,9 +4,11 @@ import { type Clock, cgroupRoot } from "#core";
 import type { EbpfSource } from "#ebpf";
 import { createExecJudge, type ExecJudgeOptions } from "#engine";
 import { DEFAULT_PROTECTED, LinuxProcesses, LiveResponder, Protection } from "#respond";
+import type { Rule } from "#rules";
 import { type Arguments, usageError } from "./arguments.ts";
 import { kernelAbilities } from "./kernel-abilities.ts";
 import { gateSettings, LiveGate, type LiveGateParts } from "./live-gate.ts";
+import { PromptTurns } from "./prompt-turns.ts";
 import type { ResponseModes } from "./response-modes.ts";
 import { Shortfalls } from "./shortfalls.ts";
 
@@ -23,6 +25,7 @@ export interface LiveResponse {
   readonly responder: LiveResponder;
   readonly gate: LiveGate;
   readonly shortfalls: Shortfalls;
+  readonly turns: PromptTurns;
   /** Acts no more. Twice is fine. */
   close(): Promise<void>;
 }
@@ -55,11 +58,13 @@ export function liveResponse(args: Arguments, parts: ResponseParts): LiveRespons
         spared: protection.ownLine().map(({ pid, startTick }) => ({ pid, startTick, withHelpers: pid === process.pid })),
       }),
   });
-  const shortfalls = new Shortfalls({ abilities: () => kernelAbilities(gate.whyOff), modeOf: ({ id, mode }) => modeOf(id, mode), log });
+  const modeOfRule = ({ id, mode }: Rule): Rule["mode"] => modeOf(id, mode);
+  const shortfalls = new Shortfalls({ abilities: () => kernelAbilities(gate.whyOff), modeOf: modeOfRule, log });
   return {
     responder,
     gate,
     shortfalls,
+    turns: new PromptTurns({ source, modeOf: modeOfRule }),
     async close() {
       responder.close();
       await gate.close();

@@ -22,7 +22,7 @@ export function sensorStatus(source: EbpfSource): readonly SensorStatus[] {
 export function sensorParts(
   source: EbpfSource,
   engine: Engine,
-  { gate, shortfalls }: Pick<LiveResponse, "gate" | "shortfalls">,
+  { gate, shortfalls, turns }: Pick<LiveResponse, "gate" | "shortfalls" | "turns">,
 ): Pick<
   AgentParts,
   | "gate"
@@ -56,8 +56,14 @@ export function sensorParts(
       const { held, heldTooLong, files } = source.counts();
       return { held, heldTooLong, byResult: { ...files } };
     },
-    onRules: (rules) => source.setHold(readsLateFields(rules)),
-    modesChanged: () => source.policies.refreshModes(),
+    onRules: (rules, reach) => {
+      source.setHold(readsLateFields(rules));
+      turns.use(rules, reach);
+    },
+    modesChanged: () => {
+      source.policies.refreshModes();
+      turns.refresh();
+    },
     deniesPrograms: (ruleId) => source.policies.deniesPrograms(ruleId),
   };
 }

@@ -82,6 +82,8 @@ const RING_BYTES = 2 << 20;
 // What is paid once for a turn, caches gone cold meanwhile above all, is a hundred times what one event costs, and a timer alone 70 µs. So few turns,
 // each sent on at its end: an event waits 10 ms on average, 20 at most.
 const POLL_MS = 20;
+/** While somebody acts on what the rings hold: a process that is to be killed or stopped runs until then. */
+const PROMPT_POLL_MS = 5;
 /** A turn that brought so many is followed by the next one at once: more came while it lasted. */
 const BUSY_RECORDS = 256;
 /** Records of one turn; then other work of the thread goes first. */
@@ -131,6 +133,7 @@ export class EbpfSource implements Source, ExecWitness {
   readonly #ringSizes: RingSizes;
   #sink: RecordSink | undefined;
   #cancelPoll: Cancel | undefined;
+  #pollMs = POLL_MS;
   #read = 0;
   #pushed = 0;
   #refused = 0;
@@ -350,6 +353,11 @@ export class EbpfSource implements Source, ExecWitness {
     this.#release();
   }
 
+  /** Whether the rings are read more often, because somebody acts on what they hold. From the next turn on. */
+  setPrompt(isOn: boolean): void {
+    this.#pollMs = isOn ? PROMPT_POLL_MS : POLL_MS;
+  }
+
   /** What came to be known of the program of a process only after an event of it; names and values of fields. */
   lateFields(event: { readonly pid: number; readonly entityId: string; readonly executable: string; readonly timeNs: bigint }): LateFields {
     const info = this.#table.current(event.pid)?.info;
@@ -428,7 +436,7 @@ export class EbpfSource implements Source, ExecWitness {
     if (count < TURN_RECORDS_MAX) this.#policies.apply();
     if (this.#isAttaching) this.#attachNext(this.#sensors);
     else if (!this.#policies.isWaiting) this.#endWaiting();
-    this.#schedule(count >= BUSY_RECORDS || this.#isAttaching ? 0 : POLL_MS);
+    this.#schedule(count >= BUSY_RECORDS || this.#isAttaching ? 0 : this.#pollMs);
   }
 
   #drain(): number {

@@ -8,6 +8,6 @@ export { createExecJudge, type ExecJudgeOptions, type RuleJudge } from "./exec-j
 export { ANY_KERNEL, type KernelAbilities, type Rung, type RungName } from "./ladder.ts";
 export { createPlanEvaluator } from "./plan-evaluator.ts";
 export type { CompilableRule } from "./query-source.ts";
-export { type RuleReach, shortfallOf } from "./reach.ts";
+export { actsAfterAlert, type RuleReach, shortfallOf } from "./reach.ts";
 export type { RuleState } from "./rule-state.ts";
 export { type RuleTestReport, type RuleTestResult, runRuleTests } from "./rule-tests.ts";

@@ -36,3 +36,9 @@ export function shortfallOf(rule: Climber["rule"] & Pick<Rule, "id">, reach: Rul
   const leavesMore = here.leaves.some((left) => !best.leaves.includes(left));
   return !isDenied || level > bestLevel || leavesMore ? here : undefined;
 }
+
+/** Whether a rule's action comes after the alert, for some of its matches at least, even where the kernel can do all that kernels can. */
+export function actsAfterAlert(rule: Climber["rule"], reach: RuleReach): boolean {
+  const best = rungOf({ rule, ...reach, kernel: ANY_KERNEL });
+  return rule.action !== "deny" && (best?.rung === "after-alert" || (best?.rung === "at-once" && best.leaves.length > 0));
+}

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { chmodSync, chownSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { KestrelError } from "#core";
+import { type Cancel, KestrelError, SystemClock } from "#core";
 import { EbpfSource, inspectMachine } from "#ebpf";
 import { RecordView } from "#event";
 import { closeFd, sealedMemoryFile } from "#ffi/libc";
@@ -25,6 +25,34 @@ type Fields = Readonly<Record<string, FieldValue>>;
 function start(command: readonly string[], options?: { readonly cwd?: string }): ReturnType<typeof Bun.spawn> {
   return Bun.spawn([...command], { stdin: "ignore", stdout: "ignore", stderr: "ignore", ...options });
 }
+
+/** A clock that tells of each wait for a turn. */
+class TurnClock extends SystemClock {
+  onWait: (delayMs: number) => void = () => undefined;
+
+  override after(delayMs: number, task: () => void): Cancel {
+    this.onWait(delayMs);
+    return super.after(delayMs, task);
+  }
+
+  waits(wantedMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.onWait = (delayMs) => delayMs === wantedMs && resolve();
+    });
+  }
+}
+
+test.skipIf(!ready)("the rings are read more often while somebody acts on what they hold", async () => {
+  const clock = new TurnClock();
+  const source = new EbpfSource({ registry, clock });
+  await source.start(new Collector(registry));
+  await clock.waits(20);
+  source.setPrompt(true);
+  await clock.waits(5);
+  source.setPrompt(false);
+  await clock.waits(20);
+  await source.stop();
+});
 
 test("doctor tells how each sensor is attached, or why none is", () => {
   expect(report.kernel).not.toBe("");
