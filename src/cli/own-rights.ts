@@ -9,13 +9,11 @@ import type { DataDirectory } from "./data-directory.ts";
 import { ownCommand } from "./own-command.ts";
 
 const SECOND = "KESTREL_RIGHTS_GIVEN_UP";
-const RUNTIME: Readonly<Record<string, string>> = {
-  // The runtime's last compiler spends more on code that runs some thousand times than that code ever saves, on the processors that the
-  // watched programs need: asked four times as late, a fresh agent's processor time in its first 4,000 programs falls by a quarter.
-  BUN_JSC_thresholdForFTLOptimizeAfterWarmUp: "400000",
-  // The collector lets as much garbage pile up as lives, where the machine has much more memory than that. Of a small one it takes half as much.
-  BUN_JSC_forceRAMSize: String(96 << 20),
-};
+/**
+ * The runtime's last compiler spends more on code that runs some thousand times than that code ever saves, on the processors that the
+ * watched programs need: asked four times as late, a fresh agent's processor time in its first 4,000 programs falls by a quarter.
+ */
+const RUNTIME: Readonly<Record<string, string>> = { BUN_JSC_thresholdForFTLOptimizeAfterWarmUp: "400000" };
 const FIRST_FREE_PORT = 1024;
 /** Most files named one by one. */
 const NAMED_MAX = 5;
