@@ -111,7 +111,7 @@ __noinline int report_object(__u64 mount, __u64 dentry, __u64 name, __u32 kind, 
 	if (!record)
 		return 0;
 	event = &record->change;
-	fill_inode(event, BPF_CORE_READ((struct dentry *)dentry, d_inode));
+	FILL_INODE(event, BPF_CORE_READ((struct dentry *)dentry, d_inode));
 	if (kind == CHANGE_OWNER) {
 		/* The caller's numbers may be those of a user namespace. */
 		event->values[0] = (__u32)ids == NO_ID ? NO_ID : event->owner;

@@ -7,7 +7,7 @@
 #ifndef KESTREL_CHANGE_HOOKS_H
 #define KESTREL_CHANGE_HOOKS_H
 
-#include "path.h"
+#include "change-record.h"
 
 #define PENDING_MAX 4096
 #define RENAME_ARGUMENTS 6
@@ -44,14 +44,7 @@ struct {
 
 static __always_inline void keep_inode(struct pending *change, __u64 dentry)
 {
-	struct inode *inode = BPF_CORE_READ((struct dentry *)dentry, d_inode);
-
-	change->inode = BPF_CORE_READ(inode, i_ino);
-	change->size = BPF_CORE_READ(inode, i_size);
-	change->device = BPF_CORE_READ(inode, i_sb, s_dev);
-	change->file_mode = BPF_CORE_READ(inode, i_mode);
-	change->owner = BPF_CORE_READ(inode, i_uid.val);
-	change->group = BPF_CORE_READ(inode, i_gid.val);
+	FILL_INODE(change, BPF_CORE_READ((struct dentry *)dentry, d_inode));
 }
 
 static __always_inline int allow(struct pending *change)

@@ -38,15 +38,18 @@ static __always_inline __u16 append_kernel_text(struct record *record, __u64 tex
 	return length;
 }
 
-static __always_inline void fill_inode(struct change_event *event, struct inode *inode)
-{
-	event->inode = BPF_CORE_READ(inode, i_ino);
-	event->size = BPF_CORE_READ(inode, i_size);
-	event->device = BPF_CORE_READ(inode, i_sb, s_dev);
-	event->file_mode = BPF_CORE_READ(inode, i_mode);
-	event->owner = BPF_CORE_READ(inode, i_uid.val);
-	event->group = BPF_CORE_READ(inode, i_gid.val);
-}
+/* What is told of a file, into whatever has room for it: the record, or what waits for the change to come about. */
+#define FILL_INODE(to, from) \
+	do { \
+		struct inode *inode_ = (from); \
+\
+		(to)->inode = BPF_CORE_READ(inode_, i_ino); \
+		(to)->size = BPF_CORE_READ(inode_, i_size); \
+		(to)->device = BPF_CORE_READ(inode_, i_sb, s_dev); \
+		(to)->file_mode = BPF_CORE_READ(inode_, i_mode); \
+		(to)->owner = BPF_CORE_READ(inode_, i_uid.val); \
+		(to)->group = BPF_CORE_READ(inode_, i_gid.val); \
+	} while (0)
 
 /* Whether a rule can match such a change by this user. */
 static __always_inline bool is_wanted(struct task_struct *task, __u32 kind)

@@ -40,7 +40,7 @@ __noinline int append_folder(__s32 descriptor, __u32 is_object)
 		return 0;
 	}
 	if (is_object)
-		fill_inode(&record->change, BPF_CORE_READ(file, f_inode));
+		FILL_INODE(&record->change, BPF_CORE_READ(file, f_inode));
 	return append_path(record, BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry));
 }
 
