@@ -30,7 +30,8 @@ function switchedOff(args: Arguments): NonNullable<EbpfOptions["without"]> {
     names.map((name) => {
       const found = OPTIONAL_SENSORS.find((optional) => optional === name);
       if (found !== undefined) return found;
-      if (name in SENSOR_WORDS) throw usageError(`Sensor "${name}" cannot be switched off: the table of processes is made of its events`);
+      if (Object.hasOwn(SENSOR_WORDS, name))
+        throw usageError(`Sensor "${name}" cannot be switched off: the table of processes is made of its events`);
       const nearest = nearestName(name, OPTIONAL_SENSORS);
       throw usageError(
         `There is no sensor "${name}"${nearest === undefined ? "; kestrel doctor lists them" : `, did you mean "${nearest}"?`}`,
