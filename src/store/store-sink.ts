@@ -1,5 +1,5 @@
 // Alerts into the store. Invariants: a listener hears of an alert only when it is stored; an alert that cannot be stored waits within bounds for the
-// store to work again, or is counted as lost.
+// store to work again, which `trouble` tells, or is counted as lost.
 import { type Alert, encodeAlert, type Kept, KestrelError, messageOf, type Sink, stringifyJson } from "#core";
 import type { Store, StoredAlert } from "./store.ts";
 import { isOfTheValues } from "./store-error.ts";
@@ -107,26 +107,33 @@ export class StoreSink implements Sink {
         this.#stateFailure = error;
         this.#commit(alerts, undefined);
       } else if (isOfTheValues(error)) this.#storeSingly(alerts);
-      else {
-        this.#failure = { error, atMs: this.#monotonicMs() };
-        this.#hold(alerts);
-      }
+      else this.#fail(error, alerts);
       throw error;
     }
   }
 
-  /** One of them is what no database takes: it must not keep the others out. */
+  /** One of them is what no database takes: it must not keep the others out. Where the store fails for another reason, the rest waits. */
   #storeSingly(alerts: readonly Alert[]): void {
     const all = [...this.#waiting, ...alerts];
     this.#wait([]);
-    for (const alert of all) {
+    this.#failure = undefined;
+    for (const [index, alert] of all.entries()) {
       try {
         this.#tell(this.#store.insertAlerts([alert]));
       } catch (error) {
-        if (isOfTheValues(error)) this.#lost++;
-        else this.#hold([alert]);
+        if (isOfTheValues(error)) {
+          this.#lost++;
+          continue;
+        }
+        this.#fail(error, all.slice(index));
+        return;
       }
     }
+  }
+
+  #fail(error: unknown, alerts: readonly Alert[]): void {
+    this.#failure = { error, atMs: this.#monotonicMs() };
+    this.#hold(alerts);
   }
 
   #wait(alerts: Alert[]): void {

@@ -78,3 +78,21 @@ test("an alert that no database takes does not keep the others out", () => {
   expect(stored(store)).toEqual(["Alert number 1", "Alert number 3"]);
   expect(sink.counts()).toEqual({ waiting: 0, lost: 1 });
 });
+
+test("an alert that waits is told of, also when the one before it was for no database", () => {
+  using dir = temp();
+  using store = openStore(dir.database, { fileBytesMax: 400_000 });
+  let nowMs = 0;
+  const sink = new StoreSink(store, { monotonicMs: () => nowMs });
+  const makeRoom = fill(dir.database, store);
+  const bad = (number: number): ReturnType<typeof alertOf> => alertOf(number, { id: null as unknown as string });
+  const large = (number: number): ReturnType<typeof alertOf> => alertOf(number, { message: `${number}${"x".repeat(5000)}` });
+  expect(() => sink.take([bad(1), large(2), alertOf(3)])).toThrow();
+  expect(sink.trouble()).toMatchObject({ reason: expect.stringMatching(/free space/), alertsWaiting: 2, alertsLost: 1 });
+  expect(codeOf(() => sink.take([bad(4)]))).toMatch(/^store-full/);
+  makeRoom();
+  nowMs = 1000;
+  expect(() => sink.take([alertOf(5)])).toThrow();
+  expect(stored(store).map((message) => message.replace(/x+$/, ""))).toEqual(["2", "Alert number 3", "Alert number 5"]);
+  expect([sink.trouble(), sink.counts()]).toEqual([undefined, { waiting: 0, lost: 2 }]);
+});
