@@ -22,6 +22,9 @@ const SUSPICIOUS =
 const TOOL =
   /\b(?:mysql|mariadb|curl|redis-cli|ldap|login|sqlcmd|bcp|zip|unzip|7z|rar|unrar|ipmitool|plink|pscp|psftp|[xw]l?freerdp|smb|rpcclient|mongo|sqlplus|user(?:add|mod)|group(?:add|mod)|htpasswd|openssl|mosquitto)/;
 
+/** Programs that one command names, itself and those it only mentions: a file or an address may end in such a name. */
+const TOOLS_MAX = 8;
+
 /** See the head of this file. */
 export class Redactor {
   readonly #isSecret: SecretTest | undefined;
@@ -66,7 +69,7 @@ function compared(before: readonly string[], after: readonly string[]): Redacted
 /** Words of a command line: what follows a flag that names a secret, what a known program takes one as, and what the text itself gives away. */
 function redactWords(words: readonly string[], isArguments: boolean): string[] {
   const out: string[] = [];
-  let tool: Tool | undefined;
+  const tools = new Set<Tool>();
   let previous = "";
   let isNextSecret = false;
   for (const word of words) {
@@ -75,16 +78,27 @@ function redactWords(words: readonly string[], isArguments: boolean): string[] {
       continue;
     }
     const isSecret: boolean = isNextSecret && !isFlag(word);
-    tool = toolOf(word, previous) ?? tool;
-    const said: string | undefined = isSecret ? THIS_IS_SECRET : (tool?.(word, previous) ?? anyTool(word, previous));
+    const named = toolOf(word, previous);
+    if (named !== undefined && tools.size < TOOLS_MAX) tools.add(named);
+    const said: string | undefined = isSecret ? THIS_IS_SECRET : saidOf(tools, word, previous);
     const found: string | undefined = said !== THIS_IS_SECRET ? said : isArguments ? REDACTED : redactFirstValue(word);
     isNextSecret = !isSecret && (found === NEXT_IS_SECRET || (found === undefined && isSecretFlag(word)));
     out.push(found === undefined || found === NEXT_IS_SECRET ? redactInside(word, isArguments) : found);
     previous = word;
     // Of a shell's text the next command is another program's; by what is shown, since what was taken out again must come out the same.
-    if (!isArguments && /[;|&]$/.test(out.at(-1) ?? "")) tool = undefined;
+    if (!isArguments && /[;|&]$/.test(out.at(-1) ?? "")) tools.clear();
   }
   return out;
+}
+
+/** Each of them hears of each word: some count. */
+function saidOf(tools: ReadonlySet<Tool>, word: string, previous: string): string | undefined {
+  let said: string | undefined;
+  for (const tool of tools) {
+    const one = tool(word, previous);
+    said ??= one;
+  }
+  return said ?? anyTool(word, previous);
 }
 
 /** A word of the command line of a shell, or whatever else has words inside, is a command line of its own. */
