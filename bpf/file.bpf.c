@@ -84,7 +84,8 @@ static __always_inline bool append_tested_path(struct record *record, struct fil
 
 static __always_inline bool is_process_memory(struct dentry *dentry)
 {
-	char name[4] = {};
+	/* Room for one character more: a longer name is not this one. */
+	char name[5] = {};
 
 	bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(dentry, d_name.name));
 	return name[0] == 'm' && name[1] == 'e' && name[2] == 'm' && name[3] == 0;

@@ -37,7 +37,7 @@ static __always_inline bool is_data(struct inode *inode, __u32 f_mode)
 	}
 }
 
-/* Of procfs only /proc/sys: what programs write about themselves is no file in any rule's sense. */
+/* Of procfs only /proc/sys and /proc/sysrq-trigger, which begin alike: what programs write about themselves is no file in any rule's sense. */
 static __always_inline bool is_proc_noise(struct dentry *dentry, __u64 magic)
 {
 	struct dentry *top = dentry;

@@ -1,9 +1,11 @@
 // The file sensor on this machine's own kernel, beyond plain files: devices that hold data, and files without a name.
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { liveSource, refusal } from "./live.ts";
 
 setDefaultTimeout(60_000);
+const SETTING = "/proc/sys/vm/memfd_noexec";
 const isRoot = process.getuid?.() === 0;
 if (refusal !== undefined) console.log(`skipped: the file sensor on the real kernel (${refusal})`);
 if (!isRoot) console.log("skipped: devices (not root)");
@@ -28,6 +30,12 @@ describe.skipIf(refusal !== undefined)("opened files", () => {
       ]);
     },
   );
+
+  // Read and written back as it is.
+  test.skipIf(!isRoot || !existsSync(SETTING))("a setting of the kernel whose name begins as that of a process's memory", async () => {
+    const { events } = await run(["sh", "-c", `read value <${SETTING}; echo $value >${SETTING}`], "file");
+    expect(events).toMatchObject([{ "event.action": "modification", "file.path": SETTING }]);
+  });
 
   test("a file without a name is made, not changed", async () => {
     const { events } = await run(["perl", "-e", 'sysopen(my $file, ".", 0x410002) or die $!'], "file");
