@@ -1,5 +1,17 @@
 // YAML text → positioned trees, one per document. Aliases are expanded under a budget, so a small file cannot become a large tree.
-import { type Document, isAlias, isMap, isScalar, isSeq, type Node, type Pair, parseAllDocuments, type Range, type Scalar } from "yaml";
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  type Node,
+  type Pair,
+  parseAllDocuments,
+  type Range,
+  type Scalar,
+  type YAMLParseError,
+} from "yaml";
 import { RULE_NESTING_MAX, RULES_PER_FILE_MAX } from "./rule.ts";
 import { kindName, type MapEntry, type SourceNode, textNode } from "./source-node.ts";
 import type { Findings, Place } from "./source-text.ts";
@@ -38,10 +50,7 @@ export function readYaml(text: string, base: number, findings: Findings): Source
       continue;
     }
     if (document.errors.length > 0) {
-      for (const error of document.errors.slice(0, ERRORS_SHOWN_MAX)) {
-        const place = { from: base + error.pos[0], to: base + error.pos[1] };
-        findings.error(`yaml-${error.code.toLowerCase().replaceAll("_", "-")}`, yamlMessage(error.message), place);
-      }
+      reportErrors(document.errors, text, base, findings);
       continue;
     }
     const builder = new TreeBuilder(findings, base);
@@ -50,6 +59,42 @@ export function readYaml(text: string, base: number, findings: Findings): Source
     if (tree !== undefined && tree.kind !== "null" && !builder.failed) trees.push(tree);
   }
   return trees;
+}
+
+function reportErrors(errors: readonly YAMLParseError[], text: string, base: number, findings: Findings): void {
+  let shown = 0;
+  let echoesTo = 0;
+  for (const error of errors) {
+    const [from, to] = error.pos;
+    if (from < echoesTo) continue;
+    if (shown++ === ERRORS_SHOWN_MAX) return;
+    const colon = error.code === "BLOCK_AS_IMPLICIT_KEY" ? textWithColon(text, from) : undefined;
+    if (colon === undefined) {
+      findings.error(`yaml-${error.code.toLowerCase().replaceAll("_", "-")}`, yamlMessage(error.message), {
+        from: base + from,
+        to: base + to,
+      });
+      continue;
+    }
+    echoesTo = colon.to;
+    const wayOut = `write "${colon.key}: |" and the text on the next lines, indented`;
+    findings.error("yaml-colon", `"${colon.key}" has a text with ": " in it, which YAML takes for a key: ${wayOut}`, {
+      from: base + from,
+      to: base + colon.lineTo,
+    });
+  }
+}
+
+const KEY_BEFORE = /^([ -]*)([\w.-]+):[ \t]+$/;
+
+/** The key whose unquoted text begins at `from`, where that line ends, and where the text does: before the next line not indented deeper than the key. */
+function textWithColon(text: string, from: number): { readonly key: string; readonly lineTo: number; readonly to: number } | undefined {
+  const [, indent = "", key] = KEY_BEFORE.exec(text.slice(text.lastIndexOf("\n", from) + 1, from)) ?? [];
+  if (key === undefined) return undefined;
+  const lines = text.slice(from).split("\n");
+  const after = lines.findIndex((line, at) => at > 0 && !line.startsWith(" ".repeat(indent.length + 1)));
+  const own = after < 0 ? lines : lines.slice(0, after);
+  return { key, lineTo: from + (own[0] ?? "").trimEnd().length, to: from + own.join("\n").length };
 }
 
 function yamlMessage(message: string): string {
