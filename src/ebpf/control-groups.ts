@@ -22,7 +22,7 @@ const WALK_REST_NS_MAX = 1_000_000_000;
 
 /** How a {@link ControlGroups} looks at the machine; tests have their own. */
 export interface GroupLooks {
-  /** Absolute path of the group with this id below a root; `undefined`: it is gone. Throws NativeError where the kernel does not tell. */
+  /** Absolute path of the group with this id below a root; `undefined`: it is gone, or has none. Throws NativeError where the kernel does not tell. */
   readonly pathOfGroup?: (root: string, id: bigint) => string | undefined;
   readonly pathOfProcess?: (pid: number) => string | undefined;
   /** To measure how long a walk takes. */
@@ -64,6 +64,9 @@ function groupPathAt(root: string, id: bigint): string | undefined {
     if (fd === undefined) return undefined;
     try {
       return readlinkSync(`/proc/self/fd/${fd}`);
+    } catch {
+      // Groups can be nested deeper than a path is long.
+      return undefined;
     } finally {
       closeFd(fd);
     }

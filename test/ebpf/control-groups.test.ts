@@ -1,6 +1,6 @@
 // Control groups by id, on a plain folder in place of the cgroup tree: its inode numbers stand for the ids.
 import { afterAll, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cgroupRoot } from "#core";
@@ -122,6 +122,25 @@ test.skipIf(mount === undefined)("a real group by its number, until it is gone",
   expect(new ControlGroups(mount, looks).groupOf(1n, 0, 0)?.["process.cgroup.path"]).toBe("/");
   rmdirSync(folder);
   expect(new ControlGroups(mount, looks).groupOf(ino, 0, 0)).toBeUndefined();
+});
+
+// Whoever may make groups may nest them; the kernel tells no path of more than a page.
+test.skipIf(mount === undefined)("a real group too deep for a path is not known, and keeps no other from being", async () => {
+  const top = join(mount ?? "", `kestrel-deep-${process.pid}.service`);
+  const script = `my ($top, $name) = ($ARGV[0], "d" x 250);
+    mkdir $top; chdir $top; for (1 .. 20) { mkdir $name; chdir $name } print +(stat ".")[1]; close STDOUT;
+    <STDIN>; for (1 .. 20) { chdir ".."; rmdir $name } chdir "/"; rmdir $top;`;
+  const maker = Bun.spawn(["perl", "-e", script, top], { stdin: "pipe", stdout: "pipe" });
+  const ino = BigInt(await new Response(maker.stdout).text());
+  const groups = new ControlGroups(mount, { pathOfProcess: refuse, stopwatchMs: refuse as () => never });
+  try {
+    expect(groups.groupOf(ino, 0, 0)).toBeUndefined();
+    expect(groups.groupOf(1n, 0, 0)?.["process.cgroup.path"]).toBe("/");
+  } finally {
+    maker.stdin.end();
+    await maker.exited;
+  }
+  expect(existsSync(top)).toBe(false);
 });
 
 test("a running process, and none", () => {
