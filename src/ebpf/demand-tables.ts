@@ -123,17 +123,19 @@ export function demandTables(isWanted: WantedEvents, testsOf: TestsOf): DemandTa
       names.set(text, roles);
     }
   }
-  const blockClasses = blockTable(addressTests);
+  const blocks = blocksAsked(addressTests);
   const isFull =
     names.size > DEMAND_NAMES_MAX ||
     users.byId.size > DEMAND_USERS_MAX ||
     ports.size > DEMAND_PORTS_MAX ||
-    blockClasses.size > DEMAND_BLOCKS_MAX + 1;
+    blocks.size > DEMAND_BLOCKS_MAX + 1;
+  // Before the table of blocks is made: of a hundred lists of a hundred blocks it takes a second.
   if (isFull) return { ...NOTHING_TESTED, wanted };
   const { classes, others, byId } = users;
   return {
     ...{ wanted, tested, named, extensions, users: classes, otherUsers: others },
-    ...{ names, userClasses: byId, portClasses: ports, blockClasses, addressed: classesOf(addressTests), groupTests },
+    ...{ names, userClasses: byId, portClasses: ports, blockClasses: blockTable(blocks, addressTests) },
+    ...{ addressed: classesOf(addressTests), groupTests },
   };
 }
 
@@ -141,11 +143,14 @@ function classesOf(tests: readonly ClassTests[]): number {
   return tests.reduce((all, { classes }) => all | classes, 0);
 }
 
-/** Every block that a test speaks of, and all addresses: of those in a block, and in no smaller one, all tests say the same. */
-function blockTable(addressTests: readonly ClassTests[]): ReadonlyMap<string, number> {
+/** Every block that a test speaks of, and all addresses. */
+function blocksAsked(addressTests: readonly ClassTests[]): ReadonlySet<string> {
   const blocks = new Set(addressTests.flatMap(({ tests }) => tests.flatMap(blocksOf)));
-  if (blocks.size === 0) return new Map();
-  blocks.add(ALL_ADDRESSES);
+  return blocks.size === 0 ? blocks : blocks.add(ALL_ADDRESSES);
+}
+
+/** Of the addresses in a block, and in no smaller one, all tests say the same. */
+function blockTable(blocks: ReadonlySet<string>, addressTests: readonly ClassTests[]): ReadonlyMap<string, number> {
   const lengths = [...new Set([...blocks].map(bitsOf))];
   const asked = addressTests.map(({ classes, tests }) => ({
     classes,
