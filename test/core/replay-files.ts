@@ -1,5 +1,6 @@
 // Files of small events for replay tests, in every form that replay reads, and a sink that tells the events by their ids.
-import { writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type RecordSink, type ReplayOptions, ReplaySource } from "#core";
 import { JsonDecoder, KlogWriter, RecordView } from "#event";
@@ -25,6 +26,16 @@ export interface Seen {
 
 /** Read with these options: the times are nanoseconds. */
 export const DECODER: ReplayOptions["decoder"] = { timestampUnit: "ns" };
+
+/** A folder for `run`. */
+export async function inFolder<Result>(run: (folder: string) => Promise<Result>): Promise<Result> {
+  const folder = mkdtempSync(join(tmpdir(), "kestrel-replay-"));
+  try {
+    return await run(folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
 
 /** The event as a line. */
 export function lineOf({ id, timeNs }: SmallEvent): string {

@@ -1,24 +1,17 @@
 // A replay that continues where another was cut gives the same rest, whatever the cut and the form of the files; files that are not the ones
 // read before are refused.
-import { expect, test } from "bun:test";
-import { appendFileSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { expect, setDefaultTimeout, test } from "bun:test";
+import { appendFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { KestrelError, type ReplayPosition, ReplaySource } from "#core";
 import { JsonDecoder, KlogWriter } from "#event";
 import { SchemaRegistry } from "#schema";
 import { propertyOptions } from "../event/property.ts";
-import { DECODER, FORMS, type Form, lineOf, type Replayed, replayed, writeLog } from "./replay-files.ts";
+import { DECODER, FORMS, type Form, inFolder, lineOf, type Replayed, replayed, writeLog } from "./replay-files.ts";
 
-async function inFolder<Result>(run: (folder: string) => Promise<Result>): Promise<Result> {
-  const folder = mkdtempSync(join(tmpdir(), "kestrel-replay-"));
-  try {
-    return await run(folder);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
+// Many small files, on a machine that may be busy.
+setDefaultTimeout(60_000);
 
 /** What a store keeps. */
 function kept(positions: readonly ReplayPosition[]): readonly ReplayPosition[] {

@@ -1,23 +1,12 @@
 // Replay merges files by time without changing a file's own order, leaves out what is outside a range, keeps a pace, and stops when told.
 import { expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { type Clock, MockClock, type ReplayOptions, ReplaySource } from "#core";
 import { SchemaRegistry } from "#schema";
 import { propertyOptions } from "../event/property.ts";
-import { DECODER, FORMS, type Form, lineOf, replayed, SeenSink, type SmallEvent, writeLog } from "./replay-files.ts";
-
-/** A folder for `run`. */
-async function inFolder<Result>(run: (folder: string) => Promise<Result>): Promise<Result> {
-  const folder = mkdtempSync(join(tmpdir(), "kestrel-replay-"));
-  try {
-    return await run(folder);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
+import { DECODER, FORMS, type Form, inFolder, lineOf, replayed, SeenSink, type SmallEvent, writeLog } from "./replay-files.ts";
 
 /** Numbers the events of several files. */
 function numbered(files: readonly { readonly times: readonly (number | undefined)[] }[]): SmallEvent[][] {
