@@ -1,17 +1,9 @@
 // Events, times and spans in few words, for people. Everything an event says is shown with its control characters escaped.
+import { SUBJECT_FIELDS } from "#engine";
 import type { RecordView } from "#event";
 import type { FieldValue, SchemaRegistry } from "#schema";
 import { printable } from "./terminal.ts";
 
-/** Fields that say what an event is about, the first present one wins: those an alert's sentence is taken from. */
-const SUBJECT_FIELDS = [
-  "process.command_line",
-  "process.executable",
-  "file.path",
-  "destination.ip",
-  "dns.question.name",
-  "process.name",
-] as const;
 const SUBJECT_LENGTH_MAX = 60;
 const VALUE_LENGTH_MAX = 40;
 const NS_PER_MS = 1_000_000n;

@@ -4,15 +4,15 @@ import { encodeJson, RecordView } from "#event";
 import type { Rule } from "#rules";
 import { type FieldValue, Header, type SchemaRegistry } from "#schema";
 
-/** Fields an alert's sentence is taken from, the first present one wins. */
-const SUBJECT_FIELDS = [
+/** Fields that say what an event is about, the first present one wins: an alert's sentence is taken from them. */
+export const SUBJECT_FIELDS: readonly string[] = [
   "process.command_line",
   "process.executable",
   "file.path",
   "destination.ip",
   "dns.question.name",
   "process.name",
-] as const;
+];
 const SUBJECT_LENGTH_MAX = 200;
 
 /** Builds alerts for one registry. */

@@ -1,4 +1,5 @@
 // Door of the engine room: arms rules, evaluates records, raises alerts, tests rules. Knows no sensor and no socket.
+export { SUBJECT_FIELDS } from "./alert-builder.ts";
 export { type CheckedRule, type CheckOptions, checkRules, checkUserRule, type Finding } from "./check-rules.ts";
 export { type CompiledRules, compileHere, compileInWorker, type RuleCompiler } from "./compile.ts";
 export type { DemandListener } from "./demanding.ts";
