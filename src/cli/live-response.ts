@@ -1,7 +1,7 @@
 // The responder of a running agent with its gate: this machine's processes, what the sensors know of descent, the protect list, the modes people set.
 import { readFileSync } from "node:fs";
 import { type Clock, cgroupRoot } from "#core";
-import type { EbpfSource } from "#ebpf";
+import { type EbpfSource, kernelDevice } from "#ebpf";
 import { createExecJudge, type ExecJudgeOptions } from "#engine";
 import { DEFAULT_PROTECTED, LinuxProcesses, LiveResponder, Protection } from "#respond";
 import type { Rule } from "#rules";
@@ -80,11 +80,4 @@ export function protectedNames(args: Arguments): readonly string[] {
       throw usageError(`Flag "--protect" needs file names or whole paths, not "${name}"`);
   }
   return names;
-}
-
-/** A device number as the kernel has it, from the form that stat gives. */
-function kernelDevice(device: bigint): number {
-  const major = ((device >> 8n) & 0xfffn) | ((device >> 32n) & 0xffff_f000n);
-  const minor = (device & 0xffn) | ((device >> 12n) & 0xffff_ff00n);
-  return Number(BigInt.asUintN(32, (major << 20n) | minor));
 }

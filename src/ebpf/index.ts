@@ -8,6 +8,7 @@ export { type SensorField, sensorFields } from "./field-sources.ts";
 export { ftraceIsOff } from "./function-hooks.ts";
 export type { Refusal, SensorStatus } from "./loader.ts";
 export type { PolicyStatus } from "./policies-in-use.ts";
+export { kernelDevice } from "./program-file.ts";
 export { OPTIONAL_SENSORS } from "./sensors.ts";
 export { type EbpfCounts, EbpfSource } from "./source.ts";
 export type { EbpfOptions } from "./source-options.ts";

@@ -1,9 +1,10 @@
 // Policies in this machine's kernel: connections denied by the control group's programs, programs and those who open files or connect killed by the
 // sensors, and what only would have been. Programs and paths are the test's own, and so are the ports.
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { copyFileSync, readFileSync } from "node:fs";
+import { copyFileSync, readFileSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { kernelDevice } from "#ebpf";
 import { kernelConditionOf } from "#eql";
 import { type RulePolicy, SchemaRegistry } from "#schema";
 import { policyOf } from "../../src/engine/ladder.ts";
@@ -188,12 +189,11 @@ describe.skipIf(refusal !== undefined)("policies in the kernel", () => {
   test("a protected program and a spared process are left alone, and the event says so", async () => {
     using wanted = await listener();
     const own = process.execPath;
-    const facts = await import("node:fs").then((fs) => fs.statSync("/bin/bash", { bigint: true }));
-    const device = Number((((facts.dev >> 8n) & 0xfffn) << 20n) | (facts.dev & 0xffn) | ((facts.dev >> 12n) & 0xfff00n));
+    const { dev, ino } = statSync("/bin/bash", { bigint: true });
     live.source.usePolicies({
       policies: [policy("all", `network where event.action == "connection_attempted" and destination.port == ${wanted.port}`, "deny")],
       isEnforced: () => true,
-      protectedFiles: [{ device, inode: facts.ino }],
+      protectedFiles: [{ device: kernelDevice(dev), inode: ino }],
       spared: [{ pid: process.pid, startTick: ownTick(), withHelpers: false }],
     });
     await live.source.settled();
