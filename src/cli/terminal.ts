@@ -32,8 +32,12 @@ export function alertText(alert: Alert, colour: boolean): string {
   for (const [label, text] of eventRows(alert)) row(label, text);
   row("command", textAt(event, ["process", "command_line"]) || textAt(event, ["process", "executable"]));
   row("program", programText(event));
+  const action = textAt(event, ["event", "action"]);
+  if (action !== "exec") row("action", action);
+  row("target", targetText(event));
   row("file", textAt(event, ["file", "path"]));
-  row("to", [textAt(event, ["destination", "ip"]), textAt(event, ["destination", "port"])].filter(Boolean).join(":"));
+  row("address", addressText(event));
+  row("question", textAt(event, ["dns", "question", "name"]));
   row("user", userText(event));
   row("ancestry", alert.ancestry.map((ancestor) => `${ancestor.name || ancestor.executable} (${ancestor.pid})`).join(" ← "));
   row("rule", `${alert.ruleId}${alert.tags.length > 0 ? `  ${alert.tags.join(" ")}` : ""}`);
@@ -69,7 +73,9 @@ function eventRows({ events }: Alert): readonly (readonly [label: string, text: 
 /** An event in one line: the command, and what it touched. */
 function eventText(event: Readonly<Record<string, Json>>): string {
   const command = ["command_line", "executable", "name"].map((key) => textAt(event, ["process", key])).find((text) => text !== "");
-  const target = [textAt(event, ["file", "path"]), textAt(event, ["destination", "ip"])].find((text) => text !== "");
+  const target = [targetText(event), textAt(event, ["file", "path"]), textAt(event, ["dns", "question", "name"]), addressText(event)].find(
+    (text) => text !== "",
+  );
   const parts = [command, target].filter((text) => text !== undefined);
   return parts.length > 0 ? parts.join(" → ") : textAt(event, ["event", "action"]) || "an event";
 }
@@ -79,6 +85,21 @@ function programText(event: Readonly<Record<string, Json>>): string {
   const executable = textAt(event, ["process", "executable"]);
   const commandLine = textAt(event, ["process", "command_line"]);
   return commandLine === "" || `${commandLine} `.startsWith(`${executable} `) ? "" : executable;
+}
+
+/** The process acted on, as `program (pid)`. */
+function targetText(event: Readonly<Record<string, Json>>): string {
+  const of = (key: string): string => textAt(event, ["Target", "process", key]);
+  const program = of("executable") || of("name");
+  const pid = of("pid");
+  return pid === "" ? program : program === "" ? pid : `${program} (${pid})`;
+}
+
+/** The other end of a connection, or what a server binds to. */
+function addressText(event: Readonly<Record<string, Json>>): string {
+  const ip = textAt(event, ["destination", "ip"]);
+  const port = textAt(event, ["destination", "port"]);
+  return port === "" ? ip : `${ip.includes(":") ? `[${ip}]` : ip}:${port}`;
 }
 
 function userText(event: Readonly<Record<string, Json>>): string {

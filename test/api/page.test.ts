@@ -172,6 +172,23 @@ describe.skipIf(program === undefined)("the page", () => {
     await browser.evaluate("document.querySelector('.row').click()");
   });
 
+  test("shows the process acted on", async () => {
+    const event = {
+      "@timestamp": "2026-05-28T20:26:41.000Z",
+      event: { category: ["process"], type: ["access"], action: "ptrace_attach" },
+      process: { command_line: "gdb -p 812" },
+      Target: { process: { name: "sshd", executable: "/usr/sbin/sshd", pid: 812 } },
+    };
+    alerts.add(makeAlert(901, { events: [event], captures: { "Target.process.pid": 812 } }));
+    await browser.until(`document.querySelector('.alert')?.dataset.id === "${makeAlert(901).id}"`);
+    expect(await text(".alert .command")).toBe("gdb -p 812 → /usr/sbin/sshd, 812");
+    await browser.evaluate("document.querySelector('.row').click()");
+    const facts = await text(".facts");
+    expect(facts).toContain("Actionptrace_attachTarget/usr/sbin/sshd, 812");
+    expect(facts).not.toContain("Target.process.pid");
+    await browser.evaluate("document.querySelector('.row').click()");
+  });
+
   test("keeps at most a thousand alerts", async () => {
     for (let number = 8; number <= 1010; number++) alerts.add(makeAlert(number));
     await browser.until(`document.querySelector('.alert').dataset.id === '${makeAlert(1010).id}'`);

@@ -51,6 +51,34 @@ test("the program is shown where the command line names another one", () => {
   expect(shown({ executable: "/tmp/x" })).toEqual(["command   /tmp/x"]);
 });
 
+test("what was done to what is shown", () => {
+  const shown = (event: { readonly [key: string]: Json }): readonly string[] =>
+    alertText(alertOf([{ process: { command_line: "x" }, ...event }]), false)
+      .split("\n")
+      .filter((line) => /^ {4}(?!command|rule)/.test(line))
+      .map((line) => line.trim());
+  const target = { process: { name: "sshd", executable: "/usr/sbin/sshd", pid: 812 } };
+  expect(shown({ event: { action: "ptrace_attach" }, Target: target })).toEqual([
+    "action    ptrace_attach",
+    "target    /usr/sbin/sshd (812)",
+  ]);
+  expect(shown({ Target: { process: { name: "a\u001b" } } })).toEqual(["target    a\\x1b"]);
+  expect(shown({ Target: { process: { pid: 5 } } })).toEqual(["target    5"]);
+  expect(shown({ event: { action: "exec" } })).toEqual([]);
+  expect(shown({ destination: { ip: "10.0.0.1", port: 53 }, dns: { question: { name: "x.test" } } })).toEqual([
+    "address   10.0.0.1:53",
+    "question  x.test",
+  ]);
+  expect(shown({ destination: { ip: "fd00::1", port: 22 } })).toEqual(["address   [fd00::1]:22"]);
+});
+
+test("an event of a sequence says what it touched", () => {
+  const question = run(21, "dig", { destination: { ip: "10.0.0.1", port: 53 }, dns: { question: { name: "x.test" } } });
+  const text = alertText(alertOf([run(20, "gdb", { Target: { process: { name: "sshd", pid: 8 } } }), question]), false);
+  expect(text).toContain("gdb → sshd (8)\n");
+  expect(text).toContain("dig → x.test\n");
+});
+
 test("a long one shows its first and last events", () => {
   const lines = alertText(alertOf(Array.from({ length: 60 }, (_, index) => run(index, `c${index}`))), false).split("\n");
   const shown = lines.flatMap((line) => /(?:s {2}|… )(c?\d+)/.exec(line)?.[1] ?? []);

@@ -14,6 +14,9 @@ const FACT_FIELDS = new Set([
   "process.working_directory",
   "process.pid",
   "process.entity_id",
+  "event.action",
+  "Target.process.pid",
+  "Target.process.executable",
   "file.path",
   "destination.ip",
   "destination.port",
@@ -102,13 +105,24 @@ function firstField(event, ...names) {
   return undefined;
 }
 
+/** The process acted on: its program, or its name, and its id. */
+function targetOf(event) {
+  const program = firstField(event, "Target.process.executable", "Target.process.name");
+  const pid = firstField(event, "Target.process.pid");
+  return program === undefined || pid === undefined ? (program ?? pid) : `${program}, ${pid}`;
+}
+
+/** The other end of a connection, or what a server binds to. */
+function addressOf(event) {
+  const address = firstField(event, "destination.ip", "destination.domain");
+  const port = firstField(event, "destination.port");
+  return address === undefined || port === undefined ? address : `${address} port ${port}`;
+}
+
 /** An event in one line: the command, and what it touched. */
 function lineOf(event, otherwise) {
   const command = firstField(event, "process.command_line", "process.args", "process.executable", "process.name");
-  const address = firstField(event, "destination.ip", "destination.domain");
-  const port = firstField(event, "destination.port");
-  const target =
-    address === undefined ? firstField(event, "file.path", "dns.question.name") : address + (port === undefined ? "" : ` port ${port}`);
+  const target = targetOf(event) ?? firstField(event, "dns.question.name") ?? addressOf(event) ?? firstField(event, "file.path");
   if (command === undefined) return target ?? otherwise;
   return target === undefined || command.includes(target) ? command : `${command} → ${target}`;
 }
@@ -217,9 +231,11 @@ function factsElement(alert) {
   add("Program", firstField(event, "process.executable"));
   add("Parent", firstField(event, "process.parent.command_line"));
   add("Folder", firstField(event, "process.working_directory"));
+  add("Action", firstField(event, "event.action"));
+  add("Target", targetOf(event));
   add("File", firstField(event, "file.path"));
-  const address = firstField(event, "destination.ip", "destination.domain");
-  add("Connects to", address && [address, firstField(event, "destination.port")].filter(Boolean).join(" port "));
+  add("Address", addressOf(event));
+  add("Question", firstField(event, "dns.question.name"));
   add("User", [firstField(event, "user.name"), firstField(event, "user.id")].filter(Boolean).join(", id "));
   add("Process", [firstField(event, "process.pid"), firstField(event, "process.entity_id")].filter(Boolean).join(", "));
   if (alert.ancestry.length > 0) {
