@@ -117,8 +117,6 @@ __noinline int report_object(__u64 mount, __u64 dentry, __u64 name, __u32 kind, 
 		event->values[0] = (__u32)ids == NO_ID ? NO_ID : event->owner;
 		event->values[1] = ids >> 32 == NO_ID ? NO_ID : event->group;
 	}
-	if (!begin_change_tests(record))
-		return 0;
 	if (mount)
 		event->folder_bytes = append_path(record, (struct vfsmount *)mount, (struct dentry *)dentry);
 	else

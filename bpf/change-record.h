@@ -51,22 +51,23 @@ static __always_inline __u16 append_kernel_text(struct record *record, __u64 tex
 		(to)->group = BPF_CORE_READ(inode_, i_gid.val); \
 	} while (0)
 
-/* Whether a rule can match such a change by this user. */
-static __always_inline bool is_wanted(struct task_struct *task, __u32 kind)
-{
-	if (demand_takes(DEMAND_CHANGE << kind, BPF_CORE_READ(task, cred, euid.val), 0, 0, 0))
-		return true;
-	count_filtered(OP_CHANGE);
-	return false;
-}
-
-/* The record, with nothing in it but who did what. 0: nobody asks for it. */
+/*
+ * The record, with nothing in it but who did what, and the tests of the path that is appended next, by the same reading of the demand. 0: nobody asks
+ * for it.
+ */
 static __always_inline struct record *begin_change(struct task_struct *task, __u32 kind)
 {
 	struct record *record = scratch_record();
+	__u32 class = DEMAND_CHANGE << kind;
+	struct demand wanted;
 
-	if (!record || !is_wanted(task, kind))
+	if (!record)
 		return 0;
+	if (!read_demand(&wanted) || !(wanted.wanted & class) ||
+	    !begin_tests(record, &wanted, class, BPF_CORE_READ(task, cred, euid.val))) {
+		count_filtered(OP_CHANGE);
+		return 0;
+	}
 	fill_header(&record->head, task, OP_CHANGE);
 	__builtin_memset(&record->change.inode, 0, sizeof(struct change_event) - sizeof(struct event_header));
 	record->change.kind = kind;
@@ -83,18 +84,7 @@ static __always_inline int send_change(struct record *record)
 	return 0;
 }
 
-/* Begins the tests of the path that is appended next. False: nothing is wanted. */
-static __always_inline bool begin_change_tests(struct record *record)
-{
-	struct demand wanted;
-
-	if (!read_demand(&wanted))
-		return false;
-	begin_tests(record, &wanted, DEMAND_CHANGE << record->change.kind, record->head.euid);
-	return true;
-}
-
-/* After it was appended. False: no rule can match a change there. */
+/* After the path was appended. False: no rule can match a change there. */
 static __always_inline bool path_passes(struct record *record)
 {
 	/* Of a path that is not whole nobody knows what it would have passed. */

@@ -138,8 +138,6 @@ __noinline int report_pending(void)
 	event->file_mode = change->file_mode;
 	event->owner = change->owner;
 	event->group = change->group;
-	if (!begin_change_tests(record))
-		return 0;
 	/* A rename has moved the object. */
 	event->folder_bytes = append_path(record, (struct vfsmount *)change->mount, (struct dentry *)change->dentry);
 	if (!path_passes(record))

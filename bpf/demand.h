@@ -221,13 +221,14 @@ __noinline int demand_takes(__u32 class, __u32 user, __u32 port, __u64 first, __
 	return port_passes(&wanted, class, port) || address_passes(&wanted, class, first, last);
 }
 
-/* Begins the tests of an event's path: the names that are walked from now on. */
-static __always_inline void begin_tests(struct record *record, const struct demand *wanted, __u32 class, __u32 user)
+/* Begins the tests of an event's path: the names that are walked from now on. False: no path can make it wanted. */
+static __always_inline bool begin_tests(struct record *record, const struct demand *wanted, __u32 class, __u32 user)
 {
 	record->demand_class = wanted->tested & class && !user_passes(wanted, class, user) && !group_passes(wanted, class) ? class : 0;
 	record->demand_leaf = 1;
 	record->demand_extensions = wanted->extensions & class;
 	record->demand_generation = wanted->generation;
+	return !record->demand_class || wanted->names & class;
 }
 
 #endif

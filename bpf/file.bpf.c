@@ -148,9 +148,7 @@ static __always_inline void report_open(struct file *file)
 	if (!record)
 		return;
 	record->head.flags = flags;
-	begin_tests(record, &wanted, class, BPF_CORE_READ(task, cred, euid.val));
-	/* Without tests of names no path can make it wanted. */
-	if ((record->demand_class && !(wanted.names & class)) || !append_tested_path(record, file)) {
+	if (!begin_tests(record, &wanted, class, BPF_CORE_READ(task, cred, euid.val)) || !append_tested_path(record, file)) {
 		count_filtered(OP_FILE);
 		return;
 	}
