@@ -86,7 +86,7 @@ static __always_inline __u16 append_acl_name(struct record *record, __u64 type)
 {
 	char access[] = "system.posix_acl_access", preset[] = "system.posix_acl_default";
 
-	return append_kernel_text(record, (__u64)(type == ACL_TYPE_ACCESS ? access : preset));
+	return append_text(record, (__u64)(type == ACL_TYPE_ACCESS ? access : preset), FILENAME_BYTES_MAX, bpf_probe_read_kernel_str);
 }
 
 /* Up to the root of its file system, when it is not known where that is mounted. */
@@ -126,7 +126,7 @@ __noinline int report_object(__u64 mount, __u64 dentry, __u64 name, __u32 kind, 
 	if (name == ACL_TYPE_ACCESS || name == ACL_TYPE_DEFAULT)
 		event->other_name_bytes = append_acl_name(record, name);
 	else if (name)
-		event->other_name_bytes = append_kernel_text(record, name);
+		event->other_name_bytes = append_text(record, name, FILENAME_BYTES_MAX, bpf_probe_read_kernel_str);
 	return send_change(record);
 }
 

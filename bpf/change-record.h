@@ -4,39 +4,7 @@
 #define KESTREL_CHANGE_RECORD_H
 
 #include "path.h"
-
-/* Appends the caller's text. At the exit of a call that read it, its pages are there. */
-static __always_inline __u16 append_user_text(struct record *record, __u64 text)
-{
-	__u32 used = record->used;
-	long length;
-
-	if (!text || used > RECORD_BYTES - FILENAME_BYTES_MAX)
-		return 0;
-	length = bpf_probe_read_user_str(record->bytes + used, FILENAME_BYTES_MAX, (const void *)text);
-	if (length <= 0) {
-		record->head.flags |= FLAG_READ_FAILED;
-		return 0;
-	}
-	record->used = used + length;
-	return length;
-}
-
-static __always_inline __u16 append_kernel_text(struct record *record, __u64 text)
-{
-	__u32 used = record->used;
-	long length;
-
-	if (used > RECORD_BYTES - FILENAME_BYTES_MAX)
-		return 0;
-	length = bpf_probe_read_kernel_str(record->bytes + used, FILENAME_BYTES_MAX, (const void *)text);
-	if (length <= 0) {
-		record->head.flags |= FLAG_READ_FAILED;
-		return 0;
-	}
-	record->used = used + length;
-	return length;
-}
+#include "record.h"
 
 /* What is told of a file, into whatever has room for it: the record, or what waits for the change to come about. */
 #define FILL_INODE(to, from) \

@@ -54,7 +54,7 @@ static __always_inline void append_names(struct record *record, const struct nam
 	struct change_event *event = &record->change;
 	__u32 at = record->used;
 
-	event->name_bytes = append_user_text(record, names->name);
+	event->name_bytes = append_text(record, names->name, FILENAME_BYTES_MAX, bpf_probe_read_user_str);
 	event->folder_bytes = 0;
 	event->other_name_bytes = 0;
 	event->other_folder_bytes = 0;
@@ -63,7 +63,7 @@ static __always_inline void append_names(struct record *record, const struct nam
 	if (!names->other_name)
 		return;
 	at = record->used;
-	event->other_name_bytes = append_user_text(record, names->other_name);
+	event->other_name_bytes = append_text(record, names->other_name, FILENAME_BYTES_MAX, bpf_probe_read_user_str);
 	if (other_is_path(event->kind) && !is_absolute(record, at))
 		event->other_folder_bytes = append_folder(names->other_folder, 0);
 }
@@ -143,9 +143,9 @@ __noinline int report_pending(void)
 	if (!path_passes(record))
 		return 0;
 	if (change->kind == CHANGE_RENAME)
-		event->other_name_bytes = append_kernel_text(record, (__u64)change->name);
+		event->other_name_bytes = append_text(record, (__u64)change->name, FILENAME_BYTES_MAX, bpf_probe_read_kernel_str);
 	if (change->kind == CHANGE_SYMLINK)
-		event->other_name_bytes = append_kernel_text(record, change->text);
+		event->other_name_bytes = append_text(record, change->text, FILENAME_BYTES_MAX, bpf_probe_read_kernel_str);
 	if (change->other)
 		event->other_folder_bytes = append_path(record, (struct vfsmount *)change->other_mount, (struct dentry *)change->other);
 	return send_change(record);

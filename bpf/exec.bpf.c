@@ -5,6 +5,7 @@
  */
 #define RING process_ring
 #include "path.h"
+#include "record.h"
 #include "decide.h"
 
 /* Chunks of one exec, the first included. */
@@ -66,20 +67,6 @@ static __always_inline void fill_capabilities(struct exec_event *event, struct t
 	/* 8 bytes on every kernel, once as two halves: the member inside is not the same. */
 	bpf_probe_read_kernel(&event->cap_effective, 8, &cred->cap_effective);
 	bpf_probe_read_kernel(&event->cap_permitted, 8, &cred->cap_permitted);
-}
-
-static __always_inline __u16 append_filename(struct record *record, const char *filename)
-{
-	__u32 used = record->used;
-	long length;
-
-	if (used > RECORD_BYTES - FILENAME_BYTES_MAX)
-		return 0;
-	length = bpf_probe_read_kernel_str(record->bytes + used, FILENAME_BYTES_MAX, filename);
-	if (length <= 0)
-		return 0;
-	record->used = used + length;
-	return length;
 }
 
 /* Appends one chunk of user memory. Its pages were written a moment ago, so they are present unless memory is very short. */
@@ -179,7 +166,7 @@ int kestrel_exec(struct bpf_raw_tracepoint_args *ctx)
 	record->used = sizeof(struct exec_event);
 	record->exec.path_bytes = append_path(record, BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry));
 	record->exec.cwd_bytes = append_path(record, BPF_CORE_READ(task, fs, pwd.mnt), BPF_CORE_READ(task, fs, pwd.dentry));
-	record->exec.filename_bytes = append_filename(record, filename);
+	record->exec.filename_bytes = append_text(record, (__u64)filename, FILENAME_BYTES_MAX, bpf_probe_read_kernel_str);
 	record->exec.args_bytes = append_args(record, from, size);
 	/* The environment finds room here unless paths or arguments are long; then it comes in records of its own from its beginning. */
 	record->exec.env_bytes = append_args(record, env, env_size);
