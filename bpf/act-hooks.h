@@ -137,7 +137,6 @@ __noinline int append_place(void)
 
 	if (!place || !record)
 		return 0;
-	record->used = sizeof(struct act_event);
 	record->act.path_bytes = append_path(record, (struct vfsmount *)place->mount, (struct dentry *)place->dentry);
 	bpf_map_delete_elem(&places, &thread);
 	return record->act.path_bytes != 0;

@@ -5,7 +5,7 @@
  * of processes, so that no flood of files can push them out.
  */
 #define RING process_ring
-#include "path.h"
+#include "act-record.h"
 #include "syscall.h"
 #include "act-hooks.h"
 #include "clone.h"
@@ -21,26 +21,6 @@
 #define FSCONFIG_CMD_RECONFIGURE 7
 #define USERFAULTFD_IOC_NEW 0xaa00 /* of /dev/userfaultfd; the number is no other driver's */
 
-static __always_inline void append_kernel_text(struct record *record, const void *text)
-{
-	long length = bpf_probe_read_kernel_str(record->bytes + sizeof(struct act_event), ACT_TEXT_BYTES_MAX, text);
-
-	if (length > 0)
-		record->act.text_bytes = length;
-	else
-		record->head.flags |= FLAG_READ_FAILED;
-}
-
-static __always_inline void append_user_text(struct record *record, __u64 text)
-{
-	long length = bpf_probe_read_user_str(record->bytes + sizeof(struct act_event), ACT_TEXT_BYTES_MAX, (const void *)text);
-
-	if (length > 0)
-		record->act.text_bytes = length;
-	else
-		record->head.flags |= FLAG_READ_FAILED;
-}
-
 static __always_inline void fill_program(struct record *record, struct file *file)
 {
 	struct bpf_prog *prog;
@@ -49,7 +29,7 @@ static __always_inline void fill_program(struct record *record, struct file *fil
 		return;
 	prog = BPF_CORE_READ(file, private_data);
 	record->act.values[0] = BPF_CORE_READ(prog, type);
-	append_kernel_text(record, BPF_CORE_READ(prog, aux)->name);
+	append_act_text(record, (__u64)BPF_CORE_READ(prog, aux)->name, bpf_probe_read_kernel_str);
 }
 
 static __always_inline __u16 act_of(__u16 call)
@@ -118,7 +98,7 @@ static __always_inline bool fill_mount(struct record *record, const struct retur
 		if (append_place())
 			return true;
 	}
-	append_user_text(record, text);
+	append_act_text(record, text, bpf_probe_read_user_str);
 	return true;
 }
 
@@ -133,7 +113,6 @@ static __always_inline bool fill_kexec(struct record *record, const struct retur
 	file = file_of(returned->task, (__s32)returned->args[0]);
 	if (!file)
 		return true;
-	record->used = sizeof(struct act_event);
 	record->act.path_bytes = append_path(record, BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry));
 	return true;
 }
@@ -152,7 +131,7 @@ static __always_inline bool fill_key(struct record *record, const struct returne
 	default:
 		act->values[0] = WAY_REQUEST_KEY;
 	}
-	append_user_text(record, returned->args[1]);
+	append_act_text(record, returned->args[1], bpf_probe_read_user_str);
 	return true;
 }
 
@@ -183,16 +162,16 @@ static __always_inline bool fill_act(struct record *record, const struct returne
 	case ACT_MEMFD:
 		file = file_of(task, returned->result);
 		if (file)
-			append_kernel_text(record, BPF_CORE_READ(file, f_path.dentry, d_name.name));
+			append_act_text(record, (__u64)BPF_CORE_READ(file, f_path.dentry, d_name.name), bpf_probe_read_kernel_str);
 		return true;
 	case ACT_MOUNT:
 		return fill_mount(record, returned);
 	case ACT_UMOUNT:
 		if (!append_place())
-			append_user_text(record, a[0]);
+			append_act_text(record, a[0], bpf_probe_read_user_str);
 		return true;
 	case ACT_ROOT:
-		append_user_text(record, a[0]);
+		append_act_text(record, a[0], bpf_probe_read_user_str);
 		return true;
 	case ACT_NAMESPACE:
 		return fill_namespaces(record, returned);
@@ -205,25 +184,6 @@ static __always_inline bool fill_act(struct record *record, const struct returne
 	}
 }
 
-static __always_inline void report_act(__u16 kind, const struct returned_call *returned)
-{
-	struct record *record = scratch_record();
-	__u32 bytes;
-
-	if (!record)
-		return;
-	fill_header(&record->head, returned->task, OP_ACT);
-	__builtin_memset(&record->act.values, 0, sizeof(struct act_event) - sizeof(struct event_header));
-	record->act.kind = kind;
-	if (!fill_act(record, returned))
-		return;
-	/* A text or a path, never both. */
-	bytes = sizeof(struct act_event) + record->act.text_bytes + record->act.path_bytes;
-	if (bytes > RECORD_BYTES)
-		return;
-	send(record->bytes, bytes, OP_ACT, record->head.flags);
-}
-
 /* Of family FAMILY_ACT: not attached itself, see calls.bpf.c. */
 SEC("?raw_tp/sys_exit")
 int kestrel_act(struct bpf_raw_tracepoint_args *ctx)
@@ -231,6 +191,7 @@ int kestrel_act(struct bpf_raw_tracepoint_args *ctx)
 	struct pt_regs *regs = (struct pt_regs *)ctx->args[0];
 	struct returned_call returned;
 	struct task_struct *task;
+	struct record *record;
 	bool compat = identify_call(ctx, &returned);
 	__u16 kind;
 
@@ -242,8 +203,8 @@ int kestrel_act(struct bpf_raw_tracepoint_args *ctx)
 	kind = act_of(returned.call);
 	if (!kind || (config.agent_pid && BPF_CORE_READ(task, tgid) == config.agent_pid))
 		return 0;
-	report_act(kind, &returned);
-	return 0;
+	record = begin_act(task, kind);
+	return record && fill_act(record, &returned) ? send_record(record, OP_ACT) : 0;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -127,7 +127,7 @@ __noinline int report_object(__u64 mount, __u64 dentry, __u64 name, __u32 kind, 
 		event->other_name_bytes = append_acl_name(record, name);
 	else if (name)
 		event->other_name_bytes = append_text(record, name, FILENAME_BYTES_MAX, bpf_probe_read_kernel_str);
-	return send_change(record);
+	return send_record(record, OP_CHANGE);
 }
 
 SEC("?fexit/chown_common")

@@ -19,10 +19,7 @@
 		(to)->group = BPF_CORE_READ(inode_, i_gid.val); \
 	} while (0)
 
-/*
- * The record, with nothing in it but who did what, and the tests of the path that is appended next, by the same reading of the demand. 0: nobody asks
- * for it.
- */
+/* The record and the tests of the path that is appended next, by one reading of the demand. 0: nobody asks for it. */
 static __always_inline struct record *begin_change(struct task_struct *task, __u32 kind)
 {
 	struct record *record = scratch_record();
@@ -36,20 +33,9 @@ static __always_inline struct record *begin_change(struct task_struct *task, __u
 		count_filtered(OP_CHANGE);
 		return 0;
 	}
-	fill_header(&record->head, task, OP_CHANGE);
-	__builtin_memset(&record->change.inode, 0, sizeof(struct change_event) - sizeof(struct event_header));
+	begin_record(record, task, OP_CHANGE, sizeof(struct change_event));
 	record->change.kind = kind;
-	record->used = sizeof(struct change_event);
 	return record;
-}
-
-static __always_inline int send_change(struct record *record)
-{
-	__u32 bytes = record->used;
-
-	if (bytes <= RECORD_BYTES)
-		send(record->bytes, bytes, OP_CHANGE, record->head.flags);
-	return 0;
 }
 
 /* After the path was appended. False: no rule can match a change there. */

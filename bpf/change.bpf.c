@@ -79,7 +79,7 @@ static __always_inline void report_change(struct task_struct *task, __u16 kind, 
 	record->change.values[0] = names->values[0];
 	record->change.values[1] = names->values[1];
 	append_names(record, names);
-	send_change(record);
+	send_record(record, OP_CHANGE);
 }
 
 /* Of families FAMILY_CHANGE and FAMILY_ATTRIBUTE: not attached itself, see calls.bpf.c. */
@@ -148,7 +148,7 @@ __noinline int report_pending(void)
 		event->other_name_bytes = append_text(record, change->text, FILENAME_BYTES_MAX, bpf_probe_read_kernel_str);
 	if (change->other)
 		event->other_folder_bytes = append_path(record, (struct vfsmount *)change->other_mount, (struct dentry *)change->other);
-	return send_change(record);
+	return send_record(record, OP_CHANGE);
 }
 
 static __always_inline int finish(__u64 *ctx, __u32 kind, int count)

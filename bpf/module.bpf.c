@@ -4,7 +4,7 @@
  * that code then does to the sensors comes too late. Its file is known when the call named a descriptor and the kernel lets us see the call.
  */
 #define RING process_ring
-#include "path.h"
+#include "act-record.h"
 #include "syscall.h"
 
 /* Calls that load a module from a descriptor, the first argument; to 32-bit code the other number. */
@@ -36,55 +36,34 @@ static __always_inline void append_file(struct record *record, struct task_struc
 		record->act.path_bytes = append_path(record, BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry));
 }
 
-static __always_inline struct record *begin(struct module *module, __u16 kind)
+static __always_inline struct record *begin_module(struct module *module, __u16 kind)
 {
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	struct record *record = scratch_record();
-	long length;
+	struct record *record = begin_act((struct task_struct *)bpf_get_current_task(), kind);
 
-	if (!record)
-		return 0;
-	fill_header(&record->head, task, OP_ACT);
-	__builtin_memset(&record->act.values, 0, sizeof(struct act_event) - sizeof(struct event_header));
-	record->act.kind = kind;
-	length = bpf_probe_read_kernel_str(record->bytes + sizeof(struct act_event), ACT_TEXT_BYTES_MAX, module->name);
-	if (length < 0 || length > ACT_TEXT_BYTES_MAX) {
-		record->head.flags |= FLAG_READ_FAILED;
-		length = 0;
-	}
-	record->act.text_bytes = length;
-	record->used = sizeof(struct act_event) + length;
+	if (record)
+		append_act_text(record, (__u64)module->name, bpf_probe_read_kernel_str);
 	return record;
-}
-
-static __always_inline int finish(struct record *record)
-{
-	__u32 bytes = record->used;
-
-	if (bytes <= RECORD_BYTES)
-		send(record->bytes, bytes, OP_ACT, record->head.flags);
-	return 0;
 }
 
 SEC("raw_tp/module_load")
 int kestrel_module_load(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct module *module = (struct module *)ctx->args[0];
-	struct record *record = begin(module, ACT_MODULE_LOAD);
+	struct record *record = begin_module(module, ACT_MODULE_LOAD);
 
 	if (!record)
 		return 0;
 	record->act.values[0] = BPF_CORE_READ(module, taints);
 	append_file(record, (struct task_struct *)bpf_get_current_task());
-	return finish(record);
+	return send_record(record, OP_ACT);
 }
 
 SEC("raw_tp/module_free")
 int kestrel_module_free(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct record *record = begin((struct module *)ctx->args[0], ACT_MODULE_UNLOAD);
+	struct record *record = begin_module((struct module *)ctx->args[0], ACT_MODULE_UNLOAD);
 
-	return record ? finish(record) : 0;
+	return record ? send_record(record, OP_ACT) : 0;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

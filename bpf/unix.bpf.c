@@ -5,6 +5,7 @@
  */
 #define RING activity_ring
 #include "path.h"
+#include "record.h"
 #include "demand.h"
 #include "network.h"
 #include "syscall.h"
@@ -46,7 +47,6 @@ static __always_inline void report_unix(struct sock *peer)
 	struct unix_sock *server = (struct unix_sock *)peer;
 	struct record *record;
 	struct dentry *dentry;
-	__u32 bytes;
 
 	if (is_nobody(task))
 		return;
@@ -57,17 +57,12 @@ static __always_inline void report_unix(struct sock *peer)
 	record = scratch_record();
 	if (!record)
 		return;
-	fill_header(&record->head, task, OP_UNIX);
-	__builtin_memset(&record->local.path_bytes, 0, sizeof(struct unix_event) - sizeof(struct event_header));
-	record->used = sizeof(struct unix_event);
+	begin_record(record, task, OP_UNIX, sizeof(struct unix_event));
 	append_name_of(record, BPF_CORE_READ(server, addr));
 	dentry = BPF_CORE_READ(server, path.dentry);
 	if (dentry)
 		record->local.path_bytes = append_path(record, BPF_CORE_READ(server, path.mnt), dentry);
-	bytes = record->used;
-	if (bytes > RECORD_BYTES)
-		return;
-	send(record->bytes, bytes, OP_UNIX, record->head.flags);
+	send_record(record, OP_UNIX);
 }
 
 /* Preferred: the check behind the search for the server, whatever call asked for it, io_uring and 32-bit calls included. */
