@@ -96,7 +96,8 @@ export function demandListener(source: EbpfSource, log: Log): DemandListener {
     say();
     try {
       source.setDemand(demand);
-      void source.settled().then(say);
+      // Why not, the source has said.
+      void source.settled().then(say, say);
     } catch (error) {
       log.write("error", "sensors do not follow the rules", { reason: messageOf(error) });
     }

@@ -106,7 +106,7 @@ async function start(args: Arguments, hardening: readonly Hardening[]): Promise<
   const compiling = { registry, backend: backendOf(args), compile: compileInWorker, cacheDirectory: data.cache, log };
   const book = await readBook(args.texts("rules"), store, compiling);
   const saved = savedState(store, log);
-  const source = new EbpfSource({ registry, clock, ...(await enrichmentOptions(args)), onPolicyProblem: warner(log) });
+  const source = new EbpfSource({ registry, clock, ...(await enrichmentOptions(args)), onProblem: warner(log) });
   const recordPath = args.text("record");
   const modes = new ResponseModes(store);
   const isRunning = (id: string): boolean => engine.ruleState(id)?.quarantineReason === undefined;

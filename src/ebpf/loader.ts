@@ -26,7 +26,7 @@ import { WATCH_NAME_BYTES, Watch } from "./wire.ts";
 /** An attachment the kernel did not take. */
 export interface Refusal {
   readonly attachment: string;
-  /** Name of the errno, `EPERM`. */
+  /** Name of the errno, `EPERM`; in small letters what is no refusal of the kernel's. */
   readonly code: string;
   /** What went wrong, and the end of the verifier's log if it had one. */
   readonly reason: string;
@@ -99,7 +99,10 @@ export class LoadedSensors {
     this.#testsOf = options.testsOf ?? (() => undefined);
   }
 
-  /** Loads and attaches. KestrelError `no-bpf` when processes cannot be watched at all; other sensors may stay off. */
+  /**
+   * Loads and attaches. KestrelError when processes cannot be watched at all: `no-bpf` where the kernel refuses, `sensor-broken` where we are at
+   * fault. Other sensors may stay off.
+   */
   static load(options: LoadOptions): LoadedSensors {
     const loaded = new LoadedSensors(options);
     try {
@@ -223,19 +226,18 @@ export class LoadedSensors {
     try {
       this.#attachAll(sensor, loaded);
       return true;
-    } catch (error) {
-      if (!(error instanceof NativeError)) throw error;
+    } catch {
+      // Loading it anew tells why not.
       return false;
     }
   }
 
   /** The best attachment that the kernel takes. Of an earlier attempt the object stays: a map that all share may be its. */
   #loadSensor(sensor: Sensor): void {
-    const bytes = readFileSync(sensor.object);
     const refused: Refusal[] = [];
     this.#loaded.delete(sensor.name);
     for (const attachment of sensor.attachments) {
-      const refusal = this.#skipReason(attachment) ?? this.#tryAttachment(sensor, { attachment, bytes, refused });
+      const refusal = this.#skipReason(attachment) ?? this.#tryAttachment(sensor, { attachment, refused });
       if (refusal === undefined) return;
       refused.push(refusal);
       if (sensor.required) throw notPermitted(refusal);
@@ -259,14 +261,14 @@ export class LoadedSensors {
     return undefined;
   }
 
+  /** Whatever goes wrong costs this sensor alone. */
   #tryAttachment(
-    { name }: Sensor,
-    attempt: Pick<LoadedSensor, "attachment" | "refused"> & { readonly bytes: Uint8Array },
+    { name, object: file }: Sensor,
+    { attachment, refused }: Pick<LoadedSensor, "attachment" | "refused">,
   ): Refusal | undefined {
-    const { attachment, refused, bytes } = attempt;
     let object: BpfObject | undefined;
     try {
-      object = BpfObject.open(name, bytes);
+      object = BpfObject.open(name, readFileSync(file));
       this.#configure(object, attachment);
       object.load();
       if (object.hasMap("watch_list")) fillWatchList(object.map("watch_list"));
@@ -277,8 +279,7 @@ export class LoadedSensors {
     } catch (error) {
       this.#dropMapsOf(object);
       object?.close();
-      if (!(error instanceof NativeError)) throw error;
-      return { attachment: attachment.name, code: error.code, reason: error.message };
+      return refusalOf(attachment.name, error);
     }
     this.#objects.push(object);
     return undefined;
@@ -390,11 +391,22 @@ function fillWatchList(map: BpfMap): void {
   }
 }
 
-function notPermitted(refusal: Refusal): KestrelError {
+function refusalOf(attachment: string, error: unknown): Refusal {
+  const code = error instanceof NativeError ? error.code : "internal";
+  const ours = ": a flaw of this build, not of the kernel: build Kestrel anew, its BPF objects with it, or report it";
+  return { attachment, code, reason: `${messageOf(error)}${isOfKernel(code) ? "" : ours}` };
+}
+
+function isOfKernel(code: string): boolean {
+  return !/^[a-z]/.test(code);
+}
+
+function notPermitted({ attachment, code, reason }: Refusal): KestrelError {
+  if (!isOfKernel(code)) return new KestrelError("sensor-broken", `Cannot watch processes with ${attachment}: ${reason}`);
   const wayOut =
-    refusal.code === "EPERM"
+    code === "EPERM"
       ? "Run as root, or have a service start it with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN (AmbientCapabilities=; CAP_SYS_ADMIN on kernels " +
         "that do not know these); never give them to the file itself, which lends them to every user for whatever code he likes"
       : 'The kernel must be 5.8 or newer with CONFIG_DEBUG_INFO_BTF; "kestrel doctor" says what is there';
-  return new KestrelError("no-bpf", `Cannot watch processes with ${refusal.attachment}. ${wayOut}. ${refusal.reason}`);
+  return new KestrelError("no-bpf", `Cannot watch processes with ${attachment}. ${wayOut}. ${reason}`);
 }

@@ -15,8 +15,8 @@ export interface EbpfOptions {
   readonly activityRingBytes?: number;
   /** Report the agent's own files and connections too. */
   readonly includeOwn?: boolean;
-  /** Told what of the policies the kernel cannot have, a line each. */
-  readonly onPolicyProblem?: (problem: string) => void;
+  /** Told what of the policies the kernel cannot have, and why sensors do not follow what is wanted, a line each. */
+  readonly onProblem?: (problem: string) => void;
   /** Names of environment variables to keep with an exec, beside the usual ones. */
   readonly variables?: readonly string[];
   /** Whether secrets are taken out of arguments and variables; true unless said otherwise. */

@@ -10,6 +10,7 @@ import {
   type ExecAttempt,
   type ExecWitness,
   type LossCounts,
+  messageOf,
   type RecordSink,
   type Source,
   SystemClock,
@@ -116,7 +117,7 @@ export class EbpfSource implements Source, ExecWitness {
   #demand: SensorDemand;
   /** Sensors are being attached; who waits for the end of that. */
   #isAttaching = false;
-  #waiting: (() => void)[] = [];
+  #waiting: PromiseWithResolvers<void>[] = [];
   #wallOffsetNs: bigint;
   #clockCheckedNs = 0n;
   #nowNs = 0n;
@@ -160,7 +161,7 @@ export class EbpfSource implements Source, ExecWitness {
       processRingBytes: options.processRingBytes ?? RING_BYTES,
       activityRingBytes: options.activityRingBytes ?? RING_BYTES,
     };
-    this.#policies = new PoliciesInUse(options.onPolicyProblem);
+    this.#policies = new PoliciesInUse(options.onProblem);
     this.#clock = options.clock ?? new SystemClock();
     const redactor = options.redact === false ? undefined : new Redactor(options.isSecret);
     this.#texts = new TextReader([...DEFAULT_VARIABLES, ...(options.variables ?? [])], redactor);
@@ -182,7 +183,7 @@ export class EbpfSource implements Source, ExecWitness {
     this.#writer = new RecordWriter(options.registry, host);
   }
 
-  /** Attaches the sensors and begins to push. KestrelError `no-bpf` when the kernel lets us watch no process. */
+  /** Attaches the sensors and begins to push. KestrelError when no process can be watched: see {@link LoadedSensors.load}. */
   async start(sink: RecordSink): Promise<void> {
     assert(!this.#started, "a source starts once");
     this.#started = true;
@@ -195,18 +196,17 @@ export class EbpfSource implements Source, ExecWitness {
     this.#sink = sink;
     try {
       this.#openRings(this.#sensors);
+      this.#policies.start(this.#sensors);
+      // Attached first, primed second: what starts in between is in the ring and merely comes as already known.
+      primeTable(this.#table, this.#lookup);
+      // The rings are read from here on: attaching the other sensors takes long, and what processes do meanwhile must find room.
+      this.#sensors.choose(this.#isWanted, this.#testsOf);
+      this.#isAttaching = true;
+      await this.settled();
     } catch (error) {
-      this.#sensors.close();
-      this.#sensors = undefined;
+      this.#letGo(this.#sensors);
       throw error;
     }
-    this.#policies.start(this.#sensors);
-    // Attached first, primed second: what starts in between is in the ring and merely comes as already known.
-    primeTable(this.#table, this.#lookup);
-    // The rings are read from here on: attaching the other sensors takes long, and what processes do meanwhile must find room.
-    this.#sensors.choose(this.#isWanted, this.#testsOf);
-    this.#isAttaching = true;
-    await this.settled();
   }
 
   /** Lets the kernel act by these policies, at any time; in use when the rings are read, which hold what was decided before: see {@link settled}. */
@@ -242,12 +242,17 @@ export class EbpfSource implements Source, ExecWitness {
     this.#lastStatuses = sensors.statuses;
   }
 
-  /** Resolves when all sensors are attached that are needed, as far as the kernel takes them, and the policies given are in use. */
+  /**
+   * Resolves when all sensors are attached that are needed, as far as the kernel takes them, and the policies given are in use. Rejects when that
+   * cannot be done; the sensors that are attached go on.
+   */
   settled(): Promise<void> {
     if (this.#sensors === undefined || !(this.#isAttaching || this.#policies.isWaiting)) return Promise.resolve();
     this.#cancelPoll?.();
     this.#schedule(0);
-    return new Promise((resolve) => this.#waiting.push(resolve));
+    const waiting = Promise.withResolvers<void>();
+    this.#waiting.push(waiting);
+    return waiting.promise;
   }
 
   /** One sensor in a turn, since each takes its time and the rings of the others must not fill meanwhile. */
@@ -258,7 +263,7 @@ export class EbpfSource implements Source, ExecWitness {
   }
 
   #endWaiting(): void {
-    for (const resolve of this.#waiting.splice(0)) resolve();
+    for (const { resolve } of this.#waiting.splice(0)) resolve();
   }
 
   /** Opens what the sensors have brought; a ring comes with the first sensor that needs it. */
@@ -274,7 +279,6 @@ export class EbpfSource implements Source, ExecWitness {
   /** Detaches, then pushes what the rings hold, so that afterwards every produced record is read or dropped. Twice is fine. */
   async stop(): Promise<void> {
     this.#cancelPoll?.();
-    this.#cancelPoll = undefined;
     const sensors = this.#sensors;
     if (sensors === undefined) return;
     this.#policies.release();
@@ -286,6 +290,12 @@ export class EbpfSource implements Source, ExecWitness {
       if (this.#isSettled()) break;
     }
     this.#joiner.expire(this.#take);
+    this.#letGo(sensors);
+  }
+
+  #letGo(sensors: LoadedSensors): void {
+    this.#cancelPoll?.();
+    this.#policies.release();
     this.#inspector?.close();
     this.#packages.close();
     this.#hold.release();
@@ -433,9 +443,16 @@ export class EbpfSource implements Source, ExecWitness {
     const count = this.#drain();
     if (count > 0) this.#sink?.flush?.();
     if (this.#sensors === undefined) return;
-    if (count < TURN_RECORDS_MAX) this.#policies.apply();
-    if (this.#isAttaching) this.#attachNext(this.#sensors);
-    else if (!this.#policies.isWaiting) this.#endWaiting();
+    try {
+      if (count < TURN_RECORDS_MAX) this.#policies.apply();
+      if (this.#isAttaching) this.#attachNext(this.#sensors);
+      else if (!this.#policies.isWaiting) this.#endWaiting();
+    } catch (error) {
+      // What is attached is read on.
+      this.#isAttaching = false;
+      this.#options.onProblem?.(`Sensors do not follow the rules: ${messageOf(error)}`);
+      for (const { reject } of this.#waiting.splice(0)) reject(error);
+    }
     this.#schedule(count >= BUSY_RECORDS || this.#isAttaching ? 0 : this.#pollMs);
   }
 
