@@ -63,7 +63,10 @@ function groupPathAt(root: string, id: bigint): string | undefined {
     const fd = openGroupFolder(mountFd, id);
     if (fd === undefined) return undefined;
     try {
-      return readlinkSync(`/proc/self/fd/${fd}`);
+      // As bytes: a name need not be text.
+      const path = readlinkSync(`/proc/self/fd/${fd}`, "buffer");
+      // Of a group outside of our own cgroup namespace the path does not begin at the mount, or only seems to.
+      return inodeOf(path) === id ? path.toString("utf8") : undefined;
     } catch {
       // Groups can be nested deeper than a path is long.
       return undefined;
@@ -123,8 +126,7 @@ export class ControlGroups {
     try {
       const path = this.#pathOfGroup(root, id);
       const below = path === root ? "/" : path?.startsWith(`${root}/`) === true ? path.slice(root.length) : undefined;
-      // Of a group outside of our own cgroup namespace the path does not begin at the mount, or only seems to.
-      if (below !== undefined && inodeOf(join(root, below)) === id) return this.#enter(id, below);
+      if (below !== undefined) return this.#enter(id, below);
       this.#markUnknown(id);
     } catch (error) {
       if (!(error instanceof NativeError)) throw error;
@@ -184,7 +186,7 @@ export class ControlGroups {
   }
 }
 
-function inodeOf(folder: string): bigint | undefined {
+function inodeOf(folder: string | Buffer): bigint | undefined {
   try {
     return statSync(folder, { bigint: true }).ino;
   } catch {
