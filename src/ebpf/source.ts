@@ -329,7 +329,10 @@ export class EbpfSource implements Source, ExecWitness {
     return { kernel: inKernel, "no-rule": this.#unwanted };
   }
 
-  /** Records the sensors tried to send: evaluated + dropped + filtered, by the names `kestrel status` uses. Pieces of arguments and calls that changed nothing are not records. */
+  /**
+   * Records the sensors tried to send: evaluated + dropped + filtered, by the names that `/v1/status` uses. Pieces of arguments and calls that changed
+   * nothing are not records.
+   */
   get produced(): number {
     let produced = this.#attempts - this.#unchanged;
     for (const [kind, counts] of Object.entries(this.counts().kernel)) if (kind !== "args") produced += counts.produced + counts.filtered;
