@@ -6,6 +6,8 @@ import { capture, emit, Text, TextBuffer } from "./kestrel";
 
 const ARGUMENT_BYTES_MAX = 8192;
 const ARGUMENTS_MAX = 64;
+/** Looked at in one event. A rule that uses up its budget is stopped: what a watched program chooses must not decide that. */
+const BYTES_MAX = 65_536;
 /** Shorter runs are words, not payloads. */
 const ENCODED_BYTES_MIN = 24;
 
@@ -88,9 +90,11 @@ export function pred_init(): i32 {
 }
 
 export function pred_eval(event: i32): i32 {
-  for (let index = 0; index < ARGUMENTS_MAX; index++) {
+  let left = BYTES_MAX;
+  for (let index = 0; index < ARGUMENTS_MAX && left > 0; index++) {
     if (!argument.read(event, ARGS, index)) return 0;
     if (hidesCommand()) return 1;
+    left -= argument.length;
   }
   return 0;
 }

@@ -77,4 +77,13 @@ describe("encoded-command", () => {
     const long = `${encode(command)} ${"x ".repeat(100_000)}`;
     expect([...evaluator.evaluate(batchOf(registry, [{ fields: { "process.args": [long] } }]))]).toEqual([1]);
   });
+
+  test.each([
+    ["binary", "x".repeat(10_000)],
+    ["text", encode("a ".repeat(5000))],
+    ["short runs", `${encode("the quick brown fox jumps")} `.repeat(250)],
+  ])("no amount of %s stops the rule", (_name, filler) => {
+    const events = [{ fields: { "process.args": new Array(64).fill(filler) } }, { fields: { "process.args": ["x", encode(command)] } }];
+    expect([...evaluator.evaluate(batchOf(registry, events))]).toEqual([0, 1]);
+  });
 });
