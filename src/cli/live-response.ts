@@ -64,7 +64,7 @@ export function liveResponse(args: Arguments, parts: ResponseParts): LiveRespons
     responder,
     gate,
     shortfalls,
-    turns: new PromptTurns({ source, modeOf: modeOfRule }),
+    turns: new PromptTurns({ source, modeOf: modeOfRule, isRunning: compiling.isRunning }),
     async close() {
       responder.close();
       await gate.close();

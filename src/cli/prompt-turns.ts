@@ -1,5 +1,4 @@
-// Has the rings read more often while an enforced rule acts after its alert: until then the process runs. A rule that is stopped counts until rules are
-// armed anew, which costs some CPU and nothing else.
+// Has the rings read more often while an enforced rule acts after its alert: until then the process runs.
 import { actsAfterAlert, type RuleReach } from "#engine";
 import type { Rule } from "#rules";
 
@@ -7,6 +6,8 @@ import type { Rule } from "#rules";
 export interface PromptParts {
   readonly source: { setPrompt(isOn: boolean): void };
   readonly modeOf: (rule: Rule) => Rule["mode"];
+  /** False of a rule that was stopped because it failed. */
+  readonly isRunning: (ruleId: string) => boolean;
 }
 
 /** See the head of this file. */
@@ -28,8 +29,9 @@ export class PromptTurns {
     this.refresh();
   }
 
-  /** Takes over modes that have changed. */
+  /** Takes over modes that have changed, and rules that were stopped. */
   refresh(): void {
-    this.#parts.source.setPrompt(this.#rules.some((rule) => this.#parts.modeOf(rule) === "enforce"));
+    const { source, modeOf, isRunning } = this.#parts;
+    source.setPrompt(this.#rules.some((rule) => modeOf(rule) === "enforce" && isRunning(rule.id)));
   }
 }

@@ -120,6 +120,7 @@ async function start(args: Arguments, hardening: readonly Hardening[]): Promise<
     responder: response.responder,
     firstSeq: saved.firstSeq,
     sinks,
+    onStopped: () => response.turns.refresh(),
     // What is recorded is for rules that are not written yet.
     ...(recordPath === undefined ? { onDemand: demandListener(source, log) } : {}),
   });
@@ -175,7 +176,10 @@ function kernelAndStore({ policies }: EbpfSource, alertStore: StoreSink): readon
 }
 
 type LiveParts = Required<
-  Pick<EngineOptions, "registry" | "clock" | "log" | "responder" | "firstSeq" | "sinks" | "backend" | "compile" | "cacheDirectory">
+  Pick<
+    EngineOptions,
+    "registry" | "clock" | "log" | "responder" | "firstSeq" | "sinks" | "backend" | "compile" | "cacheDirectory" | "onStopped"
+  >
 > &
   Pick<EngineOptions, "onDemand">;
 

@@ -71,6 +71,8 @@ export interface EngineOptions {
   readonly words?: readonly EventWords[];
   /** Told what of those events the armed rules can match, at each arming and when a rule is stopped. */
   readonly onDemand?: DemandListener;
+  /** Told that a rule has been stopped. Must not throw. */
+  readonly onStopped?: () => void;
   /** Seq of the first record, default 0. */
   readonly firstSeq?: number;
 }
@@ -349,6 +351,7 @@ export class Engine {
     state.quarantineReason = `${fault.kind}: ${fault.message}`;
     this.#retryReady = false;
     this.#demanding.drop(rule.id);
+    this.#options.onStopped?.();
     this.#options.log.write("warn", "rule stopped", { rule: rule.id, reason: fault.message });
     this.#view.reset(batch.bytes, batch.offsets[record] as number);
     this.#emit(this.#builder.quarantineAlert(rule, this.#view, state.quarantineReason));

@@ -40,22 +40,33 @@ test("a kill in Lua", async () => {
   expect(await turnsOf([luaRule("r", "return false", { action: "kill", mode: "enforce" })])).toEqual([true]);
 });
 
-test("one such rule is enough; switching its mode changes it, and so does arming without it", async () => {
+test("one such rule is enough; switching its mode changes it, and so does stopping it or arming without it", async () => {
   const said: boolean[] = [];
   let mode: "monitor" | "enforce" = "monitor";
-  const turns = new PromptTurns({ source: { setPrompt: (isOn) => said.push(isOn) }, modeOf: () => mode });
+  const stopped = new Set<string>();
+  const turns = new PromptTurns({
+    source: { setPrompt: (isOn) => said.push(isOn) },
+    modeOf: () => mode,
+    isRunning: (id) => !stopped.has(id),
+  });
   const rules = [ruleOf("a", ARGS), ruleOf("b", ARGS, { action: "kill", mode: "monitor" })];
   const { reach } = await compileHere(rules, new SchemaRegistry(), "wasm");
   turns.use(rules, reach);
   mode = "enforce";
   turns.refresh();
+  stopped.add("a");
+  turns.refresh();
+  stopped.add("b");
+  turns.refresh();
+  stopped.clear();
+  turns.use(rules, reach);
   turns.use(rules.slice(0, 1), []);
-  expect(said).toEqual([false, true, false]);
+  expect(said).toEqual([false, true, true, false, true, false]);
 });
 
 async function turnsOf(rules: Parameters<PromptTurns["use"]>[0]): Promise<readonly boolean[]> {
   const said: boolean[] = [];
-  const turns = new PromptTurns({ source: { setPrompt: (isOn) => said.push(isOn) }, modeOf: ({ mode }) => mode });
+  const turns = new PromptTurns({ source: { setPrompt: (isOn) => said.push(isOn) }, modeOf: ({ mode }) => mode, isRunning: () => true });
   const { reach } = await compileHere(rules, new SchemaRegistry(), "wasm");
   turns.use(rules, reach);
   return said;

@@ -155,3 +155,20 @@ test("a user's rule over its time for a batch is stopped, with a live budget onl
     if (batchBudgetMs === -1) expect(bench.engine.ruleState("slow")?.quarantineReason).toMatch(/^time: /);
   }
 });
+
+test("who asked is told of a rule when it is stopped, and by then it counts as stopped", async () => {
+  const told: string[] = [];
+  const bench = benchOf({
+    compile: faultyCompiler,
+    onStopped: () =>
+      told.push(...bench.engine.ruleStates().flatMap(({ rule, quarantineReason }) => (quarantineReason === undefined ? [] : rule.id))),
+  });
+  await bench.engine.arm([ruleOf("good", "hit file"), ruleOf("bad", "trap file")]);
+  await bench.push(PROCESS);
+  await bench.engine.drain();
+  expect(told).toEqual([]);
+  await bench.push(FILE, FILE);
+  await bench.engine.drain();
+  expect(told).toEqual(["bad"]);
+  await bench.engine.close();
+});
