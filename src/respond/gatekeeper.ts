@@ -240,7 +240,7 @@ export class Gatekeeper {
   /** False: the agent was asked, and the answer is still to come. */
   #letThrough(fd: number, tid: number): boolean {
     const stats = fileStatus(fd);
-    const shown = readlinkSync(`/proc/self/fd/${fd}`);
+    const shown = this.#pathOf(fd);
     const path = stats.linkCount === 0 && shown.endsWith(DELETED) ? shown.slice(0, -DELETED.length) : shown;
     const expects = this.#steps.expects(tid);
     const role = expects === undefined ? undefined : this.#steps.roleOf(tid, stats);
@@ -257,6 +257,17 @@ export class Gatekeeper {
     if (status.pid === 1 || this.#protection.isOwn(status)) return this.#pass(fd, tid, "exempt", step);
     this.#steps.note(tid, step);
     return this.#ask({ fd, tid, stats, status, key, isServed, ...step });
+  }
+
+  /** Nobody tells a path of more than a page: then the rest must decide, the caller and his ancestors, or the operator who wants no doubt. */
+  #pathOf(fd: number): string {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`);
+    } catch (error) {
+      const isTooLong = error instanceof Error && "code" in error && error.code === "ENAMETOOLONG";
+      if (!isTooLong || this.#config.fail === "closed") throw error;
+      return UNTOLD;
+    }
   }
 
   #pass(fd: number, tid: number, count: "cached" | "exempt", step: Parameters<ExecSteps["note"]>[1]): true {
@@ -326,6 +337,8 @@ export class Gatekeeper {
 }
 
 const DELETED = " (deleted)";
+/** As of a path whose outermost folders are missing. */
+const UNTOLD = "…";
 
 interface Attempt {
   readonly fd: number;

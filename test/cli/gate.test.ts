@@ -221,6 +221,16 @@ describe.skipIf(!sensorsRun() || !gatesRun())("kestrel run holds programs", () =
     expect(await agent.stop()).toBe(0);
   });
 
+  test("a program whose path is too long to be told is judged by who runs it", async () => {
+    await using scene = await Scene.with(() => denyRule('user.id == "0"'));
+    const mark = join(scene.folder.path, "mark");
+    const script = `chdir shift; my $d = "d" x 250; for (1 .. 18) { mkdir $d; chdir $d } system "cp", "/bin/touch", "deep"; exec "./deep", @ARGV; exit($!{EPERM} ? 126 : 1)`;
+    const child = Bun.spawn(["perl", "-e", script, scene.mount.path, mark], { stdout: "ignore", stderr: "inherit" });
+    expect([await child.exited, existsSync(mark)]).toEqual([126, false]);
+    expect((await scene.alert("done")).response?.means).toBe("fanotify");
+    expect(await scene.figure('programs_total{result="unasked"}')).toBe(0);
+  });
+
   test("a mount is known however its path is written; where none is, the gate says that it holds nothing", async () => {
     using mount = new OwnMount();
     using folder = new TempFolder();
