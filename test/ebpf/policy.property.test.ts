@@ -1,6 +1,6 @@
 // A policy decided in the kernel is the rule's verdict: random conditions over random acts, the tables looked up as bpf/decide.h does (in a model
 // written here) against the reference evaluator on the act's event.
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import fc from "fast-check";
 import { createReferencePredicate, kernelConditionOf, type QuerySource } from "#eql";
 import {
@@ -15,6 +15,8 @@ import {
 import { buildTables, type PolicyTables } from "../../src/ebpf/policy-tables.ts";
 import { policyOf } from "../../src/engine/ladder.ts";
 
+// Generous, since machines are noisy and no test here measures time; it only ends what hangs. Most of it is compiling the conditions, each twice.
+setDefaultTimeout(60_000);
 const registry = new SchemaRegistry();
 const runs = Number(process.env["KESTREL_RUNS"] ?? 1500);
 
