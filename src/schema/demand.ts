@@ -57,7 +57,7 @@ export function everyEvent(words: readonly EventWords[]): Demand {
   return words.map((one) => ({ words: one, tests: undefined }));
 }
 
-/** Most tests of the events of one kind of words: beyond them all are wanted. */
+/** Most tests of the events of one kind of words, each block of addresses counted: beyond them all are wanted. */
 const TESTS_MAX = 1024;
 
 /** What all of some rules want together. */
@@ -76,8 +76,14 @@ export function mergedDemand(demands: Iterable<Demand>): Demand {
     }
   }
   return [...all.values()].map(({ words, tests }) => {
-    return { words, tests: tests === undefined || tests.size > TESTS_MAX ? undefined : [...tests.values()] };
+    return { words, tests: tests === undefined || countOf(tests) > TESTS_MAX ? undefined : [...tests.values()] };
   });
+}
+
+function countOf(tests: ReadonlyMap<string, DemandTest>): number {
+  let count = 0;
+  for (const { kind, text } of tests.values()) count += kind === "notAddress" ? text.split(" ").length : 1;
+  return count;
 }
 
 /** What the tests look at. */

@@ -203,6 +203,18 @@ test("demands together want what either wants", () => {
   expect(shown(mergedDemand([merged, everyEvent(WORDS)]))).toEqual(shown(everyEvent(WORDS)));
 });
 
+test("of more tests than are worth making nothing is known, each block of addresses counted", () => {
+  const blocks = (from: number, count: number): string =>
+    Array.from({ length: count }, (_, index) => `"10.${(from + index) >> 8}.${(from + index) & 255}.0/24"`).join(", ");
+  const known = (...texts: readonly string[]): boolean =>
+    mergedDemand(texts.map((text) => demandOf(text))).every(({ tests }) => tests !== undefined);
+  const outside = (from: number, count: number): string => `network where not cidrMatch(destination.ip, ${blocks(from, count)})`;
+  const inside = (from: number, count: number): string => `network where cidrMatch(destination.ip, ${blocks(from, count)})`;
+  expect([known(inside(0, 1024)), known(inside(0, 1025))]).toEqual([true, false]);
+  expect([known(outside(0, 1024)), known(outside(0, 1025))]).toEqual([true, false]);
+  expect([known(outside(0, 512), inside(600, 512)), known(outside(0, 512), outside(600, 513))]).toEqual([true, false]);
+});
+
 test("tests of names look at ASCII only and let everything else through", () => {
   const passes = (kind: "name" | "folder" | "extension", text: string, path: string): boolean =>
     passesTests([{ kind, text }], { path, user: undefined, port: undefined, address: undefined, group: undefined });
