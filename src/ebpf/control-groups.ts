@@ -19,6 +19,8 @@ const ASKED_MAX = 256;
 /** After a walk none for this many times as long. A walk takes some 30 µs for each group. */
 const WALK_REST = 50;
 const WALK_REST_NS_MAX = 1_000_000_000;
+/** What was wanting and may be there at the next look. */
+const PASSING: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "ENOMEM"]);
 
 /** How a {@link ControlGroups} looks at the machine; tests have their own. */
 export interface GroupLooks {
@@ -130,7 +132,7 @@ export class ControlGroups {
       this.#markUnknown(id);
     } catch (error) {
       if (!(error instanceof NativeError)) throw error;
-      this.#isRefused = true;
+      this.#isRefused = !PASSING.has(error.code);
     }
     return undefined;
   }

@@ -113,6 +113,19 @@ test("by its id, without any process, and only below the mount", () => {
   expect(opened).toBe(4);
 });
 
+test("a look that fails for want of descriptors or memory is tried again", () => {
+  const id = make("again.service");
+  const troubles = ["EMFILE", "ENFILE", "ENOMEM"];
+  const pathOfGroup = (): string => {
+    const code = troubles.pop();
+    if (code !== undefined) throw new NativeError(code, "libc", "no");
+    return join(root, "again.service");
+  };
+  const groups = new ControlGroups(root, { pathOfGroup, pathOfProcess: refuse, stopwatchMs: refuse as () => never });
+  for (let look = 0; look < 3; look++) expect(groups.groupOf(id, 1, 0)).toBeUndefined();
+  expect(groups.groupOf(id, 1, 0)?.["process.cgroup.path"]).toBe("/again.service");
+});
+
 test.skipIf(mount === undefined)("a real group by its number, until it is gone", () => {
   const folder = join(mount ?? "", `kestrel-${process.pid}.service`);
   mkdirSync(folder);
