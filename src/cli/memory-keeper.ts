@@ -13,13 +13,20 @@ const GROWTH_BYTES = 12 << 20;
 export function keepMemorySmall(): () => void {
   let settledBytes = 0;
   let looks = 0;
-  const look = (): void => {
+  const keep = (): void => {
     // The second look is still part of the start: what ran in its first half minute is not what runs from then on.
     if (++looks > 2 && process.memoryUsage.rss() < settledBytes + GROWTH_BYTES) return;
     Bun.gc(true);
     trimHeap();
     trimCodePages();
     settledBytes = process.memoryUsage.rss();
+  };
+  const look = (): void => {
+    try {
+      keep();
+    } catch {
+      // The kernel's figures cannot be read while no descriptor is free; the next look does it.
+    }
   };
   let timer: Timer = setTimeout(() => {
     look();

@@ -56,14 +56,20 @@ interface LinkFacts {
 
 /** What the kernel says of a link; undefined: the descriptor is none (any more). */
 function linkFacts(path: string): LinkFacts | undefined {
+  const text = readIfThere(path);
+  const field = (name: string): string | undefined => new RegExp(`^${name}:\\s*(\\S+)`, "m").exec(text)?.[1];
+  const [link, program] = [field("link_id"), field("prog_id")];
+  if (link === undefined || program === undefined) return undefined;
+  // A link of a control group that was detached belongs to no group.
+  return { link, program, isDetached: field("cgroup_id") === "0" };
+}
+
+/** Empty for no file; what hinders reading one is thrown. */
+function readIfThere(path: string): string {
   try {
-    const text = readFileSync(path, "utf8");
-    const field = (name: string): string | undefined => new RegExp(`^${name}:\\s*(\\S+)`, "m").exec(text)?.[1];
-    const [link, program] = [field("link_id"), field("prog_id")];
-    if (link === undefined || program === undefined) return undefined;
-    // A link of a control group that was detached belongs to no group.
-    return { link, program, isDetached: field("cgroup_id") === "0" };
-  } catch {
-    return undefined;
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return "";
+    throw error;
   }
 }

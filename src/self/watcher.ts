@@ -145,7 +145,14 @@ export class Watcher {
     if (raisedNs.size > SUBJECTS_MAX && oldest !== undefined) raisedNs.delete(oldest);
     this.#options.log.write("error", message, { watch: watch.name });
     const captures = { "kestrel.self.subject": subject, ...facts };
-    this.#options.raise({ ruleId: `${FAMILY}${watch.name}`, ruleName: watch.title, severity: "high", tags: TAGS, message, captures });
+    this.#options.raise({
+      ruleId: `${FAMILY}${watch.name}`,
+      ruleName: subject === CANNOT_LOOK ? "Self-defence cannot look" : watch.title,
+      severity: "high",
+      tags: TAGS,
+      message,
+      captures,
+    });
   }
 }
 

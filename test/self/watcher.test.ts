@@ -92,7 +92,9 @@ test("a watch that cannot look is a finding, and the others go on", () => {
   });
   watcher.start();
   clock.advance(5000);
-  expect(notices.map(({ message }) => message)).toEqual(['Self-defence cannot look at "thing": EACCES']);
+  expect(notices.map(({ ruleName, message }) => [ruleName, message])).toEqual([
+    ["Self-defence cannot look", 'Self-defence cannot look at "thing": EACCES'],
+  ]);
   fails = false;
   clock.advance(5000);
   expect(watcher.statuses()[0]?.findings).toEqual([]);

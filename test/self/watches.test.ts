@@ -236,6 +236,8 @@ describe("programs", () => {
     expect(found()).toEqual([]);
     rmSync(join(descriptors, "4"));
     expect(found()).toEqual(["sensor 4: its link is gone: the agent's descriptor was closed"]);
+    mkdirSync(join(descriptors, "4"));
+    expect(found).toThrow("EISDIR");
     // No rule needs that sensor any more.
     programs = programs.slice(1);
     expect(found()).toEqual([]);
