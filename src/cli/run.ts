@@ -19,6 +19,7 @@ import { Agent } from "./agent.ts";
 import { type Arguments, EXIT, parseArguments, refusePositionals } from "./arguments.ts";
 import { loadBookForAgent } from "./book-loader.ts";
 import { BUILTIN_RECORDING } from "./builtin-rules.generated.ts";
+import { ConnectionLimit } from "./connection-limit.ts";
 import { type DataDirectory, defaultDataPath, openDataDirectory } from "./data-directory.ts";
 import { ENRICHMENT_FLAGS, enrichmentOptions } from "./enrichment-options.ts";
 import { isolationGroup, isolationSwitch } from "./isolation-parts.ts";
@@ -112,7 +113,6 @@ async function start(args: Arguments, hardening: readonly Hardening[]): Promise<
   const isRunning = (id: string): boolean => engine.ruleState(id)?.quarantineReason === undefined;
   const response = liveResponse(args, { source, modes, clock, compiling: { ...compiling, isRunning } });
   undo.defer(() => response.close());
-  const { gate } = response;
   const sinks = withLateFields([alertStore, new TerminalSink(args.has("json"))], source, (id) => engine.ruleState(id)?.rule.capture ?? []);
   const engine: Engine = liveEngine(args, {
     ...compiling,
@@ -126,8 +126,9 @@ async function start(args: Arguments, hardening: readonly Hardening[]): Promise<
   });
   undo.defer(() => engine.close());
   const isolation = undo.adopt(isolationSwitch(isolationGroup(args), { store, engine, clock, log }), (made) => made.close());
-  const watched = { source, engine, isolation, alertStore, agent: (): Agent => agent, api: (): RunningServer => server, clock, log };
-  const watcher = undo.adopt(selfWatch(args.texts("rules"), data.path, watched), (made) => made.close());
+  const connections = undo.adopt(new ConnectionLimit(), (made) => made.close());
+  const own = { isolation, alertStore, connections, agent: (): Agent => agent, api: (): RunningServer => server };
+  const watcher = undo.adopt(selfWatch(args.texts("rules"), data.path, { source, engine, ...own, clock, log }), (made) => made.close());
   const agent = new Agent({
     registry,
     clock,
@@ -137,7 +138,7 @@ async function start(args: Arguments, hardening: readonly Hardening[]): Promise<
     modes,
     ...sensorParts(source, engine, response),
     self: () => watcher.statuses(),
-    moreMetrics: () => [isolation.metrics(), gate.families(), watcher.metrics(), kernelAndStore(source, alertStore)].flat(),
+    moreMetrics: () => [isolation.metrics(), response.gate.families(), watcher.metrics(), kernelAndStore(source, alertStore)].flat(),
   });
   const { armed, problems } = await agent.arm(book.compiled);
   sayArmed(armed, problems, log);
@@ -147,7 +148,7 @@ async function start(args: Arguments, hardening: readonly Hardening[]): Promise<
   const watching = await startWatching(source, recording ?? engine.input, { registry, log, response, ended: () => engine.finish() });
   undo.defer(() => watching.stop());
   await agent.startGate();
-  const server = serve(args, { agent, alerts: alertReader(store, alertStore), isolation, clock, log, data });
+  const server = serve(args, { agent, alerts: alertReader(store, alertStore), isolation, connections, clock, log, data });
   isolation.resume(server);
   watcher.start();
   undo.move();
@@ -158,7 +159,7 @@ async function start(args: Arguments, hardening: readonly Hardening[]): Promise<
       log.write("info", "stopping");
       agent.markDraining();
       watcher.close();
-      await gate.close();
+      await response.gate.close();
       await watching.stop();
       await engine.close();
       await response.close();
@@ -289,14 +290,22 @@ function serve(
     readonly agent: Agent;
     readonly alerts: AlertReader;
     readonly isolation: IsolationPort;
+    readonly connections: ConnectionLimit;
     readonly clock: SystemClock;
     readonly log: Log;
     readonly data: DataDirectory;
   },
 ): RunningServer {
-  const { agent, alerts, isolation, clock, log, data } = parts;
+  const { agent, alerts, isolation, connections, clock, log, data } = parts;
   const { token } = loadOrCreateToken(data.token);
   const server = startServer({ listen: listenText(args), agent, alerts, isolation, clock, log, token });
+  connections.start(server.port);
   log.write("info", `API and page on ${server.url}  token in ${data.token}`);
-  return server;
+  return {
+    ...server,
+    stop() {
+      connections.close();
+      return server.stop();
+    },
+  };
 }

@@ -1,7 +1,7 @@
 // The watches of a running agent over itself: what it attached, what it loses, its files, the clock, and whether it runs freely.
 import { resolve } from "node:path";
 import type { IsolationPort } from "#api";
-import { agentAlert, type Clock, type Log, type LossCounts, messageOf } from "#core";
+import { agentAlert, type Clock, type Log, type LossCounts, messageOf, type Watch } from "#core";
 import { type EbpfSource, ftraceIsOff } from "#ebpf";
 import type { Engine } from "#engine";
 import { ClockId, clockNs } from "#ffi/libc";
@@ -30,6 +30,7 @@ export interface SelfWatchParts {
   readonly api: () => ApiAddress;
   readonly isolation: Pick<IsolationPort, "status">;
   readonly alertStore: StorePort;
+  readonly connections: Watch;
   readonly agent: () => Pick<Agent, "fallBack">;
   readonly clock: Clock;
   readonly log: Log;
@@ -44,7 +45,7 @@ const ASKED = ["exec", "fork", "exit", "file", "change", "connect"] as const;
 
 /** A watcher, not yet started. `rulePaths`: as they were given; `dataPath`: where the acts of the heartbeat are done. */
 export function selfWatch(rulePaths: readonly string[], dataPath: string, parts: SelfWatchParts): Watcher {
-  const { source, engine, api, isolation, alertStore, agent, clock, log } = parts;
+  const { source, engine, api, isolation, alertStore, connections, agent, clock, log } = parts;
   const losses = (): LossCounts => ({ ...source.losses(), "queue-full": engine.counters().dropped });
   const attachments = (): readonly string[] => [
     ...source.statuses().flatMap(({ attachment }) => attachment ?? []),
@@ -61,6 +62,7 @@ export function selfWatch(rulePaths: readonly string[], dataPath: string, parts:
       new TracerWatch(),
       new IsolationWatch(isolation),
       new StoreWatch(alertStore),
+      connections,
       new HeartbeatWatch({
         counts: () => heardBy(source),
         act: () => beat(ownCommand(HEARTBEAT), resolve(dataPath, HEARTBEAT), api()),

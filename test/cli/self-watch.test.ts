@@ -20,7 +20,7 @@ test.skipIf(!sensorsRun())("a changed rule file is an alert, in status and in th
   const status = async (): Promise<readonly { readonly name: string; readonly findings: readonly string[]; readonly count: number }[]> =>
     ((await (await agent.fetch("/v1/status")).json()) as { readonly self: Awaited<ReturnType<typeof status>> }).self;
   expect((await status()).map(({ name, count }) => `${name} ${count}`)).toEqual(
-    ["programs", "ftrace", "losses", "files", "clock", "stall", "tracer", "isolation-lost", "store", "heartbeat"].map(
+    ["programs", "ftrace", "losses", "files", "clock", "stall", "tracer", "isolation-lost", "store", "connections", "heartbeat"].map(
       (name) => `${name} 0`,
     ),
   );
