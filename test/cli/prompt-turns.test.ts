@@ -15,7 +15,7 @@ for (const { name, query, parts, prompt } of [
   { name: "a kill of a tree", query: SHM, parts: { action: "kill", scope: "tree" }, prompt: true },
   { name: "a kill by arguments", query: ARGS, parts: { action: "kill" }, prompt: true },
   {
-    name: "a kill whose other events the kernel does not decide",
+    name: "a kill of any category, where only starts of programs can match",
     query: `any where ${SHM.slice(14)}`,
     parts: { action: "kill" },
     prompt: false,
