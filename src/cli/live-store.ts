@@ -5,7 +5,7 @@ import type { DataDirectory } from "./data-directory.ts";
 
 /** Opens the agent's database; says when another had to be made. */
 export function openStore(data: DataDirectory, log: Log): Store {
-  const { store, setAside } = Store.open(data.database);
+  const { store, setAside } = Store.open(data.database, { onProgress: (line) => log.write("info", line) });
   if (setAside !== undefined) log.write("error", "the database was damaged and set aside; a new one is in use", { file: setAside });
   return store;
 }

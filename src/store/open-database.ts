@@ -4,7 +4,7 @@ import { Database } from "bun:sqlite";
 import { chmodSync, closeSync, constants, existsSync, mkdirSync, openSync, readSync, renameSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { KestrelError } from "#core";
-import { APPLICATION_ID, foreign, migrate, refuseForeign } from "./migrations.ts";
+import { APPLICATION_ID, foreign, migrate, type OnProgress, refuseForeign } from "./migrations.ts";
 import { isDamage, storeError } from "./store-error.ts";
 
 /** An open database and what happened on the way. */
@@ -22,6 +22,7 @@ export interface ConnectionLimits {
   readonly busyTimeoutMs: number;
   /** Whether a file that never was a database is refused instead of set aside. */
   readonly refuseOtherFiles: boolean;
+  readonly onProgress?: OnProgress | undefined;
 }
 
 // Above this size the check would delay the start; damage then shows as an error of the statement that meets it.
@@ -91,7 +92,7 @@ function openChecked(path: string, limits: ConnectionLimits): Database {
     // take the last commits. FULL would pay an fsync for every alert.
     database.run("PRAGMA journal_mode = WAL");
     database.run("PRAGMA synchronous = NORMAL");
-    migrate(database, path);
+    migrate(database, path, limits.onProgress && { onProgress: limits.onProgress });
     database.run(`PRAGMA max_page_count = ${Math.max(1, Math.floor(limits.fileBytesMax / PAGE_BYTES))}`);
     if (statSync(path).size <= CHECKED_BYTES_MAX) check(database, path);
     return database;

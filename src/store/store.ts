@@ -23,6 +23,8 @@ export interface StoreOptions {
    * as a damaged database.
    */
   readonly refuseOtherFiles?: boolean;
+  /** Told how far the database of an older version is brought to this one's shape, a line now and then, if it is a large one. */
+  readonly onProgress?: (line: string) => void;
   readonly clock?: Clock;
 }
 
@@ -124,6 +126,7 @@ export class Store {
       fileBytesMax: options.fileBytesMax ?? FILE_BYTES_MAX_DEFAULT,
       busyTimeoutMs: options.busyTimeoutMs ?? BUSY_TIMEOUT_MS_DEFAULT,
       refuseOtherFiles: options.refuseOtherFiles ?? false,
+      onProgress: options.onProgress,
     });
     try {
       return { store: new Store(path, database, options), alertsRecovered, ...(setAside === undefined ? {} : { setAside }) };

@@ -185,20 +185,20 @@ test("a database that another process holds is an error with a code", () => {
 test("every version becomes the newest, a newer one is refused and left alone", () => {
   for (let version = 0; version <= MIGRATIONS.length; version++) {
     const database = new Database(":memory:");
-    migrate(database, "memory", MIGRATIONS.slice(0, version));
+    migrate(database, "memory", { migrations: MIGRATIONS.slice(0, version) });
     expect(versionOf(database)).toBe(version);
     if (version > 0) database.run("INSERT INTO settings VALUES ('key', 'value')");
     migrate(database, "memory");
     migrate(database, "memory");
     expect(versionOf(database)).toBe(MIGRATIONS.length);
     if (version > 0) expect(database.query("SELECT value FROM settings").get()).toEqual({ value: "value" });
-    expect(codeOf(() => migrate(database, "memory", []))).toStartWith(
+    expect(codeOf(() => migrate(database, "memory", { migrations: [] }))).toStartWith(
       `store-newer: "memory" has version ${MIGRATIONS.length}, this Kestrel knows up to 0: update it`,
     );
     database.close();
   }
   const broken = new Database(":memory:");
-  expect(() => migrate(broken, "memory", [...MIGRATIONS, "CREATE TABLE half (a); CREATE TABLE alerts (b)"])).toThrow();
+  expect(() => migrate(broken, "memory", { migrations: [...MIGRATIONS, "CREATE TABLE half (a); CREATE TABLE alerts (b)"] })).toThrow();
   expect(versionOf(broken)).toBe(MIGRATIONS.length);
   expect(broken.query("SELECT name FROM sqlite_schema WHERE name = 'half'").get()).toBeNull();
   broken.close();
@@ -267,7 +267,7 @@ test("a database of version 1 keeps its alerts and positions, gets state, and lo
   const alerts = [alertOf(1), alertOf(2)];
   const newest = alertOf(9);
   const database = new Database(path, { create: true, strict: true });
-  migrate(database, path, MIGRATIONS.slice(0, 1));
+  migrate(database, path, { migrations: MIGRATIONS.slice(0, 1) });
   for (const { id, timeNs, ruleId, ...rest } of [...alerts, newest]) {
     const json = stringifyJson(encodeAlert({ id, timeNs, ruleId, ...rest }));
     database
@@ -286,6 +286,62 @@ test("a database of version 1 keeps its alerts and positions, gets state, and lo
   store.commit([alertOf(3)], undefined, "7");
   expect(store.loadState()).toMatchObject({ kind: "saved", position: "7" });
   expect(store.alertCount).toBe(4);
+});
+
+/** A database of version 3 with alerts of some 400 bytes, whose positions begin and end with gaps. */
+function oldDatabase(path: string, count: number): void {
+  using database = new Database(path, { create: true, strict: true });
+  migrate(database, path, { migrations: MIGRATIONS.slice(0, 3) });
+  const insert = database.query("INSERT INTO alerts (id, time_ns, rule_id, severity, bytes, json) VALUES (?, ?, 'r', 0, ?, ?)");
+  database.transaction(() => {
+    for (let number = 0; number < count + 2; number++) {
+      const json = JSON.stringify({ number, text: "x".repeat(400) });
+      insert.run(Bun.hash(`${number}`).toString(16), number, json.length, json);
+    }
+    database.run("DELETE FROM alerts WHERE position = 1 OR position = (SELECT max(position) FROM alerts)");
+  })();
+}
+
+test("a large database of an older version is brought to the new shape in the room it has, and says how far it is", () => {
+  using dir = temp();
+  const path = join(dir.path, "old.db");
+  oldDatabase(path, 45_001);
+  const before = statSync(path).size;
+  const lines: string[] = [];
+  using store = openStore(path, { onProgress: (line) => lines.push(line) });
+  expect(lines).toEqual([0, 20_000, 40_000].map((done) => `the database gets a new shape: ${done} of 45001 alerts are done`));
+  expect(statSync(path).size).toBeLessThan(before * 1.2);
+  expect(statSync(`${path}-wal`).size).toBe(0);
+  expect([store.alertCount, store.latestPosition()]).toEqual([45_001, 45_003]);
+  let last = 1;
+  for (;;) {
+    const page = store.after(last, 10_000);
+    if (page.length === 0) break;
+    for (const { position, json } of page) {
+      if (position !== last + 1 || !json.startsWith(`{"number":${last},`)) throw new Error(`after ${last} comes ${position}: ${json}`);
+      last = position;
+    }
+  }
+  expect(last).toBe(45_002);
+});
+
+test("a migration that the disk has no room for leaves the database as it was; with room it is done", () => {
+  using dir = temp();
+  const path = join(dir.path, "old.db");
+  oldDatabase(path, 5000);
+  const old = (): readonly unknown[] => {
+    using database = new Database(path, { strict: true });
+    return [versionOf(database), database.query("SELECT count(*) AS count, sum(position) AS sum, sum(bytes) AS bytes FROM alerts").get()];
+  };
+  const before = old();
+  {
+    using database = new Database(path, { strict: true });
+    database.run("PRAGMA max_page_count = 1");
+    expect(() => migrate(database, path)).toThrow(/full/);
+  }
+  expect(old()).toEqual(before);
+  using store = openStore(path);
+  expect(store.alertCount).toBe(5000);
 });
 
 test("what is no database is set aside, each under its own name", () => {
