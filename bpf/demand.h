@@ -44,10 +44,13 @@ struct {
 	__type(value, __u32);
 } demand_ports SEC(".maps");
 
-/* Of the longest block that an address is in: the classes that it passes. There is a block of all addresses. */
+/*
+ * Of the longest block that an address is in: the classes that it passes. There is a block of all addresses. One entry stays free: until Linux 6.13
+ * a full trie refuses to take an entry anew.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(max_entries, 2 * (DEMAND_BLOCKS_MAX + 1));
+	__uint(max_entries, 2 * (DEMAND_BLOCKS_MAX + 1) + 1);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct demand_block);
 	__type(value, __u32);

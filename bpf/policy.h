@@ -43,7 +43,7 @@ enum policy_dimension {
 #define MODE_READ 3
 
 #define POLICY_VALUE_BYTES 248	 /* of a value, the rest zero */
-#define POLICY_ENTRIES_MAX 8192	 /* of both generations */
+#define POLICY_ENTRIES_MAX 8193	 /* of both generations and a spare one: until Linux 6.13 a full trie refuses to take an entry anew */
 #define POLICY_WORK_MAX 128	 /* acts decided at one time */
 #define POLICY_PROTECTED_MAX 1024 /* files of protected programs */
 #define POLICY_SPARED_MAX 64	 /* processes that are never touched */
