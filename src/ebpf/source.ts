@@ -139,6 +139,8 @@ export class EbpfSource implements Source, ExecWitness {
   #pushed = 0;
   #refused = 0;
   #malformed = 0;
+  /** The last of its kind that was told: it may come again with every turn. */
+  #handingProblem = "";
   #joined = 0;
   #unchanged = 0;
   #unwanted = 0;
@@ -443,8 +445,16 @@ export class EbpfSource implements Source, ExecWitness {
   }
 
   #poll(): void {
-    const count = this.#drain();
-    if (count > 0) this.#sink?.flush?.();
+    let count = 0;
+    try {
+      count = this.#drain();
+      if (count > 0) this.#sink?.flush?.();
+    } catch (error) {
+      // Whatever is thrown on the way to the rules, the rings are read on.
+      const problem = `Cannot hand events on: ${messageOf(error)}`;
+      if (problem !== this.#handingProblem) this.#options.onProblem?.(problem);
+      this.#handingProblem = problem;
+    }
     if (this.#sensors === undefined) return;
     try {
       if (count < TURN_RECORDS_MAX) this.#policies.apply();
@@ -521,10 +531,27 @@ export class EbpfSource implements Source, ExecWitness {
   }
 
   #push(event: WholeEvent, facts: ProgramFacts | undefined): void {
+    const length = this.#write(event, facts);
+    if (length === 0) return;
+    this.#pushed++;
+    if (this.#sink?.push(this.#writer.bytes, 0, length) === false) this.#refused++;
+  }
+
+  /** Makes the record of an event; 0 bytes: there is to be none. Whatever a watched process chose, one event that cannot be told ends nothing but itself. */
+  #write(event: WholeEvent, facts: ProgramFacts | undefined): number {
+    try {
+      return this.#record(event, facts);
+    } catch (error) {
+      if (this.#malformed++ === 0) this.#options.onProblem?.(`Cannot tell an event, counted as malformed: ${messageOf(error)}`);
+      return 0;
+    }
+  }
+
+  #record(event: WholeEvent, facts: ProgramFacts | undefined): number {
     const previous = this.#tracker.credentialsBefore(event.actor);
     if (event.kind === "act" && previous !== undefined && keepsIds(event, previous)) {
       this.#unchanged++;
-      return;
+      return 0;
     }
     const texts = event.kind === "exec" ? this.#texts.read(event) : undefined;
     const policy = this.#explained.get(event.actor);
@@ -539,11 +566,9 @@ export class EbpfSource implements Source, ExecWitness {
     const group = wanted === undefined ? undefined : this.#groupOf(event.actor);
     if (wanted === undefined || !isWanted(wanted, event, group)) {
       this.#unwanted++;
-      return;
+      return 0;
     }
-    const length = this.#writer.write(event, this.#contextOf(event, entry, { previous, texts, policy, group }));
-    this.#pushed++;
-    if (this.#sink?.push(this.#writer.bytes, 0, length) === false) this.#refused++;
+    return this.#writer.write(event, this.#contextOf(event, entry, { previous, texts, policy, group }));
   }
 
   #groupOf({ cgroupId, pid }: Actor): GroupFields | undefined {

@@ -53,8 +53,8 @@ export class Watcher {
 
   /** Looks at once, for what things are like now, and then again and again. */
   start(): void {
-    this.#lookAll();
     this.#cancel = this.#options.clock.after(this.#options.everyMs, () => this.start());
+    this.#lookAll();
   }
 
   /** Looks at one watch as soon as what is under way is done, for whoever knows that there is news. Not before the start nor after the end. */

@@ -3,10 +3,12 @@
 import { afterEach, describe, expect, mock, setDefaultTimeout, spyOn, test } from "bun:test";
 import { KestrelError, messageOf } from "#core";
 import { EbpfSource, inspectMachine } from "#ebpf";
+import { RecordView } from "#event";
 import { NativeError } from "#ffi/handle";
 import { BpfObject } from "#ffi/libbpf";
 import { type Demand, everyEvent, SchemaRegistry } from "#schema";
 import { ALL_WORDS } from "../../src/ebpf/event-words.ts";
+import { RecordWriter } from "../../src/ebpf/record-writer.ts";
 import { RingReader } from "../../src/ebpf/ring-reader.ts";
 import { Collector } from "./collector.ts";
 import { refusal } from "./live.ts";
@@ -115,6 +117,52 @@ describe.skipIf(refusal !== undefined)("a ring that cannot be opened", () => {
     } finally {
       await source.stop();
     }
+  });
+});
+
+describe.skipIf(refusal !== undefined)("an event that cannot be", () => {
+  afterEach(() => mock.restore());
+
+  const problems: string[] = [];
+  /** What comes of a program that fails on its way, and of one behind it. */
+  async function runBoth(collector: Collector): Promise<EbpfSource> {
+    problems.length = 0;
+    const source = new EbpfSource({ registry, onProblem: (problem) => problems.push(problem) });
+    source.setDemand(demandOf("exec"));
+    await source.start(collector);
+    try {
+      for (let run = 0; run < 2; run++) {
+        await Bun.spawn(["false"], { stdin: "ignore" }).exited;
+        const { pid } = Bun.spawn(["true"], { stdin: "ignore" });
+        await collector.find((fields) => fields["process.pid"] === BigInt(pid) && fields["event.action"] === "exec");
+      }
+    } finally {
+      await source.stop();
+    }
+    return source;
+  }
+
+  test("told is counted as malformed, said once, and the others come", async () => {
+    const write = RecordWriter.prototype.write;
+    spyOn(RecordWriter.prototype, "write").mockImplementation(function (this: RecordWriter, ...args) {
+      if (args[1].entry.info.name === "false") typeError();
+      return write.apply(this, args);
+    });
+    const source = await runBoth(new Collector(registry));
+    expect(problems).toEqual(["Cannot tell an event, counted as malformed: undefined is not an object"]);
+    // Whoever else runs the same program adds to it.
+    expect(source.losses()["malformed"]).toBeGreaterThanOrEqual(2);
+  });
+
+  test("handed on is said once, and the others come", async () => {
+    const collector = new Collector(registry);
+    const push = collector.push.bind(collector);
+    spyOn(collector, "push").mockImplementation((bytes, offset) => {
+      if (new RecordView().reset(bytes, offset).value(registry.byName("process.name")!.id) === "false") typeError();
+      return push(bytes, offset);
+    });
+    await runBoth(collector);
+    expect(problems).toEqual(["Cannot hand events on: undefined is not an object"]);
   });
 });
 
