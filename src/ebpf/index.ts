@@ -10,6 +10,7 @@ export type { Refusal, SensorStatus } from "./loader.ts";
 export type { PolicyStatus } from "./policies-in-use.ts";
 export { kernelDevice } from "./program-file.ts";
 export { OPTIONAL_SENSORS } from "./sensors.ts";
-export { type EbpfCounts, EbpfSource } from "./source.ts";
+export { EbpfSource } from "./source.ts";
+export type { EbpfCounts } from "./source-counts.ts";
 export type { EbpfOptions } from "./source-options.ts";
 export { LATE_FIELDS, type LateFields } from "./write-program.ts";

@@ -37,7 +37,7 @@ import { Means } from "./policy-wire.ts";
 import { primeTable, readProcess } from "./proc-files.ts";
 import { type Credentials, type ProcessEntry, type ProcessFacts, type ProcessInfo, ProcessTable } from "./process-table.ts";
 import { ProcessTracker } from "./process-tracker.ts";
-import { type InspectCounts, type ProgramFacts, ProgramInspector } from "./program-inspector.ts";
+import { type ProgramFacts, ProgramInspector } from "./program-inspector.ts";
 import { TextReader } from "./program-texts.ts";
 import type { HostFacts, RecordContext } from "./record-context.ts";
 import { RecordWriter } from "./record-writer.ts";
@@ -45,39 +45,9 @@ import { Redactor } from "./redactor.ts";
 import { RingReader, type RingSizes } from "./ring-reader.ts";
 import { isWanted, SensorDemand } from "./sensor-demand.ts";
 import type { SensorName } from "./sensors.ts";
+import { type EbpfCounts, filteredOf, lossesOf, producedOf } from "./source-counts.ts";
 import type { EbpfOptions } from "./source-options.ts";
 import { type LateFields, lateFieldsOf } from "./write-program.ts";
-
-/** Counters of a running source, for status and metrics. */
-export interface EbpfCounts {
-  /** The kernel's counts for each kind of record. */
-  readonly kernel: CounterTable;
-  /** Records read from the rings. */
-  readonly read: number;
-  /** Records given to the sink. */
-  readonly pushed: number;
-  /** Pushed records the sink did not take; the sink counts them as dropped. */
-  readonly refused: number;
-  /** Ring records no sensor of ours can have sent. */
-  readonly malformed: number;
-  /** Pieces of arguments, which became part of an exec record. */
-  readonly joined: number;
-  /** Pieces of arguments that were lost: their exec's arguments end early. */
-  readonly piecesLost: number;
-  /** Calls that set ids to what they were already: no events. */
-  readonly unchanged: number;
-  /** Records that nobody can use, left out after the process table had seen them. */
-  readonly unwanted: number;
-  /** Execs that waited for what is in their file, and of these those let go before it was known. */
-  readonly held: number;
-  readonly heldTooLong: number;
-  /** Files of programs: known, and why others are not. */
-  readonly files: InspectCounts | undefined;
-  /** Processes whose beginning was not seen. */
-  readonly unknownProcesses: number;
-  /** Processes in the table. */
-  readonly processes: number;
-}
 
 const RING_BYTES = 2 << 20;
 // What is paid once for a turn, caches gone cold meanwhile above all, is a hundred times what one event costs, and a timer alone 70 µs. So few turns,
@@ -144,7 +114,6 @@ export class EbpfSource implements Source, ExecWitness {
   #joined = 0;
   #unchanged = 0;
   #unwanted = 0;
-  /** Records of denied attempts, which no sensor sent. */
   #attempts = 0;
   /** Made once: no closure for an event. */
   readonly #take = (event: WholeEvent): void => this.#arrive(event);
@@ -317,28 +286,17 @@ export class EbpfSource implements Source, ExecWitness {
 
   /** {@inheritDoc Source.losses} */
   losses(): LossCounts {
-    const { kernel, malformed } = this.counts();
-    let ringFull = 0;
-    // A lost piece of arguments is no lost event: its exec comes all the same, with a shorter command line.
-    for (const [kind, counts] of Object.entries(kernel)) if (kind !== "args") ringFull += counts.dropped;
-    return { "ring-full": ringFull, malformed };
+    return lossesOf(this.counts());
   }
 
-  /** Events that were left out because no rule can match them, by where that was: before the kernel made a record, or behind the process table. */
+  /** See {@link filteredOf}. */
   filtered(): LossCounts {
-    let inKernel = 0;
-    for (const counts of Object.values(this.counts().kernel)) inKernel += counts.filtered;
-    return { kernel: inKernel, "no-rule": this.#unwanted };
+    return filteredOf(this.counts());
   }
 
-  /**
-   * Records the sensors tried to send: evaluated + dropped + filtered, by the names that `/v1/status` uses. Pieces of arguments and calls that changed
-   * nothing are not records.
-   */
+  /** By the names that `/v1/status` uses, see {@link producedOf}. */
   get produced(): number {
-    let produced = this.#attempts - this.#unchanged;
-    for (const [kind, counts] of Object.entries(this.counts().kernel)) if (kind !== "args") produced += counts.produced + counts.filtered;
-    return produced;
+    return producedOf(this.counts());
   }
 
   /** All counters. */
@@ -353,6 +311,7 @@ export class EbpfSource implements Source, ExecWitness {
       joined: this.#joined,
       unchanged: this.#unchanged,
       unwanted: this.#unwanted,
+      attempts: this.#attempts,
       piecesLost: kernel.args.dropped + this.#joiner.strays,
       held: this.#hold.waited,
       heldTooLong: this.#hold.expired,
