@@ -141,12 +141,31 @@ int kestrel_owned(__u64 *ctx)
 	return report_object((__u64)BPF_CORE_READ(path, mnt), (__u64)BPF_CORE_READ(path, dentry), 0, CHANGE_OWNER, ids);
 }
 
+union short_name {
+	char text[24];
+	__u64 words[3];
+};
+
+static __always_inline bool is_same(const union short_name *a, const union short_name *b)
+{
+	return a->words[0] == b->words[0] && a->words[1] == b->words[1] && a->words[2] == b->words[2];
+}
+
+/* What overlayfs marks a new folder with as it is mounted: it asks nobody whether it may write there. */
+static __always_inline bool is_overlay_mark(__u64 address)
+{
+	union short_name name = {}, trusted = { "trusted.overlay.uuid" }, user = { "user.overlay.uuid" };
+
+	bpf_probe_read_kernel_str(name.text, sizeof(name.text), (const void *)address);
+	return is_same(&name, &trusted) || is_same(&name, &user);
+}
+
 /*
  * Whether a file is one that the thread itself has to do with, and by which mount; 0: not known. A file system keeps attributes of its own in the
  * one below it (overlayfs): by a mount that nobody else has, or with the rights of whoever mounted it. A mount that nobody else has is that of
- * memory files too. One that is not known was pushed out of the table, or is just being made (overlayfs): better told in part than not.
+ * memory files too. One that is not known was pushed out of the table: better told in part than not.
  */
-static __always_inline bool is_own(struct dentry *dentry, __u64 *mount)
+static __always_inline bool is_own(struct dentry *dentry, __u64 name, __u64 *mount)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct write_key key = { .thread = bpf_get_current_pid_tgid(), .super_block = (__u64)BPF_CORE_READ(dentry, d_sb) };
@@ -154,7 +173,7 @@ static __always_inline bool is_own(struct dentry *dentry, __u64 *mount)
 
 	*mount = 0;
 	if (!found)
-		return BPF_CORE_READ(task, cred) == BPF_CORE_READ(task, real_cred);
+		return BPF_CORE_READ(task, cred) == BPF_CORE_READ(task, real_cred) && !is_overlay_mark(name);
 	*mount = *found;
 	return (__u64)BPF_CORE_READ(mount_of(*found), mnt_ns) != MNT_NS_INTERNAL || BPF_CORE_READ(dentry, d_sb, s_flags) & SB_KERNMOUNT;
 }
@@ -163,7 +182,7 @@ static __always_inline int report_attribute(__u64 dentry, __u64 name, __u32 kind
 {
 	__u64 mount;
 
-	return is_own((struct dentry *)dentry, &mount) ? report_object(mount, dentry, name, kind, 0) : 0;
+	return is_own((struct dentry *)dentry, name, &mount) ? report_object(mount, dentry, name, kind, 0) : 0;
 }
 
 /* Since Linux 5.12 mounts can map ids, and functions on files have the map before the file. */

@@ -99,7 +99,7 @@ export const ATTRIBUTES: readonly Act[] = [
     "below",
     "echo >>over/seen/copied; mkdir over/seen/new; umount -l over/seen",
     `event.action : ("attribute_change", "attribute_removal", "owner_change") and process.name in ("busybox", "attribute-acts")
-      and file.path : ("${OVERLAY}/*", "…*") and not file.path : "${OVERLAY}/seen/*" and not process.args == "mount"`,
+      and file.path : ("${OVERLAY}/*", "…*") and not file.path : "${OVERLAY}/seen/*"`,
     0,
   ),
   act("attribute", "attribute-memory-file", [
