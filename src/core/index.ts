@@ -8,7 +8,7 @@ export { type Cancel, type Clock, MockClock, SystemClock } from "./clock.ts";
 export { assert, KestrelError, messageOf } from "./error.ts";
 export type { ExecAttempt, ExecJudge, ExecJudgement, ExecWitness } from "./exec-attempt.ts";
 export { stringifyJson } from "./json.ts";
-export { bpffsRoot, CLOCK_TICK_NS, cgroupRoot, entityIdOf } from "./linux-facts.ts";
+export { bpffsRoot, CLOCK_TICK_NS, cgroupRoot, entityIdOf, lineBehind } from "./linux-facts.ts";
 export { createLog, type Log, type LogLevel } from "./log.ts";
 export { type MetricFamily, type MetricSample, metric, metricBy } from "./metrics.ts";
 export {

@@ -7,6 +7,17 @@ export function entityIdOf(bootId: string, pid: number, startTick: number): stri
   return Bun.SHA256.hash(`${bootId}/${pid}/${startTick}`, "base64url").slice(0, 22);
 }
 
+/**
+ * What stands behind the first line of a file in /proc that begins so. Only a line feed ends a line there: to a regular expression a carriage
+ * return does too, which threads and control groups may have in their names.
+ */
+export function lineBehind(text: string, start: string): string | undefined {
+  return text
+    .split("\n")
+    .find((line) => line.startsWith(start))
+    ?.slice(start.length);
+}
+
 /** Where cgroup v2 is mounted, from the text of /proc/self/mounts; `undefined` when it is not. */
 export function cgroupRoot(mounts: string): string | undefined {
   return mountedAt(mounts, "cgroup2")[0];

@@ -4,6 +4,7 @@
 // for an event whose group is known.
 import { closeSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { lineBehind } from "#core";
 import { openGroupFolder } from "#ffi/file-handles";
 import { NativeError } from "#ffi/handle";
 import { closeFd } from "#ffi/libc";
@@ -53,7 +54,7 @@ export function groupFields(path: string): GroupFields {
 /** Path of a process's cgroup v2 group; `undefined`: it is gone. */
 export function groupPathOf(pid: number): string | undefined {
   try {
-    return /^0::(\/.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, "utf8"))?.[1];
+    return lineBehind(readFileSync(`/proc/${pid}/cgroup`, "utf8"), "0::");
   } catch {
     return undefined;
   }

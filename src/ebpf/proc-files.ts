@@ -1,7 +1,7 @@
 // What /proc tells about a process, for the table at start and for processes whose fork was lost. Every read may fail because the process
 // has gone; that is an answer, not an error. The texts are the watched process's own: data only.
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
-import { CLOCK_TICK_NS } from "#core";
+import { CLOCK_TICK_NS, lineBehind } from "#core";
 import { firstArguments, splitArguments } from "./arguments.ts";
 import { ARGS_KEPT_BYTES, type Credentials, type ProcessFacts, type ProcessTable } from "./process-table.ts";
 import type { ProcessLookup } from "./process-tracker.ts";
@@ -38,7 +38,10 @@ function statFields(pid: number): { readonly comm: string; readonly fields: read
 
 function credentialsOf(status: string): Credentials {
   const ids = (name: string): number[] =>
-    (new RegExp(`^${name}:\\s+(.*)$`, "m").exec(status)?.[1] ?? "").split(/\s+/).map((text) => Number(text) || 0);
+    (lineBehind(status, `${name}:`) ?? "")
+      .trim()
+      .split(/\s+/)
+      .map((text) => Number(text) || 0);
   const [uid = 0, euid = uid, suid = uid] = ids("Uid");
   const [gid = 0, egid = gid, sgid = gid] = ids("Gid");
   return { uid, euid, suid, gid, egid, sgid };

@@ -1,7 +1,7 @@
 // The machine's processes as a responder needs them: who has a number now, since when, whose child, and a handle that means one process for
 // good. A port with one real form, so that reused numbers can be tested. Every read may find that the process has gone.
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
-import { entityIdOf } from "#core";
+import { entityIdOf, lineBehind } from "#core";
 import { closeFd, pidfdOpen, pidfdSendSignal } from "#ffi/libc";
 
 /** One process at the moment it was looked at. */
@@ -87,7 +87,7 @@ export class LinuxProcesses implements Processes {
 
   cgroup(pid: number): string | undefined {
     try {
-      return /^0::(.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, "utf8"))?.[1];
+      return lineBehind(readFileSync(`/proc/${pid}/cgroup`, "utf8"), "0::");
     } catch {
       return undefined;
     }

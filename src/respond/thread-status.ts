@@ -1,5 +1,6 @@
 // Who a waiting thread is, from /proc/TID/status: one read, while the thread cannot go on. Data of the kernel's own, read as text.
 import { readFileSync } from "node:fs";
+import { lineBehind } from "#core";
 
 /** See the head of this file. */
 export interface ThreadStatus {
@@ -25,8 +26,7 @@ export function readThreadStatus(tid: number): ThreadStatus | undefined {
 
 /** The text of the file as a value. */
 export function parseThreadStatus(text: string): ThreadStatus | undefined {
-  const numbers = (name: string): readonly number[] =>
-    (new RegExp(`^${name}:\\s*(.*)$`, "m").exec(text)?.[1] ?? "").split(/\s+/).filter(Boolean).map(Number);
+  const numbers = (name: string): readonly number[] => (lineBehind(text, `${name}:`) ?? "").split(/\s+/).filter(Boolean).map(Number);
   const [pid] = numbers("Tgid");
   const [ppid] = numbers("PPid");
   const [uid, euid] = numbers("Uid");

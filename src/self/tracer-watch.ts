@@ -1,6 +1,6 @@
 // Whether a debugger holds one of the agent's threads: it can make the agent do and overlook anything.
 import { readdirSync, readFileSync } from "node:fs";
-import type { Finding, Watch } from "#core";
+import { type Finding, lineBehind, type Watch } from "#core";
 
 /** See the head of this file. */
 export class TracerWatch implements Watch {
@@ -17,9 +17,9 @@ export class TracerWatch implements Watch {
   look(): readonly Finding[] {
     const found = new Map<string, Finding>();
     for (const thread of readdirSync(`${this.#process}/task`)) {
-      const tracer = /^TracerPid:\s*(\d+)$/m.exec(statusOf(`${this.#process}/task/${thread}`))?.[1] ?? "0";
+      const tracer = lineBehind(statusOf(`${this.#process}/task/${thread}`), "TracerPid:\t") ?? "0";
       if (tracer === "0" || found.has(tracer)) continue;
-      const name = /^Name:\s*(.*)$/m.exec(statusOf(`/proc/${tracer}`))?.[1] ?? "";
+      const name = lineBehind(statusOf(`/proc/${tracer}`), "Name:\t") ?? "";
       const message = `Process ${tracer}${name === "" ? "" : ` (${name})`} traces the agent`;
       found.set(tracer, { subject: tracer, message, facts: { "process.pid": Number(tracer), "process.name": name } });
     }

@@ -122,6 +122,18 @@ function denyRule(condition: string, mode = "enforce"): string {
 const evilIn = (mount: string): string => denyRule(`process.executable == "${mount}/evil"`);
 
 describe.skipIf(!sensorsRun() || !gatesRun())("kestrel run holds programs", () => {
+  test("a thread that calls itself like a line of its status is still who it is", async () => {
+    await using scene = await Scene.with((mount) => denyRule(`process.executable == "${mount}/evil" and user.id != "0"`));
+    const evil = scene.mount.program("evil", "/bin/true");
+    for (const name of ["sh", "\\rTgid:1", "\\rUid:0 0"]) {
+      const command = `printf '${name}' >/proc/$$/comm && exec ${evil}`;
+      const child = Bun.spawn(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/bin/sh", "-c", command], {
+        stderr: "ignore",
+      });
+      expect({ name, code: await child.exited }).toEqual({ name, code: 126 });
+    }
+  });
+
   test("a denied program never begins, the alert says so; another runs; both deny again after the file is renamed into place", async () => {
     await using scene = await Scene.with(evilIn);
     const { mount } = scene;

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { decode } from "../../src/ebpf/decode.ts";
 import type { WholeEvent } from "../../src/ebpf/exec-joiner.ts";
+import { readProcess } from "../../src/ebpf/proc-files.ts";
 import { ANCESTORS_MAX, ARGS_KEPT_BYTES, DEAD_KEPT_NS, DEAD_MAX, type ProcessFacts, ProcessTable } from "../../src/ebpf/process-table.ts";
 import { ProcessTracker } from "../../src/ebpf/process-tracker.ts";
 import { Flag } from "../../src/ebpf/wire.ts";
@@ -171,4 +172,13 @@ describe("bounds", () => {
     table.expire(1000 + DEAD_KEPT_NS * 2);
     expect(table.current(2)).toBe(young);
   });
+});
+
+test("a running process that calls itself like a line of its status has its own ids", async () => {
+  const child = Bun.spawn(["/bin/sh", "-c", "printf '\\rUid: 77 77' >/proc/$$/comm; echo; read end"], { stdin: "pipe", stdout: "pipe" });
+  await child.stdout.getReader().read();
+  const id = process.getuid?.() ?? 0;
+  expect(readProcess(child.pid)?.credentials).toMatchObject({ uid: id, euid: id });
+  child.kill("SIGKILL");
+  await child.exited;
 });

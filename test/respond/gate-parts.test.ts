@@ -159,6 +159,7 @@ test("a thread's process, ids and what it may gain", () => {
   expect(readThreadStatus(0x7fff_ffff)).toBeUndefined();
   const text = "Name:\tUid:\t9\nTgid:\t5\nPPid:\t4\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nNoNewPrivs:\t1\n";
   expect(parseThreadStatus(text)).toEqual({ pid: 5, ppid: 4, uid: 1, euid: 2, gid: 5, egid: 6, noNewPrivileges: true });
+  expect(parseThreadStatus(text.replace("Uid:\t9", "\rTgid:1"))?.pid).toBe(5);
   expect(parseThreadStatus("Name:\tx\n")).toBeUndefined();
 });
 

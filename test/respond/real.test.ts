@@ -163,6 +163,24 @@ describe.skipIf(noFreezing !== undefined)("freezing", () => {
       await becomes(() => stateOf(child) === "T", "a stopped child");
       expect([isFrozen(), hasEnded(shell.pid), stateOf(shell.pid) === "T"]).toEqual([false, false, false]);
     }));
+
+  test("a group whose name goes on behind a carriage return is not taken for the one it begins like", async () => {
+    const other = `${folder}\rx`;
+    mkdirSync(other);
+    await using shell = new Shell("read go");
+    try {
+      writeFileSync(join(other, "cgroup.procs"), String(shell.pid));
+      const account = responder().respond(request(shell.pid, entityOf(shell.pid), { action: "suspend" }));
+      expect(account).toMatchObject({ outcome: "done", means: "freeze", processCount: 1, reason: other });
+      expect(isFrozen()).toBe(false);
+    } finally {
+      thaw(other);
+      thaw(folder);
+      shell.child.kill("SIGKILL");
+      await becomes(() => readFileSync(join(other, "cgroup.procs"), "utf8") === "", "an empty group");
+      rmdirSync(other);
+    }
+  });
 });
 
 describe.skipIf(!IS_ROOT)("programs protected by name", () => {
