@@ -1,7 +1,7 @@
 // What agent and gatekeeper tell each other: one JSON object a line, over the two pipes of the child. Both are one program, so a line that cannot be
 // read is a bug of ours or the end of the other side. Invariant: whatever comes, reading it never throws.
 
-import type { RunnableFile } from "./protection.ts";
+import { fileFactsOf, type RunnableFile } from "./protection.ts";
 
 /** What becomes of a program when nobody decides in time. */
 export type GateFail = "open" | "closed";
@@ -39,14 +39,8 @@ export interface ProgramFile {
 }
 
 /** The file as {@link RunnableFile} has it. */
-export function runnable({ path, device, inode, uid, mode }: ProgramFile): RunnableFile {
-  const [major = "0", minor = "0"] = device.split(":");
-  return { path, device: deviceOf(BigInt(major), BigInt(minor)), inode: BigInt(inode), uid, isShared: (mode & 0o022) !== 0 };
-}
-
-/** A device's number as stat(2) gives it. */
-function deviceOf(major: bigint, minor: bigint): bigint {
-  return ((major & 0xffff_f000n) << 32n) | ((major & 0xfffn) << 8n) | ((minor & 0xffff_ff00n) << 12n) | (minor & 0xffn);
+export function runnable(file: ProgramFile): RunnableFile {
+  return { path: file.path, ...fileFactsOf({ ...file, inode: BigInt(file.inode) }) };
 }
 
 /** A question about one attempt. */

@@ -1,6 +1,7 @@
 // Whom no response may touch: init, the kernel, the agent with its helpers and the processes that started it, and programs on a list. A listed name counts
 // only for a program of the system: what a process calls itself, or a copy of it under /tmp, protects nobody.
-import { type BigIntStats, realpathSync, statSync } from "node:fs";
+import { closeSync, openSync, realpathSync } from "node:fs";
+import { type FileStatus, fileStatus } from "#ffi/descriptors";
 import type { HostProcess, Processes } from "./processes.ts";
 
 /** Programs that keep a machine reachable and running. */
@@ -51,6 +52,7 @@ export interface RunnableFile extends FileFacts {
   readonly path: string;
 }
 
+const O_PATH = 0o10_000_000;
 const ANCESTORS_MAX = 1000;
 const DELETED = " (deleted)";
 /** Where listed programs are looked for. */
@@ -178,11 +180,27 @@ function readRealPath(path: string): string | undefined {
   }
 }
 
+// Without asking the filesystem: somebody may serve it, in a mount namespace of his own, who never answers.
 function readFileFacts(path: string): FileFacts | undefined {
   try {
-    const { dev, ino, uid, mode }: BigIntStats = statSync(path, { bigint: true });
-    return { device: dev, inode: ino, uid: Number(uid), isShared: (mode & 0o022n) !== 0n };
+    const fd = openSync(path, O_PATH);
+    try {
+      return fileFactsOf(fileStatus(fd));
+    } finally {
+      closeSync(fd);
+    }
   } catch {
     return undefined;
   }
+}
+
+/** What counts of a file's status. */
+export function fileFactsOf({ device, inode, uid, mode }: Pick<FileStatus, "device" | "inode" | "uid" | "mode">): FileFacts {
+  const [major = "0", minor = "0"] = device.split(":");
+  return { device: deviceOf(BigInt(major), BigInt(minor)), inode, uid, isShared: (mode & 0o022) !== 0 };
+}
+
+/** A device's number as stat(2) gives it. */
+function deviceOf(major: bigint, minor: bigint): bigint {
+  return ((major & 0xffff_f000n) << 32n) | ((major & 0xfffn) << 8n) | ((minor & 0xffff_ff00n) << 12n) | (minor & 0xffn);
 }

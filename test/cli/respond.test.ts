@@ -1,5 +1,6 @@
 // kestrel run ends what a rule says: switched while it runs, told in the alert, kept over a restart, never in a replay.
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { existsSync, mkdtempSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import { AgentProcess, type AlertJson, sensorsRun } from "./agent-process.ts";
 import { eventually, jsonLines, runKestrel, TempFolder } from "./program.ts";
@@ -23,6 +24,13 @@ async function nextAlert(agent: AgentProcess, pid: number): Promise<AlertJson> {
     () => `the alert about ${pid}: ${agent.stderr}`,
     () => agent.printed.find((alert) => alert.response?.target_pid === pid),
   );
+}
+
+/** Filesystems served by a process: root may, and there is unshare to hide one. */
+function servesFiles(): boolean {
+  const found = process.getuid?.() === 0 && existsSync("/dev/fuse") && Bun.which("unshare") !== null;
+  if (!found) console.log("skipped: a program on a filesystem that does not answer (not root, no /dev/fuse, or no unshare)");
+  return found;
 }
 
 describe.skipIf(!sensorsRun())("kestrel run responds", () => {
@@ -105,5 +113,27 @@ describe.skipIf(!sensorsRun())("kestrel run responds", () => {
     expect([child.exitCode, child.signalCode]).toEqual([null, null]);
     child.kill("SIGKILL");
     expect(await agent.stop()).toBe(0);
+  });
+
+  test.skipIf(!servesFiles())("a program that is called like a protected one, on a filesystem that answers nobody, is killed", async () => {
+    using folder = new TempFolder();
+    const [silence, made] = [join(folder.path, "silence"), join(folder.path, "made")];
+    const query = `file where file.path == "${made}" and process.parent.pid > 0`;
+    await folder.write("kill.yaml", `id: my.kill\naction: kill\nmode: enforce\nquery: '${query}'\n`);
+    const served = mkdtempSync("/usr/local/lib/kestrel-test-");
+    await using agent = await AgentProcess.start(join(folder.path, "data"), ["--rules", join(folder.path, "kill.yaml")]);
+    const script = `until [ -e ${silence} ]; do /bin/sleep 0.1; done; : >${made}; read forever </dev/zero`;
+    const command = [process.execPath, join(import.meta.dir, "../respond/fuse-server.ts"), served, "sshd", silence, "-c", script];
+    const server = Bun.spawn(command, { stdout: "pipe", stderr: "inherit" });
+    try {
+      const first = await server.stdout.getReader().read();
+      const pid = Number(new TextDecoder().decode(first.value));
+      await folder.write("silence", "");
+      expect((await nextAlert(agent, pid)).response).toMatchObject({ outcome: "done", means: "sigkill", process_count: 1 });
+    } finally {
+      server.kill("SIGKILL");
+      await server.exited;
+      rmdirSync(served);
+    }
   });
 });
