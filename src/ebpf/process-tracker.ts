@@ -34,7 +34,7 @@ export class ProcessTracker {
 
   /** Takes an event in and returns the process it is about. `texts`: of an exec, when they were read already. */
   apply(event: WholeEvent, texts?: ProgramTexts): ProcessEntry {
-    const entry = this.#entryOf(event.actor, event.kind === "fork");
+    const entry = this.#entryOf(event.actor, event.kind === "fork" ? event.forkerPid : undefined);
     switch (event.kind) {
       case "exec":
         this.#applyExec(event, entry.info, texts);
@@ -62,7 +62,7 @@ export class ProcessTracker {
 
   /** The process of an act that did not happen: of a program that was not to start, as it would have been. The table keeps what is. */
   attempt(event: WholeEvent, texts?: ProgramTexts): ProcessEntry {
-    const entry = this.#entryOf(event.actor, false);
+    const entry = this.#entryOf(event.actor, undefined);
     if (event.kind !== "exec") return entry;
     const info = { ...entry.info };
     this.#applyExec({ ...event, workingDirectory: event.workingDirectory || info.workingDirectory }, info, texts);
@@ -74,12 +74,13 @@ export class ProcessTracker {
     return this.#table.find(actor.pid, actor.startNs)?.info.credentials;
   }
 
-  #entryOf(actor: Actor, isNew: boolean): ProcessEntry {
+  /** `forkerPid`: who has just made it. */
+  #entryOf(actor: Actor, forkerPid: number | undefined): ProcessEntry {
     const known = this.#table.find(actor.pid, actor.startNs);
     if (known !== undefined) return known;
-    const parent = this.#table.find(actor.ppid, actor.parentStartNs) ?? this.#missingParent(actor);
+    const parent = this.#parentOf(actor, forkerPid);
     const facts = { ...this.#factsOf(actor) };
-    if (isNew) {
+    if (forkerPid !== undefined) {
       // A fork copies its parent's credentials, which may have changed since the parent's own last event.
       if (parent !== undefined && facts.credentials !== undefined) parent.info.credentials = facts.credentials;
       return this.#table.add(facts, parent);
@@ -91,10 +92,18 @@ export class ProcessTracker {
     );
   }
 
-  #missingParent(actor: Actor): ProcessEntry | undefined {
+  // With CLONE_PARENT a process makes itself a sibling. What counts is whom the child comes from: it has that one's program and ids.
+  #parentOf(actor: Actor, forkerPid: number = actor.ppid): ProcessEntry | undefined {
+    if (forkerPid === actor.ppid) return this.#table.find(actor.ppid, actor.parentStartNs) ?? this.#missingParent(actor, actor.ppid);
+    const forker = this.#table.current(forkerPid);
+    const isAlive = forker !== undefined && forker.endNs === 0 && forker.info.startNs <= actor.startNs;
+    return isAlive ? forker : this.#missingParent(actor, forkerPid);
+  }
+
+  #missingParent(actor: Actor, pid: number): ProcessEntry | undefined {
     // Pid 0 is the kernel's own.
-    if (actor.ppid === 0) return undefined;
-    const facts = this.#lookup(actor.ppid);
+    if (pid === 0) return undefined;
+    const facts = this.#lookup(pid);
     if (facts === undefined || facts.startNs > actor.startNs) return undefined;
     this.unknownProcesses++;
     return this.#table.find(facts.pid, facts.startNs) ?? this.#table.add(facts, this.#table.current(facts.ppid ?? 0));

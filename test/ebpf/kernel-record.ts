@@ -76,9 +76,9 @@ export function argsRecord(actor: ActorParts, offset: number, args: Buffer, isEn
   return Buffer.concat([record, args]);
 }
 
-export function forkRecord(actor: ActorParts): Buffer {
+export function forkRecord(actor: ActorParts, forkerPid: number = actor.ppid ?? 0): Buffer {
   const record = header(Op.Fork, Fork.Size, actor);
-  record.writeUInt32LE(actor.ppid ?? 0, Fork.ForkerPid);
+  record.writeUInt32LE(forkerPid, Fork.ForkerPid);
   return record;
 }
 

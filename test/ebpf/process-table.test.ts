@@ -89,6 +89,18 @@ describe("lineage", () => {
     expect(child.ancestors.map(({ name }) => name)).toEqual(["zsh"]);
   });
 
+  test("a child that is made its maker's sibling (CLONE_PARENT) comes from its maker, and says nothing of its parent", () => {
+    const { tracker, table } = setUp();
+    tracker.apply(exec(10, SECOND, "/usr/sbin/sshd"));
+    tracker.apply(event(forkRecord({ pid: 11, startNs: 2n * SECOND, ppid: 10, parentStartNs: SECOND })));
+    tracker.apply(exec(11, 2n * SECOND, "/tmp/evil"));
+    const sibling = event(forkRecord({ pid: 12, startNs: 3n * SECOND, ppid: 10, parentStartNs: SECOND, uid: 1000 }, 11));
+    const child = tracker.apply(sibling);
+    expect(child.info.executable).toBe("/tmp/evil");
+    expect(child.ancestors.map(({ pid }) => pid)).toEqual([11, 10]);
+    expect(table.current(10)?.info.credentials.euid).toBe(0);
+  });
+
   test("outlives its members and stays bounded in a chain of forks", () => {
     const { table, tracker } = setUp();
     tracker.apply(exec(1, SECOND, "/sbin/init"));
