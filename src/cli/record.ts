@@ -1,7 +1,7 @@
 // kestrel record: this machine's events to a .klog or JSON-lines file, until a time has passed or a signal comes.
 
 import { openSync } from "node:fs";
-import { createLog, type RecordSink, SystemClock, stringifyJson } from "#core";
+import { createLog, messageOf, type RecordSink, SystemClock, stringifyJson } from "#core";
 import { EbpfSource } from "#ebpf";
 import { encodeJson, RecordView } from "#event";
 import type { SchemaRegistry } from "#schema";
@@ -24,14 +24,17 @@ export async function record(argv: readonly string[]): Promise<number> {
   const log = createLog("info", (line) => process.stderr.write(`${line}\n`));
   const registry = registryFrom(undefined);
   const counted = new CountingSink();
+  const source = new EbpfSource({ registry, clock: new SystemClock(), ...(await enrichmentOptions(args)) });
   const asJson = args.has("json") || path.endsWith(".jsonl");
   const sink = asJson ? new JsonLinesSink(path, registry, counted) : new RecordingSink(path, { registry, next: counted, log });
-  const source = new EbpfSource({ registry, clock: new SystemClock(), ...(await enrichmentOptions(args)) });
-  await source.start(sink);
-  log.write("info", `recording to ${path === "-" ? "standard output" : path}${seconds === 0 ? " until SIGINT" : ` for ${seconds} s`}`);
-  await stopSignal(seconds === 0 ? undefined : seconds * 1000);
-  await source.stop();
-  sink.close();
+  try {
+    await source.start(sink);
+    log.write("info", `recording to ${path === "-" ? "standard output" : path}${seconds === 0 ? " until SIGINT" : ` for ${seconds} s`}`);
+    await stopSignal(seconds === 0 ? undefined : seconds * 1000);
+    await source.stop();
+  } finally {
+    sink.close();
+  }
   const losses = Object.entries(source.losses()).filter(([, count]) => count > 0);
   log.write("info", `${counted.records} events${losses.map(([cause, count]) => `, ${count} lost (${cause})`).join("")}`);
   return EXIT.ok;
@@ -59,7 +62,7 @@ class JsonLinesSink implements RecordSink {
   readonly #view = new RecordView();
 
   constructor(path: string, registry: SchemaRegistry, next: RecordSink) {
-    this.#writer = new LineWriter(path === "-" ? 1 : openSync(path, "a", 0o600));
+    this.#writer = new LineWriter(path === "-" ? 1 : openLines(path));
     this.#registry = registry;
     this.#next = next;
   }
@@ -75,5 +78,13 @@ class JsonLinesSink implements RecordSink {
 
   close(): void {
     this.#writer.flush();
+  }
+}
+
+function openLines(path: string): number {
+  try {
+    return openSync(path, "a", 0o600);
+  } catch (error) {
+    throw usageError(`Cannot open ${JSON.stringify(path)}: ${messageOf(error)}`);
   }
 }

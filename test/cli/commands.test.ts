@@ -1,6 +1,6 @@
 // The commands as a person meets them first: help, suggestions, version, rules, doctor, and what a wrong word answers.
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync } from "node:fs";
+import { chmodSync, existsSync } from "node:fs";
 import { join } from "node:path";
 import packageJson from "../../package.json" with { type: "json" };
 import { asNobody, jsonLines, PROGRAM, RULES, runKestrel, TempFolder } from "./program.ts";
@@ -87,6 +87,9 @@ describe("a wrong word", () => {
       ["replay", "f", "--rules", "--json"],
       /^kestrel: Flag "--rules" has no value before "--json"; if that is the value, write "--rules=--json"\nSee/,
     ],
+    [["record", "/nonexistent/f.klog", "--without", "foo"], /^kestrel: There is no sensor "foo"/],
+    [["record", "/nonexistent/f.klog", "--redact", "("], /^kestrel: Cannot use --redact "\("/],
+    [["record", "/", "--json"], /^kestrel: Cannot open "\/": EISDIR/],
     [["record"], /Name one file to write/],
     [["record", "-"], /add --json/],
     [["rules", "show"], /Name the rule to show/],
@@ -101,6 +104,15 @@ describe("a wrong word", () => {
       expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
     });
   }
+});
+
+const nobody = asNobody();
+test.skipIf(nobody === undefined)("a recording without rights ends and says what is missing", async () => {
+  using folder = new TempFolder();
+  chmodSync(folder.path, 0o777);
+  const { stdout, stderr, code } = await runKestrel(["record", join(folder.path, "x.klog")], { through: nobody ?? [] });
+  expect(stderr).toContain("Run as root");
+  expect({ code, stdout }).toEqual({ code: 3, stdout: "" });
 });
 
 test("an address to listen on that is none is refused before anything is opened", async () => {
@@ -182,9 +194,8 @@ describe("doctor", () => {
     expect(text.code).toBe(report?.error === undefined ? 0 : 3);
   });
 
-  const unprivileged = asNobody();
-  test.skipIf(unprivileged === undefined)("without rights it exits 3 and says what is missing", async () => {
-    const { stdout, code } = await runKestrel(["doctor"], { through: unprivileged ?? [] });
+  test.skipIf(nobody === undefined)("without rights it exits 3 and says what is missing", async () => {
+    const { stdout, code } = await runKestrel(["doctor"], { through: nobody ?? [] });
     expect(code).toBe(3);
     expect(stdout).toContain("CAP_BPF");
     expect(stdout).toMatch(/No sensor can run here: .*[Rr]un as root/s);
