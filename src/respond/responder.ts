@@ -111,7 +111,7 @@ export class LiveResponder implements Responder {
     const meant = scope === "tree" ? this.#survey(root, entityId) : root === undefined ? [] : [root];
     if (meant.length === 0) return nothing("gone", `Process ${pid} has ended`);
     if (mode === "monitor") return this.#wouldDo(request, meant);
-    const account = (action === "suspend" ? this.#freeze(meant) : undefined) ?? this.#signalAll(request, meant);
+    const account = (action === "suspend" ? this.#freeze(request, meant) : undefined) ?? this.#signalAll(request, meant);
     if (account.outcome === "done" && root === undefined && account.reason === "")
       return { ...account, reason: `Process ${pid} has ended; its descendants were reached` };
     return account;
@@ -137,10 +137,13 @@ export class LiveResponder implements Responder {
   }
 
   /** Undefined where the group is not the tree's own: signals have to do. */
-  #freeze(meant: readonly HostProcess[]): Account | undefined {
+  #freeze(request: ResponseRequest, meant: readonly HostProcess[]): Account | undefined {
     if (meant.some((process) => this.#options.protection.reason(process) !== undefined)) return undefined;
     const frozen = this.#freezeGroup(meant, false);
-    return "folder" in frozen ? { outcome: "done", means: "freeze", processCount: meant.length, reason: frozen.folder } : undefined;
+    if ("reason" in frozen) return undefined;
+    // Somebody may have left the group before, for another one.
+    if (request.scope === "tree") this.#lookAgain(request, new Set(meant.map(({ entityId }) => entityId)));
+    return { outcome: "done", means: "freeze", processCount: meant.length, reason: frozen.folder };
   }
 
   #freezeGroup(meant: readonly HostProcess[], dryRun: boolean): ReturnType<typeof freezeOwnCgroup> {

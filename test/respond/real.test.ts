@@ -156,6 +156,20 @@ describe.skipIf(noFreezing !== undefined)("freezing", () => {
       expect(isFrozen()).toBe(true);
     }));
 
+  test("a child that left the group in the last moment is stopped by the next look", () =>
+    inGroup(async (shell) => {
+      await using late = new Shell("echo 1; exec sleep 300");
+      await late.number();
+      const known: { readonly pid: number; readonly entityId: string }[] = [];
+      const { responder, clock } = responderOver(real, { ownPid: process.pid, cgroupRoot: ROOT, lineage: { descendants: () => known } });
+      const account = responder.respond(request(shell.pid, entityOf(shell.pid), { action: "suspend", scope: "tree" }));
+      expect(account).toMatchObject({ outcome: "done", means: "freeze" });
+      known.push({ pid: late.pid, entityId: entityOf(late.pid) });
+      clock.advance(50);
+      await becomes(() => stateOf(late.pid) === "T", "a stopped child");
+      late.child.kill("SIGKILL");
+    }));
+
   test("a group that others share is not frozen: a signal has to do", () =>
     inGroup(async (shell, child) => {
       const account = responder().respond(request(child, entityOf(child), { action: "suspend" }));
