@@ -103,6 +103,9 @@ function saidOf(tools: ReadonlySet<Tool>, word: string, previous: string): strin
 
 /** A word of the command line of a shell, or whatever else has words inside, is a command line of its own. */
 function redactInside(word: string, isArguments: boolean): string {
+  const value = isArguments ? word.indexOf("=") + 1 : 0;
+  // One argument is one value, whatever stands in it.
+  if (value > 0 && value < word.length && isSecretFlag(word.slice(0, value - 1))) return word.slice(0, value) + REDACTED;
   const isSeveral = isArguments && /\s/.test(word);
   // What is looked at in one piece goes first: a secret in quotes may have blanks.
   return isSeveral ? redactWords(redactText(word).split(/(\s+)/), false).join("") : isArguments ? redactText(word) : word;
