@@ -4,7 +4,7 @@ import type { Dialect } from "./ast.ts";
 import { DiagnosticList } from "./diagnostics.ts";
 import { type ConstantValue, IrBuilder } from "./ir.ts";
 import { lowerOperand } from "./lower.ts";
-import { lowerContext } from "./lower-context.ts";
+import { lowerContext, regexBudget } from "./lower-context.ts";
 import { parseExpression } from "./parse.ts";
 
 /** Value of a constant expression, or why it has none. Integers are bigint, decimals number. */
@@ -30,6 +30,7 @@ export function evaluateConstant(text: string, dialect: Dialect): ConstantResult
     diagnostics,
     fieldIds: new Set(),
     categories: "look",
+    regexBudget: regexBudget(),
     lineage: (lineage) => void diagnostics.error("constant-expected", "Lineage is not constant", lineage),
   });
   const operand = lowerOperand(expression, context);

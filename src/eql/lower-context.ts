@@ -30,6 +30,19 @@ export interface NameScope {
 /** No names but fields. */
 export const NO_NAMES: NameScope = { aliases: new Map(), eventCount: 0, columns: new Map(), columnsOnly: false };
 
+/** Most states that the regular expressions of one rule may take to compile: about a second. */
+export const REGEX_STATES_MAX = 65_536;
+
+/** What the regular expressions of one rule may still cost. */
+export interface RegexBudget {
+  statesLeft: number;
+}
+
+/** A whole budget, for one rule. */
+export function regexBudget(): RegexBudget {
+  return { statesLeft: REGEX_STATES_MAX };
+}
+
 /** How lowering names categories that the registry does not know: for a program they get an id, for a mere look they get none. */
 export type CategoryPolicy = "intern" | "look";
 
@@ -50,6 +63,7 @@ export interface LowerContext {
   readonly fieldIds: Set<number>;
   readonly categories: CategoryPolicy;
   readonly names: NameScope;
+  readonly regexBudget: RegexBudget;
   /** Lowers `child of […]` and its like. `undefined`: reported. */
   readonly lineage: (expression: LineageExpression, context: LowerContext) => ConditionNode | undefined;
   readonly lambdas: ReadonlyMap<string, LambdaBinding>;
@@ -60,7 +74,17 @@ export interface LowerContext {
 /** What a lowering starts from. */
 export type LowerOptions = Pick<
   LowerContext,
-  "text" | "builder" | "registry" | "dialect" | "foldsCase" | "lenientFields" | "diagnostics" | "fieldIds" | "categories" | "lineage"
+  | "text"
+  | "builder"
+  | "registry"
+  | "dialect"
+  | "foldsCase"
+  | "lenientFields"
+  | "diagnostics"
+  | "fieldIds"
+  | "categories"
+  | "lineage"
+  | "regexBudget"
 >;
 
 /** A context outside of any lambda and step. */

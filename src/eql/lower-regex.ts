@@ -2,7 +2,7 @@
 import type { Expression, LiteralExpression } from "./ast.ts";
 import type { Range } from "./diagnostics.ts";
 import type { ConditionNode } from "./ir.ts";
-import { condition, fail, type LowerContext } from "./lower-context.ts";
+import { condition, fail, type LowerContext, REGEX_STATES_MAX } from "./lower-context.ts";
 import type { Operand } from "./operand.ts";
 import { withoutLazyQuantifiers } from "./patterns.ts";
 import { compileRegex, type RegexIssue, type RegexOptions, type RegexResult, type RegexTable } from "./regex.ts";
@@ -11,15 +11,21 @@ import { compileRegex, type RegexIssue, type RegexOptions, type RegexResult, typ
 const CHECKED_MAX = 2048;
 const checked = new Map<
   string,
-  Pick<Extract<RegexResult, { readonly kind: "compiled" }>, "kind" | "warnings"> | Extract<RegexResult, { readonly kind: "failed" }>
+  | Pick<Extract<RegexResult, { readonly kind: "compiled" }>, "kind" | "warnings" | "statesMade">
+  | Extract<RegexResult, { readonly kind: "failed" }>
 >();
+
+const TOO_MANY =
+  `The regular expressions up to here need ${REGEX_STATES_MAX} states together, this one is too many; ` +
+  "shorten their repetitions or split the rule";
 
 function check(pattern: string, options: RegexOptions): NonNullable<ReturnType<typeof checked.get>> {
   const key = `${options.flavour} ${options.folded} ${pattern}`;
   const known = checked.get(key);
   if (known !== undefined) return known;
   const compiled = compileRegex(pattern, options);
-  const result = compiled.kind === "failed" ? compiled : { kind: compiled.kind, warnings: compiled.warnings };
+  const result =
+    compiled.kind === "failed" ? compiled : { kind: compiled.kind, warnings: compiled.warnings, statesMade: compiled.statesMade };
   if (checked.size >= CHECKED_MAX) checked.clear();
   checked.set(key, result);
   return result;
@@ -43,7 +49,12 @@ export function lowerRegex(
       continue;
     }
     const pattern = options.flavour === "endgame" ? withoutLazyQuantifiers(expression.value) : expression.value;
+    if (context.regexBudget.statesLeft <= 0) {
+      fail(context, "too-many-regexes", TOO_MANY, expression);
+      return undefined;
+    }
     const result = check(pattern, options);
+    context.regexBudget.statesLeft -= result.statesMade;
     if (result.kind === "failed") {
       context.diagnostics.error("invalid-regex", result.error.message, rangeInside(expression, pattern, result.error));
       sound = false;

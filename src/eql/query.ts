@@ -4,7 +4,7 @@ import type { Dialect, EventQuery, Expression, Query } from "./ast.ts";
 import { DiagnosticList } from "./diagnostics.ts";
 import { type ConditionNode, IR_DEPTH_MAX, type IrBuilder, type IrNode } from "./ir.ts";
 import { lowerCondition } from "./lower.ts";
-import { type CategoryPolicy, fail, type LowerContext, lowerContext } from "./lower-context.ts";
+import { type CategoryPolicy, fail, type LowerContext, lowerContext, type RegexBudget, regexBudget } from "./lower-context.ts";
 import { lowerEvent } from "./lower-event.ts";
 import { LineageCollector } from "./lower-lineage.ts";
 import { type LoweredPipe, lowerPipes, type Pipes } from "./lower-pipes.ts";
@@ -25,6 +25,8 @@ export interface QuerySource {
   readonly caseSensitive?: boolean;
   /** A rule, the usual case, alerts at every match, so that most pipes make no sense in it. */
   readonly purpose?: "rule" | "query";
+  /** Shared by the texts of one rule that are looked at one by one. */
+  readonly regexBudget?: RegexBudget;
 }
 
 /** A query as IR: a condition, or a plan. Both `undefined` when there is an error. */
@@ -54,8 +56,21 @@ export function lowerQuery(
   const { dialect, lenientFields } = source;
   const foldsCase = dialect === "endgame" && source.caseSensitive !== true;
   const lineage: LowerContext["lineage"] = (expression, inner) => lineages.lower(expression, inner);
+  const budget = source.regexBudget ?? regexBudget();
   const contextOf = (ofText: string, list: DiagnosticList) =>
-    lowerContext({ text: ofText, builder, registry, dialect, foldsCase, lenientFields, diagnostics: list, fieldIds, categories, lineage });
+    lowerContext({
+      text: ofText,
+      builder,
+      registry,
+      dialect,
+      foldsCase,
+      lenientFields,
+      diagnostics: list,
+      fieldIds,
+      categories,
+      lineage,
+      regexBudget: budget,
+    });
   const query = parseQuery(text, dialect, diagnostics);
   const context = contextOf(text, diagnostics);
   const lists = [diagnostics];

@@ -35,9 +35,13 @@ const enum StateBit {
 }
 
 /** A compiled pattern, or what is wrong with it. */
-export type RegexResult =
+export type RegexResult = (
   | { readonly kind: "compiled"; readonly table: RegexTable; readonly warnings: readonly RegexIssue[] }
-  | { readonly kind: "failed"; readonly error: RegexIssue };
+  | { readonly kind: "failed"; readonly error: RegexIssue }
+) & {
+  /** Deterministic states that were made on the way, which is what compiling it costs. */
+  readonly statesMade: number;
+};
 
 /** Rules repeat each other's patterns, and a pattern is compiled when it is checked and for each back end. */
 const COMPILED_MAX = 256;
@@ -56,19 +60,21 @@ export function compileRegex(pattern: string, options: RegexOptions): RegexResul
 
 function compileNew(pattern: string, options: RegexOptions): RegexResult {
   const parsed = parseRegex(pattern, options);
-  if (parsed.kind === "failed") return parsed;
+  if (parsed.kind === "failed") return { ...parsed, statesMade: 0 };
+  let statesMade = DFA_STATES_MAX;
   const tooLarge = (what: string): RegexResult => {
     const message = `The regular expression needs ${what}; shorten its repetitions or split it into several patterns`;
-    return { kind: "failed", error: { message, from: 0, to: pattern.length } };
+    return { kind: "failed", error: { message, from: 0, to: pattern.length }, statesMade };
   };
   const { DFA, NFA, TooManyNodesError } = automata();
   try {
     const nfa = NFA.fromRegex(parsed.expression, { maxCharacter: CODE_POINT_MAX }, {}, new NFA.LimitedNodeFactory(NFA_STATES_MAX));
     const dfa = DFA.fromFA(nfa, new DFA.LimitedNodeFactory(DFA_STATES_MAX));
+    statesMade = [...dfa.nodes()].length;
     dfa.minimize();
     const table = tableOf(dfa);
     if (table === undefined) return tooLarge(`a table of more than ${TABLE_CELLS_MAX} cells`);
-    return { kind: "compiled", table, warnings: parsed.warnings };
+    return { kind: "compiled", table, warnings: parsed.warnings, statesMade };
   } catch (error) {
     if (error instanceof TooManyNodesError) return tooLarge(`more than ${DFA_STATES_MAX} states`);
     throw error;

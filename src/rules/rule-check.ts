@@ -1,6 +1,6 @@
 // What a rule means: its query and exceptions through the EQL compiler, its field names against the registry. Findings come back as places
 // in the rule file, wherever the text stood there.
-import type { QuerySource } from "#eql";
+import { type QuerySource, type RegexBudget, regexBudget } from "#eql";
 import type { Diagnostic, SchemaRegistry } from "#schema";
 import { type Dialect, RULE_TEXT_LENGTH_MAX } from "./rule.ts";
 import type { RuleKey } from "./rule-keys.ts";
@@ -27,7 +27,7 @@ const EXCEPTION_PREFIX = "any where ";
 export function checkRule(id: string | null, values: RuleValues, context: CheckContext, findings: Findings): void {
   const named = values.get("dialect");
   const dialect = named?.kind === "text" && named.value === "endgame" ? "endgame" : "default";
-  const textContext = { ...context, id: id ?? "", dialect, findings } as const;
+  const textContext = { ...context, id: id ?? "", dialect, findings, budget: regexBudget() } as const;
   const query = values.get("query");
   if (query?.kind === "text") checkText(query, "", textContext);
   for (const item of itemsOf(values, "exceptions")) {
@@ -43,12 +43,13 @@ interface TextContext extends CheckContext {
   readonly id: string;
   readonly dialect: Dialect;
   readonly findings: Findings;
+  readonly budget: RegexBudget;
 }
 
 function checkText(node: TextNode, prefix: string, context: TextContext): void {
-  const { id, dialect, lenientFields, findings } = context;
+  const { id, dialect, lenientFields, findings, budget } = context;
   if (node.value.trim() === "" || node.value.length > RULE_TEXT_LENGTH_MAX) return;
-  const query: QuerySource = { id, text: prefix + node.value, dialect, exceptions: [], lenientFields };
+  const query: QuerySource = { id, text: prefix + node.value, dialect, exceptions: [], lenientFields, regexBudget: budget };
   for (const diagnostic of context.checkQuery(query, context.registry)) {
     const from = node.locate(diagnostic.span.from - prefix.length);
     // The end is found from the last character, so a span never grows over the indentation of the next line.

@@ -28,6 +28,16 @@ test("a broken query does not stop the others", () => {
   expect(checkQuery(sources[1]!, registry)).toEqual(queries[1]!.diagnostics);
 });
 
+test("regular expressions that together cost too much are refused, not compiled for half a minute", () => {
+  const registry = new SchemaRegistry();
+  const dear = (count: number, mark: string) =>
+    Array.from({ length: count }, (_, index) => `user.name regex "(${mark}${index}|b)+[^c]{1,90}d"`).join(" or ");
+  const { diagnostics } = compileRuleSet([source(`any where ${dear(1000, "a")}`)], registry).queries[0]!;
+  const codes = new Set(diagnostics.map(({ code }) => code));
+  expect(codes).toEqual(new Set(["invalid-regex", "too-many-regexes"]));
+  expect(diagnostics.at(-1)?.message).toContain("65536 states together");
+});
+
 test("an empty rule set is a program", () => {
   const { program, queries } = compileRuleSet([], new SchemaRegistry());
   expect(queries).toEqual([]);

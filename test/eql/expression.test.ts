@@ -7,7 +7,7 @@ import { DiagnosticList } from "../../src/eql/diagnostics.ts";
 import { parseNumber } from "../../src/eql/expression-call.ts";
 import { between, compareText, find, indexOf, matchesWildcards, substring } from "../../src/eql/fast-text.ts";
 import { type ConditionNode, IrBuilder } from "../../src/eql/ir.ts";
-import { lowerContext, NO_NAMES } from "../../src/eql/lower-context.ts";
+import { lowerContext, NO_NAMES, regexBudget } from "../../src/eql/lower-context.ts";
 import { lowerEvent } from "../../src/eql/lower-event.ts";
 import { parseQuery } from "../../src/eql/parse.ts";
 import { readPattern } from "../../src/eql/patterns.ts";
@@ -34,6 +34,7 @@ function conditionOf(text: string, dialect: GeneratedDialect, builder: IrBuilder
     diagnostics,
     fieldIds: new Set(),
     categories: "look",
+    regexBudget: regexBudget(),
     lineage: ({ relation }) => builder.lineage("child", relation === "child" ? 0 : 1),
   });
   const aliases = new Map([["e0", { kind: "step", step: 0 } as const]]);

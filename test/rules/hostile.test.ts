@@ -163,3 +163,10 @@ describe("texts made to be costly", () => {
     expect(entries.flatMap((entry) => entry.diagnostics.map(({ code }) => code))).toContain("too-many-aliases");
   });
 });
+
+test("the regular expressions of a rule's query and exceptions share one limit", () => {
+  const dear = (mark: string) => Array.from({ length: 10 }, (_, i) => `user.name regex "(${mark}${i}|b)+[^c]{1,90}d"`).join(" or ");
+  const exceptions = Array.from({ length: 50 }, (_, i) => `  - '${dear(`a${i}x`)}'`).join("\n");
+  const { entries } = parseRuleText(`${GOOD.split("tests:")[0]}exceptions:\n${exceptions}\n`, { file: "x.yaml", format: "yaml" });
+  expect(new Set(entries[0]?.diagnostics.map(({ code }) => code))).toEqual(new Set(["invalid-regex", "too-many-regexes"]));
+});
