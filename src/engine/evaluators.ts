@@ -44,7 +44,7 @@ export async function createUserRule(
   switch (body.kind) {
     case "lua": {
       const { createLuaRuleEvaluator } = await import("#runtime-lua");
-      const matching = body.source.includes("re_match") ? { compileRegex: (await import("./matchers.ts")).compileUserRegex } : {};
+      const matching = body.source.includes("re_match") ? { compileRegex: (await import("./matchers.ts")).userRegexCompiler() } : {};
       return createLuaRuleEvaluator(body.source, registry, matching);
     }
     case "wasm": {

@@ -1,13 +1,24 @@
 // Linear-time matching for users' rules, with the EQL compiler's own automata. Compiled patterns are kept, bounded, per rule.
 import { KestrelError } from "#core";
-import { compileRegex, globMatch, type RegexResult, regexMatches } from "#eql";
+import { compileRegex, globMatch, type RegexResult, regexBudget, regexMatches, TOO_MANY_REGEXES } from "#eql";
 import type { Matchers } from "#runtime-wasm";
 
 /** Most patterns one rule keeps compiled; the oldest is dropped first. */
 const PATTERNS_MAX = 256;
 
+/** Compiles the patterns of one rule, within the limit of all of them. */
+export function userRegexCompiler(): (pattern: string) => RegexResult {
+  const budget = regexBudget();
+  return (pattern) => {
+    if (budget.statesLeft <= 0) return { kind: "failed", error: { message: TOO_MANY_REGEXES, from: 0, to: pattern.length }, statesMade: 0 };
+    const result = compileUserRegex(pattern);
+    budget.statesLeft -= result.statesMade;
+    return result;
+  };
+}
+
 /** Compiles a pattern as EQL's `regex` reads it. */
-export function compileUserRegex(pattern: string): RegexResult {
+function compileUserRegex(pattern: string): RegexResult {
   return compileRegex(pattern, { folded: false, flavour: "lucene" });
 }
 

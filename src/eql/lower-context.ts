@@ -31,7 +31,12 @@ export interface NameScope {
 export const NO_NAMES: NameScope = { aliases: new Map(), eventCount: 0, columns: new Map(), columnsOnly: false };
 
 /** Most states that the regular expressions of one rule may take to compile: about a second. */
-export const REGEX_STATES_MAX = 65_536;
+const REGEX_STATES_MAX = 65_536;
+
+/** Said of the one that comes after them. */
+export const TOO_MANY_REGEXES: string =
+  `The regular expressions up to here need ${REGEX_STATES_MAX} states together, this one is too many; ` +
+  "shorten their repetitions or split the rule";
 
 /** What the regular expressions of one rule may still cost. */
 export interface RegexBudget {

@@ -2,7 +2,7 @@
 import type { Expression, LiteralExpression } from "./ast.ts";
 import type { Range } from "./diagnostics.ts";
 import type { ConditionNode } from "./ir.ts";
-import { condition, fail, type LowerContext, REGEX_STATES_MAX } from "./lower-context.ts";
+import { condition, fail, type LowerContext, TOO_MANY_REGEXES } from "./lower-context.ts";
 import type { Operand } from "./operand.ts";
 import { withoutLazyQuantifiers } from "./patterns.ts";
 import { compileRegex, type RegexIssue, type RegexOptions, type RegexResult, type RegexTable } from "./regex.ts";
@@ -14,10 +14,6 @@ const checked = new Map<
   | Pick<Extract<RegexResult, { readonly kind: "compiled" }>, "kind" | "warnings" | "statesMade">
   | Extract<RegexResult, { readonly kind: "failed" }>
 >();
-
-const TOO_MANY =
-  `The regular expressions up to here need ${REGEX_STATES_MAX} states together, this one is too many; ` +
-  "shorten their repetitions or split the rule";
 
 function check(pattern: string, options: RegexOptions): NonNullable<ReturnType<typeof checked.get>> {
   const key = `${options.flavour} ${options.folded} ${pattern}`;
@@ -50,7 +46,7 @@ export function lowerRegex(
     }
     const pattern = options.flavour === "endgame" ? withoutLazyQuantifiers(expression.value) : expression.value;
     if (context.regexBudget.statesLeft <= 0) {
-      fail(context, "too-many-regexes", TOO_MANY, expression);
+      fail(context, "too-many-regexes", TOO_MANY_REGEXES, expression);
       return undefined;
     }
     const result = check(pattern, options);
