@@ -1,5 +1,6 @@
 // Standard output for commands that print many lines: buffered, in order, ends quietly when the reader goes away.
 import { writeSync } from "node:fs";
+import { KestrelError, messageOf } from "#core";
 
 const BUFFER_BYTES_MAX = 64 << 10;
 const RETRY_MS = 1;
@@ -36,7 +37,7 @@ export class LineWriter {
       } catch (error) {
         const code = (error as NodeJS.ErrnoException).code;
         if (code === "EPIPE") process.exit(0);
-        if (code !== "EAGAIN") throw error;
+        if (code !== "EAGAIN") throw new KestrelError("output", `Cannot write the output: ${messageOf(error)}`, { cause: error });
         Bun.sleepSync(RETRY_MS);
       }
     }

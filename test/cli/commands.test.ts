@@ -106,6 +106,12 @@ describe("a wrong word", () => {
   }
 });
 
+test("output that cannot be written is no error of the program", async () => {
+  const { stderr, code } = await runKestrel(["-c", 'exec "$@" > /dev/full', "sh", ...PROGRAM, "schema"], { program: ["sh"] });
+  expect(stderr).toBe("kestrel: Cannot write the output: ENOSPC: no space left on device, write\n");
+  expect(code).toBe(3);
+});
+
 const nobody = asNobody();
 test.skipIf(nobody === undefined)("a recording without rights ends and says what is missing", async () => {
   using folder = new TempFolder();
