@@ -18,6 +18,7 @@ export async function rules(argv: readonly string[]): Promise<number> {
   const paths = args.positionals.slice(show ? 2 : 0);
   if (show && id === undefined) throw usageError("Name the rule to show");
   const known = await rulesOf(paths, registry);
+  if (known.length === 0) throw usageError(`No rule loads from ${printable(paths.join(", "))}`);
   const writer = new LineWriter();
   if (show) {
     const rule = known.find((other) => other.id === id);

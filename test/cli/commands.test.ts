@@ -92,6 +92,7 @@ describe("a wrong word", () => {
     [["record", "/", "--json"], /^kestrel: Cannot open "\/": EISDIR/],
     [["record"], /Name one file to write/],
     [["record", "-"], /add --json/],
+    [["rules", "/nonexistent/r.yaml"], /No rule loads from \/nonexistent\/r.yaml/],
     [["rules", "show"], /Name the rule to show/],
     [["rules", "show", "kestrel.exec-from-smh"], /No rule "kestrel.exec-from-smh", did you mean "kestrel.exec-from-shm"\?/],
     [["check", "x", "--schema", "/nonexistent/s.json"], /Cannot read schema file "\/nonexistent\/s.json"/],
