@@ -26,10 +26,11 @@ async function nextAlert(agent: AgentProcess, pid: number): Promise<AlertJson> {
   );
 }
 
-/** Filesystems served by a process: root may, and there is unshare to hide one. */
+/** Filesystems served by a process: root may, and has a mount namespace to hide one in, which a chroot does not give. */
 function servesFiles(): boolean {
-  const found = process.getuid?.() === 0 && existsSync("/dev/fuse") && Bun.which("unshare") !== null;
-  if (!found) console.log("skipped: a program on a filesystem that does not answer (not root, no /dev/fuse, or no unshare)");
+  const hides = (): boolean => Bun.which("unshare") !== null && Bun.spawnSync(["unshare", "-m", "true"]).exitCode === 0;
+  const found = process.getuid?.() === 0 && existsSync("/dev/fuse") && hides();
+  if (!found) console.log("skipped: a program on a filesystem that does not answer (not root, no /dev/fuse, or no mount namespace)");
   return found;
 }
 
