@@ -123,7 +123,7 @@ export const EVASIONS: readonly Evasion[] = [
     trick: "A file opened through a bind mount",
     result: "seen under another name",
     how: "as with a program",
-    shell: "mkdir -p below bound; mount --bind below bound; echo >bound/made; umount bound",
+    shell: "mkdir -p below bound; mount --bind below bound; echo >bound/made; umount -l bound",
     query: `${MADE} "${HERE}/bound/made"`,
   }),
   evasion("exec", "hard-link", {

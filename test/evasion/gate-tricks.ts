@@ -15,7 +15,7 @@ export const GATE_TRICKS: readonly GateTrick[] = [
   { name: "symlink-exec", command: "ln -s $M/evil innocent; ./innocent", stopped: true },
   { name: "descriptor-exec", command: "$E descriptor-exec $M/evil", stopped: true },
   { name: "execveat", command: "$E execveat $M/evil", stopped: true },
-  { name: "bind-mount-exec", command: "mkdir $M/bound; mount --bind $M $M/bound; $M/bound/evil; umount $M/bound", stopped: false },
+  { name: "bind-mount-exec", command: "mkdir $M/bound; mount --bind $M $M/bound; $M/bound/evil; umount -l $M/bound", stopped: false },
   { name: "detached-mount-exec", command: "$E detached-exec $M evil", stopped: false },
   { name: "hard-link", command: "ln $M/evil $M/linked; $M/linked", stopped: false },
   { name: "renamed", command: "cp $M/evil $M/before; mv $M/before $M/after; $M/after", stopped: false },
