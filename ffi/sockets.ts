@@ -1,5 +1,5 @@
 // TCP connections of this process, whoever in it opened them, and how many descriptors it may hold. No policy here.
-import { libcError } from "./libc.ts";
+import { errnoNumber, libcError } from "./libc.ts";
 import { checkI32, checkInteger, NativeBuffer } from "./memory.ts";
 import { type Bound, bindSymbols } from "./symbols.ts";
 
@@ -22,6 +22,7 @@ const AF_INET6 = 10;
 /** struct sockaddr_storage. */
 const ADDRESS_BYTES = 128;
 const SHUT_RDWR = 2;
+const ENOTCONN = 107;
 
 /** How many descriptors this process may hold (RLIMIT_NOFILE): all are below this number. */
 export function descriptorsMax(): number {
@@ -48,7 +49,9 @@ export function connectionsAt(port: number, end: number): number[] {
   return found;
 }
 
-/** Ends a connection in both directions (shutdown(2)); whoever owns the descriptor sees its end and closes it. */
+/** Ends a connection in both directions (shutdown(2)); whoever owns the descriptor sees its end and closes it. One that the other side has ended is fine. */
 export function endConnection(fd: number): void {
-  if (libc().shutdown(checkI32(fd, "fd"), SHUT_RDWR) !== 0) throw libcError("shutdown", `fd ${fd}`);
+  if (libc().shutdown(checkI32(fd, "fd"), SHUT_RDWR) === 0) return;
+  const errno = errnoNumber();
+  if (errno !== ENOTCONN) throw libcError("shutdown", `fd ${fd}`, errno);
 }

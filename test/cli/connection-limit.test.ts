@@ -1,7 +1,8 @@
 // Too many connections to a server in this process: the newest are cut, the others and the server go on.
 import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
+import { readdirSync, readlinkSync } from "node:fs";
 import { connect, type Socket } from "node:net";
-import { connectionsAt, descriptorsMax } from "#ffi/sockets";
+import { connectionsAt, descriptorsMax, endConnection } from "#ffi/sockets";
 import { CONNECTIONS_MAX, ConnectionLimit } from "../../src/cli/connection-limit.ts";
 import { eventually } from "./program.ts";
 
@@ -61,3 +62,26 @@ test("a server that was flooded answers when the others have gone", async () => 
   );
   expect(await answer()).toBe("here");
 });
+
+test("a connection that is over already is no error, a descriptor that is none is", async () => {
+  const before = new Set(socketsOpen().values());
+  const unconnected = await Bun.udpSocket({});
+  const [fd] = [...socketsOpen()].find(([, link]) => !before.has(link)) ?? [];
+  endConnection(fd as number);
+  unconnected.close();
+  expect(() => endConnection(descriptorsMax())).toThrow("EBADF");
+});
+
+/** Sockets of this process by descriptor, as the kernel names them. */
+function socketsOpen(): ReadonlyMap<number, string> {
+  const links = readdirSync("/proc/self/fd").map((fd) => [Number(fd), linkOf(fd)] as const);
+  return new Map(links.filter(([, link]) => link.startsWith("socket:")));
+}
+
+function linkOf(fd: string): string {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return "";
+  }
+}
