@@ -13,7 +13,7 @@ export interface EbpfCounts {
   readonly pushed: number;
   /** Pushed records the sink did not take; the sink counts them as dropped. */
   readonly refused: number;
-  /** Ring records no sensor of ours can have sent. */
+  /** Ring records no sensor of ours can have sent, and events of which no record could be made. */
   readonly malformed: number;
   /** Pieces of arguments, which became part of an exec record. */
   readonly joined: number;

@@ -175,6 +175,8 @@ export class EbpfSource implements Source, ExecWitness {
       this.#isAttaching = true;
       await this.settled();
     } catch (error) {
+      this.#cancelPoll?.();
+      this.#policies.release();
       this.#letGo(this.#sensors);
       throw error;
     }
@@ -265,8 +267,6 @@ export class EbpfSource implements Source, ExecWitness {
   }
 
   #letGo(sensors: LoadedSensors): void {
-    this.#cancelPoll?.();
-    this.#policies.release();
     this.#inspector?.close();
     this.#packages.close();
     this.#hold.release();
