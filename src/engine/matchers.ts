@@ -1,6 +1,6 @@
 // Linear-time matching for users' rules, with the EQL compiler's own automata. Compiled patterns are kept, bounded, per rule.
 import { KestrelError } from "#core";
-import { compileRegex, globMatch, type RegexResult, regexBudget, regexMatches, TOO_MANY_REGEXES } from "#eql";
+import { compileRegex, globMatch, type RegexResult, regexBudget, regexMatches, TOO_MANY_REGEXES, withinBudget } from "#eql";
 import type { Matchers } from "#runtime-wasm";
 
 /** Most patterns one rule keeps compiled; the oldest is dropped first. */
@@ -10,10 +10,8 @@ const PATTERNS_MAX = 256;
 export function userRegexCompiler(): (pattern: string) => RegexResult {
   const budget = regexBudget();
   return (pattern) => {
-    if (budget.statesLeft <= 0) return { kind: "failed", error: { message: TOO_MANY_REGEXES, from: 0, to: pattern.length }, statesMade: 0 };
-    const result = compileUserRegex(pattern);
-    budget.statesLeft -= result.statesMade;
-    return result;
+    const tooMany = { kind: "failed", error: { message: TOO_MANY_REGEXES, from: 0, to: pattern.length }, statesMade: 0 } as const;
+    return withinBudget(budget, () => compileUserRegex(pattern)) ?? tooMany;
   };
 }
 

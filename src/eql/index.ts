@@ -17,7 +17,7 @@ export { categoriesOf, type FieldUsage, fieldsOf, type NamedField } from "./fiel
 export { globMatch } from "./glob.ts";
 export { kernelConditionOf } from "./kernel-condition.ts";
 export { type CodeListing, listCode } from "./listing.ts";
-export { type RegexBudget, regexBudget, TOO_MANY_REGEXES } from "./lower-context.ts";
+export { type RegexBudget, regexBudget, TOO_MANY_REGEXES, withinBudget } from "./lower-context.ts";
 export type { Pipes } from "./lower-pipes.ts";
 export {
   compileMatchFilter,

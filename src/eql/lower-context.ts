@@ -48,6 +48,17 @@ export function regexBudget(): RegexBudget {
   return { statesLeft: REGEX_STATES_MAX };
 }
 
+/** Compiles within the budget, which pays for what was made; `undefined` when nothing is left: {@link TOO_MANY_REGEXES}. */
+export function withinBudget<Result extends { readonly statesMade: number }>(
+  budget: RegexBudget,
+  compile: () => Result,
+): Result | undefined {
+  if (budget.statesLeft <= 0) return undefined;
+  const result = compile();
+  budget.statesLeft -= result.statesMade;
+  return result;
+}
+
 /** How lowering names categories that the registry does not know: for a program they get an id, for a mere look they get none. */
 export type CategoryPolicy = "intern" | "look";
 

@@ -2,7 +2,7 @@
 import type { Expression, LiteralExpression } from "./ast.ts";
 import type { Range } from "./diagnostics.ts";
 import type { ConditionNode } from "./ir.ts";
-import { condition, fail, type LowerContext, TOO_MANY_REGEXES } from "./lower-context.ts";
+import { condition, fail, type LowerContext, TOO_MANY_REGEXES, withinBudget } from "./lower-context.ts";
 import type { Operand } from "./operand.ts";
 import { withoutLazyQuantifiers } from "./patterns.ts";
 import { compileRegex, type RegexIssue, type RegexOptions, type RegexResult, type RegexTable } from "./regex.ts";
@@ -45,12 +45,11 @@ export function lowerRegex(
       continue;
     }
     const pattern = options.flavour === "endgame" ? withoutLazyQuantifiers(expression.value) : expression.value;
-    if (context.regexBudget.statesLeft <= 0) {
+    const result = withinBudget(context.regexBudget, () => check(pattern, options));
+    if (result === undefined) {
       fail(context, "too-many-regexes", TOO_MANY_REGEXES, expression);
       return undefined;
     }
-    const result = check(pattern, options);
-    context.regexBudget.statesLeft -= result.statesMade;
     if (result.kind === "failed") {
       context.diagnostics.error("invalid-regex", result.error.message, rangeInside(expression, pattern, result.error));
       sound = false;
