@@ -14,7 +14,7 @@ export interface ElfFacts {
 }
 
 /** Reads bytes of the file; fewer, or none, where it ends. */
-export type ByteReader = (offset: number, length: number) => Uint8Array;
+export type ByteReader = (offset: number, length: number) => Uint8Array | Promise<Uint8Array>;
 
 const HEADER_BYTES = 64;
 const SEGMENTS_MAX = 256;
@@ -69,22 +69,25 @@ const WIDE: Layout = {
 };
 
 /** The facts; `undefined`: not an ELF program. */
-export function readElf(read: ByteReader): ElfFacts | undefined {
-  const head = viewOf(read(0, HEADER_BYTES));
+export async function readElf(read: ByteReader): Promise<ElfFacts | undefined> {
+  const head = viewOf(await read(0, HEADER_BYTES));
   if (head.byteLength < 52 || head.getUint32(0) !== 0x7f45_4c46) return undefined;
   const layout = head.getUint8(4) === 2 ? WIDE : head.getUint8(4) === 1 ? NARROW : undefined;
   const byteOrder = head.getUint8(5);
   if (layout === undefined || (byteOrder !== 1 && byteOrder !== 2) || (layout.wide && head.byteLength < HEADER_BYTES)) return undefined;
   const little = byteOrder === 1;
   const [segmentsAt, sectionsAt, segmentSizeAt, segmentCountAt, sectionSizeAt, sectionCountAt] = layout.header;
-  const table = (at: number, size: number, count: number, max: number): DataView => viewOf(read(at, Math.min(count, max) * size));
+  const table = async (at: number, size: number, count: number, max: number): Promise<DataView> =>
+    viewOf(await read(at, Math.min(count, max) * size));
   const offsetAt = (at: number): number => (layout.wide ? Number(head.getBigUint64(at, little)) : head.getUint32(at, little));
   const hasSegments = head.getUint16(segmentSizeAt, little) === layout.segmentBytes;
-  const segments = table(offsetAt(segmentsAt), layout.segmentBytes, hasSegments ? head.getUint16(segmentCountAt, little) : 0, SEGMENTS_MAX);
+  const segmentCount = hasSegments ? head.getUint16(segmentCountAt, little) : 0;
+  const segments = await table(offsetAt(segmentsAt), layout.segmentBytes, segmentCount, SEGMENTS_MAX);
   const hasSections = offsetAt(sectionsAt) > 0 && head.getUint16(sectionSizeAt, little) === layout.sectionBytes;
-  const sections = table(offsetAt(sectionsAt), layout.sectionBytes, hasSections ? head.getUint16(sectionCountAt, little) : 0, SECTIONS_MAX);
+  const sectionCount = hasSections ? head.getUint16(sectionCountAt, little) : 0;
+  const sections = await table(offsetAt(sectionsAt), layout.sectionBytes, sectionCount, SECTIONS_MAX);
   const machine = head.getUint16(18, little);
-  const interpreter = interpreterOf(segments, layout, little, read);
+  const interpreter = await interpreterOf(segments, layout, little, read);
   return {
     architecture: ARCHITECTURES[machine] ?? `machine ${machine}`,
     isStatic: interpreter === undefined,
@@ -94,13 +97,13 @@ export function readElf(read: ByteReader): ElfFacts | undefined {
 }
 
 /** Empty when one is asked for but its name cannot be read. */
-function interpreterOf(segments: DataView, layout: Layout, little: boolean, read: ByteReader): string | undefined {
+async function interpreterOf(segments: DataView, layout: Layout, little: boolean, read: ByteReader): Promise<string | undefined> {
   for (let at = 0; at + layout.segmentBytes <= segments.byteLength; at += layout.segmentBytes) {
     if (segments.getUint32(at, little) !== PT_INTERP) continue;
     const [offsetAt, sizeAt] = layout.segment;
     const numberAt = (where: number): number =>
       layout.wide ? Number(segments.getBigUint64(at + where, little)) : segments.getUint32(at + where, little);
-    const bytes = Buffer.from(read(numberAt(offsetAt), Math.min(numberAt(sizeAt), PATH_BYTES_MAX)));
+    const bytes = Buffer.from(await read(numberAt(offsetAt), Math.min(numberAt(sizeAt), PATH_BYTES_MAX)));
     const end = bytes.indexOf(0);
     return bytes.toString("utf8", 0, end < 0 ? bytes.length : end);
   }

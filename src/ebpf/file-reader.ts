@@ -1,7 +1,7 @@
 // Reads the files of programs in the order they were asked for, large ones beside the others. Opens each at once; so the number that waits is also that of
 // open files, which whoever asks bounds.
-import { closeSync } from "node:fs";
 import {
+  closeProgram,
   createChunk,
   type FileContent,
   type OpenFile,
@@ -67,6 +67,6 @@ export class ProgramReader implements FileReader {
   }
 }
 
-function closeUnread(file: OpenFile | Unreadable): void {
-  if (typeof file !== "string") closeSync(file.fd);
+async function closeUnread(file: OpenFile | Unreadable): Promise<void> {
+  if (typeof file !== "string") await closeProgram(file.fd);
 }

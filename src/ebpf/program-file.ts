@@ -1,8 +1,8 @@
 // Reads the file of a program that was started and says what is in it. The path is a watched process's and may lead elsewhere by now: what is
 // opened counts only if device, inode, size and time of the last change are those the kernel saw at the exec, before and after reading.
-// Nothing here waits for a file system in our own thread: one that a process serves may never answer. Looked up and read by the threads of
-// the runtime, hashed here between other work, a fraction of a millisecond at a time.
-import { closeSync, constants, fstatSync, open, read, readSync } from "node:fs";
+// Nothing here waits for a file system in our own thread: one that a process serves may never answer, not even to a close. Looked up, read and
+// closed by the threads of the runtime, hashed here between other work, a fraction of a millisecond at a time.
+import { type BigIntStats, close, constants, fstat, open, read } from "node:fs";
 import { stat } from "node:fs/promises";
 import { type ElfFacts, readElf } from "./elf.ts";
 
@@ -72,15 +72,20 @@ export function createChunk(): Uint8Array {
 export async function readProgram({ fd, file, wanted, link }: OpenFile, chunk: Uint8Array): Promise<FileContent | Unreadable> {
   try {
     const sha256 = await hashOf(fd, wanted.sizeBytes, chunk);
-    const elf = readElf((offset, length) => readAt(fd, offset, length));
-    if (sha256 === undefined || !isSame(fstatSync(fd, { bigint: true }), wanted)) return "changed";
+    const elf = await readElf((offset, length) => readAt(fd, offset, length));
+    if (sha256 === undefined || !isSame(await statOfOpen(fd), wanted)) return "changed";
     const isRunning = link !== undefined && isSame(await statOf(link), wanted);
     return { sha256, elf, isRunning, isAtPath: await standsAt(file.path, file) };
   } catch {
     return "failed";
   } finally {
-    closeSync(fd);
+    await closeProgram(fd);
   }
+}
+
+/** Closes a file that was opened; resolves when its file system has heard of it. */
+export function closeProgram(fd: number): Promise<void> {
+  return new Promise((resolve) => close(fd, () => resolve()));
 }
 
 /** Whether the file stands at a path in our own root. */
@@ -95,8 +100,8 @@ async function openAt(place: string, wanted: Wanted): Promise<number | Unreadabl
   if (!isSame(found, wanted)) return "changed";
   const fd = await openBare(place);
   if (fd === undefined) return "gone";
-  if (isSame(fstatSync(fd, { bigint: true }), wanted)) return fd;
-  closeSync(fd);
+  if (isSame(await statOfOpen(fd), wanted)) return fd;
+  await closeProgram(fd);
   return "changed";
 }
 
@@ -105,15 +110,7 @@ function openBare(place: string): Promise<number | undefined> {
   return new Promise((resolve) => open(place, OPEN_FLAGS, (error, fd) => resolve(error === null ? fd : undefined)));
 }
 
-interface FileStat {
-  isFile(): boolean;
-  readonly dev: bigint;
-  readonly ino: bigint;
-  readonly size: bigint;
-  readonly ctimeNs: bigint;
-}
-
-async function statOf(place: string): Promise<FileStat | undefined> {
+async function statOf(place: string): Promise<BigIntStats | undefined> {
   try {
     return await stat(place, { bigint: true });
   } catch {
@@ -121,7 +118,11 @@ async function statOf(place: string): Promise<FileStat | undefined> {
   }
 }
 
-function isSame(found: FileStat | undefined, { device, inode, sizeBytes, changeNs }: Wanted): boolean {
+function statOfOpen(fd: number): Promise<BigIntStats | undefined> {
+  return new Promise((resolve) => fstat(fd, { bigint: true }, (error, found) => resolve(error === null ? found : undefined)));
+}
+
+function isSame(found: BigIntStats | undefined, { device, inode, sizeBytes, changeNs }: Wanted): boolean {
   if (found?.isFile() !== true || found.size !== BigInt(sizeBytes) || found.ctimeNs !== changeNs) return false;
   // The device too: a file system that a process serves may give its files any other number it likes.
   return inode === undefined || (found.ino === inode && kernelDevice(found.dev) === device);
@@ -151,8 +152,8 @@ function readChunk(fd: number, chunk: Uint8Array, position: number): Promise<num
   });
 }
 
-function readAt(fd: number, offset: number, length: number): Uint8Array {
+async function readAt(fd: number, offset: number, length: number): Promise<Uint8Array> {
   if (!Number.isSafeInteger(offset) || length <= 0) return new Uint8Array(0);
   const bytes = new Uint8Array(length);
-  return bytes.subarray(0, readSync(fd, bytes, 0, length, offset));
+  return bytes.subarray(0, await readChunk(fd, bytes, offset));
 }

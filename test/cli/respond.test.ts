@@ -1,7 +1,7 @@
 // kestrel run ends what a rule says: switched while it runs, told in the alert, kept over a restart, never in a replay.
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync, mkdtempSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
+import { ServedProgram, servesFiles } from "../ebpf/served-program.ts";
 import { AgentProcess, type AlertJson, sensorsRun } from "./agent-process.ts";
 import { eventually, jsonLines, runKestrel, TempFolder } from "./program.ts";
 
@@ -24,14 +24,6 @@ async function nextAlert(agent: AgentProcess, pid: number): Promise<AlertJson> {
     () => `the alert about ${pid}: ${agent.stderr}`,
     () => agent.printed.find((alert) => alert.response?.target_pid === pid),
   );
-}
-
-/** Filesystems served by a process: root may, and has a mount namespace to hide one in, which a chroot does not give. */
-function servesFiles(): boolean {
-  const hides = (): boolean => Bun.which("unshare") !== null && Bun.spawnSync(["unshare", "-m", "true"]).exitCode === 0;
-  const found = process.getuid?.() === 0 && existsSync("/dev/fuse") && hides();
-  if (!found) console.log("skipped: a program on a filesystem that does not answer (not root, no /dev/fuse, or no mount namespace)");
-  return found;
 }
 
 describe.skipIf(!sensorsRun())("kestrel run responds", () => {
@@ -121,20 +113,10 @@ describe.skipIf(!sensorsRun())("kestrel run responds", () => {
     const [silence, made] = [join(folder.path, "silence"), join(folder.path, "made")];
     const query = `file where file.path == "${made}" and process.parent.pid > 0`;
     await folder.write("kill.yaml", `id: my.kill\naction: kill\nmode: enforce\nquery: '${query}'\n`);
-    const served = mkdtempSync("/usr/local/lib/kestrel-test-");
     await using agent = await AgentProcess.start(join(folder.path, "data"), ["--rules", join(folder.path, "kill.yaml")]);
     const script = `until [ -e ${silence} ]; do /bin/sleep 0.1; done; : >${made}; read forever </dev/zero`;
-    const command = [process.execPath, join(import.meta.dir, "../respond/fuse-server.ts"), served, "sshd", silence, "-c", script];
-    const server = Bun.spawn(command, { stdout: "pipe", stderr: "inherit" });
-    try {
-      const first = await server.stdout.getReader().read();
-      const pid = Number(new TextDecoder().decode(first.value));
-      await folder.write("silence", "");
-      expect((await nextAlert(agent, pid)).response).toMatchObject({ outcome: "done", means: "sigkill", process_count: 1 });
-    } finally {
-      server.kill("SIGKILL");
-      await server.exited;
-      rmdirSync(served);
-    }
+    await using served = await ServedProgram.start("sshd", silence, script);
+    served.fallSilent();
+    expect((await nextAlert(agent, served.pid)).response).toMatchObject({ outcome: "done", means: "sigkill", process_count: 1 });
   });
 });

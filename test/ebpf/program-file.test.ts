@@ -18,6 +18,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { readElf } from "../../src/ebpf/elf.ts";
 import { createChunk, kernelDevice, openProgram, type ProgramFile, readProgram } from "../../src/ebpf/program-file.ts";
+import { ServedProgram, servesFiles } from "./served-program.ts";
 
 const SEED = Number(Bun.env["KESTREL_SEED"] ?? 20_260_714);
 const folder = mkdtempSync(join(tmpdir(), "kestrel-files-"));
@@ -134,6 +135,25 @@ test("what changes between opening and reading is not taken for what ran; the fi
   expect(() => fstatSync(open.fd)).toThrow("EBADF");
 });
 
+test.skipIf(!servesFiles())("a filesystem that falls silent while a file is read holds nobody but who reads it", async () => {
+  const served = await ServedProgram.start("served", join(folder, "silence"), "read forever </dev/zero");
+  let answer: Awaited<ReturnType<typeof readProgram>> | undefined;
+  let reading: Promise<void>;
+  {
+    await using _ = served;
+    const open = await openProgram({ ...told(`/proc/${served.pid}/exe`, served.pid), path: "/served" });
+    if (typeof open === "string") throw new Error(`The served file is ${open}`);
+    served.fallSilent();
+    reading = readProgram(open, createChunk()).then((content) => {
+      answer = content;
+    });
+    await Bun.sleep(300);
+    expect(answer).toBeUndefined();
+  }
+  await reading;
+  expect(answer).toBe("changed");
+});
+
 describe("ELF", () => {
   const build = (name: string, ...flags: readonly string[]): string => {
     const program = join(folder, name);
@@ -150,7 +170,7 @@ describe("ELF", () => {
   const isX64 = process.arch === "x64";
   if (!isX64 || Bun.which("clang") === null) console.log("skipped: programs of every form (not x86-64, or no clang)");
 
-  test.skipIf(!isX64 || Bun.which("clang") === null)("static or not, stripped or not, either width", () => {
+  test.skipIf(!isX64 || Bun.which("clang") === null)("static or not, stripped or not, either width", async () => {
     const loader = "/lib64/ld-linux-x86-64.so.2";
     const CASES: readonly (readonly [readonly string[], boolean, boolean, string | undefined, string])[] = [
       [["-static"], true, false, undefined, "x86-64"],
@@ -161,20 +181,22 @@ describe("ELF", () => {
       [["-m32", "-static", "-s"], true, true, undefined, "x86"],
     ];
     for (const [index, [flags, isStatic, isStripped, interpreter, architecture]] of CASES.entries()) {
-      expect(elfOf(build(`elf${index}`, ...flags))).toEqual({ isStatic, isStripped, interpreter, architecture });
+      expect(await elfOf(build(`elf${index}`, ...flags))).toEqual({ isStatic, isStripped, interpreter, architecture });
     }
   });
 
-  test("what is no ELF, or broken in any byte, is no error", () => {
-    expect(readElf(() => new Uint8Array(0))).toBeUndefined();
-    expect(elfOf("/etc/passwd")).toBeUndefined();
+  test("what is no ELF, or broken in any byte, is no error", async () => {
+    expect(await readElf(() => new Uint8Array(0))).toBeUndefined();
+    expect(await elfOf("/etc/passwd")).toBeUndefined();
     const whole = new Uint8Array(readFileSync(ours).subarray(0, 8192));
     const edit = fc.tuple(fc.nat(200), fc.nat(255));
-    fc.assert(
-      fc.property(fc.array(edit, { maxLength: 12 }), fc.nat(8192), (edits, length) => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(edit, { maxLength: 12 }), fc.nat(8192), async (edits, length) => {
         const bytes = whole.slice(0, length);
         for (const [at, value] of edits) if (at < bytes.length) bytes[at] = value;
-        const facts = readElf((offset, size) => bytes.subarray(Math.min(offset, bytes.length), Math.min(offset + size, bytes.length)));
+        const facts = await readElf((offset, size) =>
+          bytes.subarray(Math.min(offset, bytes.length), Math.min(offset + size, bytes.length)),
+        );
         expect(facts === undefined || facts.architecture !== "").toBe(true);
       }),
       { seed: SEED, numRuns: 2000 },
