@@ -47,9 +47,11 @@ export function liveSource(options: Omit<EbpfOptions, "registry"> = {}): LiveSou
     folder,
     collector,
     run: async (command, category) => {
+      // On a machine that starts many programs an earlier one had the same number.
+      const earlier = new Set(collector.all(() => true));
       const { pid, stdout } = Bun.spawn([...command], { cwd: folder, stdin: "ignore", stdout: "pipe", stderr: "inherit" });
       const output = await new Response(stdout).text();
-      const isOurs = (fields: Fields): boolean => fields["process.pid"] === BigInt(pid);
+      const isOurs = (fields: Fields): boolean => fields["process.pid"] === BigInt(pid) && !earlier.has(fields);
       await collector.find((fields) => isOurs(fields) && fields["event.action"] === "end");
       const isWanted = (fields: Fields): boolean => isOurs(fields) && (fields["event.category"] as readonly string[]).includes(category);
       return { pid, events: collector.all(isWanted), output };
