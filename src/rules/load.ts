@@ -28,6 +28,8 @@ export interface LoadedRules {
   readonly problems: readonly RuleProblem[];
 }
 
+const RULE_FILE_ENDINGS = ".yaml, .yml, .json, .jsonl, .eql or .toml";
+
 /** Loads files, folders and globs. Never rejects: what cannot be read is a problem. */
 export async function loadRules(paths: readonly string[], options: RuleReadOptions = {}): Promise<LoadedRules> {
   const loaded = { rules: [] as Rule[], entries: [] as RuleEntry[], files: [] as RuleFileInfo[], problems: [] as RuleProblem[] };
@@ -39,7 +41,9 @@ export async function loadRules(paths: readonly string[], options: RuleReadOptio
       addEntries(loaded, failureOf(found as PathFailure), seenIds);
       continue;
     }
-    for (const file of found as readonly RuleFilePath[]) {
+    const [knownFiles, knownEntries] = [seenFiles.size, loaded.entries.length];
+    const files = found as readonly RuleFilePath[];
+    for (const file of files) {
       const identity = identityOf(file.path);
       if (seenFiles.has(identity)) continue;
       seenFiles.add(identity);
@@ -47,6 +51,13 @@ export async function loadRules(paths: readonly string[], options: RuleReadOptio
       // Reading and checking one file is bounded work; a running agent gets its turn between two files.
       await setImmediate();
     }
+    const isNew = files.length === 0 || seenFiles.size > knownFiles;
+    if (isNew && loaded.entries.length === knownEntries)
+      addEntries(
+        loaded,
+        failureOf({ path, message: `"${path}" holds no rules: the names of their files end in ${RULE_FILE_ENDINGS}` }),
+        seenIds,
+      );
   }
   return loaded;
 }
@@ -61,7 +72,7 @@ interface Loading {
 function readFile(loaded: Loading, file: RuleFilePath, options: RuleReadOptions, seenIds: Map<string, RuleEntry>): void {
   const format = ruleFormatOf(file.path);
   if (format === undefined) {
-    const message = `"${file.path}" is not a rule file: its name must end in .yaml, .yml, .json, .jsonl, .eql or .toml`;
+    const message = `"${file.path}" is not a rule file: its name must end in ${RULE_FILE_ENDINGS}`;
     addEntries(loaded, failureOf({ path: file.path, message }), seenIds);
     return;
   }

@@ -56,6 +56,17 @@ test("globs, and a file named twice is read once", async () => {
   expect(await ids(join(folder.path, "b/two.yaml"), folder.path)).toEqual(["two", "one", "three"]);
 });
 
+test("a folder without rules is a problem, once; one that was read already is none", async () => {
+  using folder = folderOf({ "settings.json": '{"level": 3}', "notes/README.md": "# no rule", "good/one.yaml": rule("one") });
+  const problems = async (...paths: string[]): Promise<string[]> =>
+    (await loadRules(paths.map((path) => join(folder.path, path)))).problems.map(({ diagnostic }) => diagnostic.message);
+  expect(await problems("notes")).toEqual([expect.stringContaining(`"${join(folder.path, "notes")}" holds no rules: `)]);
+  rmSync(join(folder.path, "good"), { recursive: true });
+  expect(await problems("", "notes")).toHaveLength(2);
+  using whole = folderOf({ "a/one.yaml": rule("one") });
+  expect((await loadRules([whole.path, join(whole.path, "a")])).problems).toEqual([]);
+});
+
 test("broken rules are reported with file and place, the others load", async () => {
   using folder = folderOf({
     "1-good.yaml": rule("good"),
