@@ -1,5 +1,6 @@
 // kestrel schema: the table of fields that rules can test, from the catalogue: type, and which sensors set it in events of which category.
 import { sensorFields } from "#ebpf";
+import { nearestName } from "#schema";
 import { EXIT, parseArguments, usageError } from "./arguments.ts";
 import { LineWriter } from "./output.ts";
 import { registryFrom } from "./schema-file.ts";
@@ -28,7 +29,12 @@ export async function schema(argv: readonly string[]): Promise<number> {
     .filter(({ name }) => wanted.length === 0 || wanted.some((one) => name === one || name.startsWith(`${one}.`)))
     .filter(({ name }) => !args.has("sensors") || bySensors.has(name))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
-  if (rows.length === 0) throw usageError(`No field is called, or begins with, "${wanted.join('", "')}"`);
+  if (rows.length === 0) {
+    const names = new Set(registry.fields().flatMap(({ name }) => [...name.matchAll(/\.|$/g)].map(({ index }) => name.slice(0, index))));
+    const nearest = wanted.flatMap((one) => nearestName(one, names) ?? []);
+    const hint = nearest.length === 0 ? "" : `, did you mean "${nearest.join('", "')}"?`;
+    throw usageError(`No field is called, or begins with, "${wanted.join('", "')}"${hint}`);
+  }
   const writer = new LineWriter();
   if (args.has("json")) for (const row of rows) writer.line(JSON.stringify(row));
   else for (const line of tableOf(rows)) writer.line(line);

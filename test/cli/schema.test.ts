@@ -47,6 +47,12 @@ test("as a table: those named and below, or those of the sensors", async () => {
     ["process.pid", "i64", "dns,file,network,process", "every"],
   ]);
   expect((await runKestrel(["schema", "process.hash", "--sensors"])).stdout).not.toContain("md5");
-  const wrong = await runKestrel(["schema", "proces"]);
-  expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringContaining('"proces"')]);
+  for (const [name, hint] of [
+    ["proces", 'did you mean "process"?'],
+    ["process.hsh", 'did you mean "process.hash"?'],
+    ["process.hash.sha265", 'did you mean "process.hash.sha256"?'],
+  ] as const) {
+    const wrong = await runKestrel(["schema", name]);
+    expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringContaining(`"${name}", ${hint}`)]);
+  }
 });
