@@ -13,26 +13,26 @@ export interface ListenAddress {
 const FORMS = 'HOST:PORT, for example "127.0.0.1:8490", "[::1]:8490", "localhost:0" or ":8490"';
 const HOST_NAME = /^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$/;
 
-/** Reads `HOST:PORT`. Without a host it is the loopback address: reaching further must be asked for by name. */
-export function parseListen(text: string): ListenAddress {
+/**
+ * Reads `HOST:PORT`. Without a host it is the loopback address: reaching further must be asked for by name. `purpose` is what errors say cannot
+ * be done with the address.
+ */
+export function parseListen(text: string, purpose = "listen on"): ListenAddress {
+  const cannot = `Cannot ${purpose} ${JSON.stringify(text)}`;
   const match = /^(?:\[([^[\]]*)\]|([^:[\]]*)):(\d{1,5})$/.exec(text);
-  if (match === null) throw new KestrelError("invalid-listen", `Cannot listen on ${JSON.stringify(text)}: expected ${FORMS}`);
+  if (match === null) throw new KestrelError("invalid-listen", `${cannot}: expected ${FORMS}`);
   const port = Number(match[3]);
-  if (port > 65_535) throw new KestrelError("invalid-listen", `Cannot listen on ${JSON.stringify(text)}: port ${port} is above 65535`);
+  if (port > 65_535) throw new KestrelError("invalid-listen", `${cannot}: port ${port} is above 65535`);
   const bracketed = match[1];
   if (bracketed !== undefined) {
-    if (isIP(bracketed) !== 6)
-      throw new KestrelError("invalid-listen", `Cannot listen on ${JSON.stringify(text)}: "${bracketed}" is not an IPv6 address`);
+    if (isIP(bracketed) !== 6) throw new KestrelError("invalid-listen", `${cannot}: "${bracketed}" is not an IPv6 address`);
     return { host: bracketed, port };
   }
   const host = match[2]!;
   if (host === "") return { host: "127.0.0.1", port };
   const looksNumeric = /^[\d.]+$/.test(host);
   if (looksNumeric ? isIP(host) !== 4 : !HOST_NAME.test(host) || host.length > 253)
-    throw new KestrelError(
-      "invalid-listen",
-      `Cannot listen on ${JSON.stringify(text)}: ${JSON.stringify(host)} is not a host name or an IPv4 address`,
-    );
+    throw new KestrelError("invalid-listen", `${cannot}: ${JSON.stringify(host)} is not a host name or an IPv4 address`);
   return { host, port };
 }
 

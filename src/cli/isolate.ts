@@ -51,7 +51,7 @@ export async function isolate(argv: readonly string[]): Promise<number> {
 }
 
 async function ask(args: Arguments, method: string): Promise<Isolation> {
-  const { host, port } = parseListen(args.text("agent") ?? DEFAULT_AGENT);
+  const { host, port } = parseListen(args.text("agent") ?? DEFAULT_AGENT, "reach an agent at");
   const url = `http://${host.includes(":") ? `[${host}]` : host}:${port}/v1/isolation`;
   const headers = { authorization: `Bearer ${tokenOf(args)}`, "content-type": "application/json" };
   const body = method === "PUT" ? { body: JSON.stringify(requestOf(args)) } : {};

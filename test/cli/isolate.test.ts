@@ -29,6 +29,8 @@ test("without an agent it says so, and how root lifts what is left", async () =>
   const data = mkdtempSync(join(tmpdir(), "kestrel-isolate-"));
   const ask = (): ReturnType<typeof runKestrel> => runKestrel(["isolate", "status", "--data", data, "--agent", "127.0.0.1:1"]);
   expect(await ask()).toMatchObject({ code: 3, stderr: expect.stringContaining("Cannot read the agent's token") });
+  const nowhere = await runKestrel(["isolate", "status", "--data", data, "--agent", "here"]);
+  expect(nowhere).toMatchObject({ code: 2, stderr: expect.stringContaining('Cannot reach an agent at "here": expected HOST:PORT') });
   writeFileSync(join(data, "token"), "f".repeat(64));
   expect(await ask()).toMatchObject({ code: 3, stderr: expect.stringContaining('"rm -r /sys/fs/bpf/kestrel"') });
   rmSync(data, { recursive: true });
