@@ -29,6 +29,9 @@ const STATUS_TEXT: Readonly<Record<number, string>> = {
   503: "The agent cannot answer now",
 };
 
+/** What the server answers before it looks for the route, or that there is no such one. */
+const ERRORS_OF_ANY: readonly number[] = [400, 403, 405];
+
 /** The description of a contract and of the plain routes beside it. */
 export function buildOpenApi(contract: AppRouter, version: string): JsonObject {
   const components = new Map<string, unknown>();
@@ -89,7 +92,7 @@ function responsesOf(route: AppRoute, schemaOf: SchemaOf): JsonObject {
 }
 
 function plainOperation(name: string, route: PlainRoute, schemaOf: SchemaOf): JsonObject {
-  const errors = [...route.errors, ...(route.open ? [] : [401])].sort((a, b) => a - b);
+  const errors = [...new Set([...route.errors, ...ERRORS_OF_ANY, ...(route.open ? [] : [401])])].sort((a, b) => a - b);
   const parameters = Object.entries(route.headers).map(([header, description]) => ({
     name: header,
     in: "header",

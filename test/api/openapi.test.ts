@@ -46,6 +46,24 @@ test("every route of the contract is there with exactly its statuses", async () 
   for (const path of ["/v1/alerts/stream", "/metrics", "/openapi.json", "/healthz", "/"]) expect(paths).toHaveProperty([path, "get"]);
 });
 
+test("the plain routes name what the server answers to a wrong host, a wrong method and no token", async () => {
+  const { paths } = await describeApi();
+  const api = makeApi();
+  for (const path of ["/v1/alerts/stream", "/metrics", "/openapi.json", "/healthz", "/"]) {
+    const told = Object.keys(paths[path]!["get"]!.responses);
+    const answers = [
+      await api.ask(path, { headers: { host: "example.org" } }),
+      await api.ask(path, { method: "DELETE" }),
+      await api.ask(path, { headers: { authorization: "Bearer wrong" } }),
+    ];
+    for (const answer of answers) {
+      expect(told).toContain(String(answer.status));
+      await answer.body?.cancel();
+    }
+    expect(answers.slice(0, 2).map(({ status }) => status)).toEqual([403, 405]);
+  }
+});
+
 test("path parameters match the paths, operation ids are unique, references lead somewhere", async () => {
   const document = await describeApi();
   const ids = new Set<string>();
