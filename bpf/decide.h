@@ -130,9 +130,34 @@ static __always_inline bool is_helper(struct task_struct *task, struct inode *pr
 	return spared_row(parent) & SPARED_HELPERS && BPF_CORE_READ(parent, mm, exe_file, f_inode) == program;
 }
 
+static __always_inline bool is_runner(const struct policy_runners *runners, __u32 user)
+{
+	bool is = user == 0;
+
+	for (int i = 0; i < POLICY_RUNNERS_MAX; i++)
+		is |= user == runners->users[i];
+	return is;
+}
+
+/*
+ * By the credentials that are the process's own: a filesystem may lend its thread root's for a while. The effective user is not asked: sshd takes that
+ * of whoever logs in to read his keys. After an exec the saved one is the effective one of then, so no user's program has root for both.
+ */
+static __always_inline bool is_run_by(const struct policy_runners *runners, struct policy_work *work, struct task_struct *task)
+{
+	const struct cred *rights = (const struct cred *)work->rights;
+
+	if (runners->anybody)
+		return true;
+	if (!rights)
+		rights = BPF_CORE_READ(task, real_cred);
+	return is_runner(runners, BPF_CORE_READ(rights, uid.val)) && is_runner(runners, BPF_CORE_READ(rights, suid.val));
+}
+
 /* Process 1, the kernel's threads, the agent with its helpers and who started it, and the programs of the protect list. */
 static __always_inline bool is_spared(struct policy_work *work, struct task_struct *task, struct file *program)
 {
+	struct policy_runners *runners;
 	struct inode *inode;
 
 	if (BPF_CORE_READ(task, tgid) == 1 || !BPF_CORE_READ(task, mm) || !program)
@@ -142,7 +167,8 @@ static __always_inline bool is_spared(struct policy_work *work, struct task_stru
 	inode = BPF_CORE_READ(program, f_inode);
 	work->protected_file.inode = BPF_CORE_READ(inode, i_ino);
 	work->protected_file.device = BPF_CORE_READ(inode, i_sb, s_dev);
-	return bpf_map_lookup_elem(&policy_protected, &work->protected_file) != 0;
+	runners = bpf_map_lookup_elem(&policy_protected, &work->protected_file);
+	return runners && is_run_by(runners, work, task);
 }
 
 static __always_inline void set_program(struct policy_work *work, struct file *file)

@@ -105,6 +105,7 @@ int kestrel_deny_exec(__u64 *ctx)
 	file = BPF_CORE_READ(binprm, file);
 	set_program(work, file);
 	work->user = BPF_CORE_READ(binprm, cred, euid.val);
+	work->rights = (__u64)BPF_CORE_READ(binprm, cred);
 	return judge(work, &decision, task, file, file, began, 0);
 }
 

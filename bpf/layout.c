@@ -282,6 +282,10 @@ int main(void)
 	MEMBER(policy_file, device);
 	SIZE(policy_file);
 
+	MEMBER(policy_runners, anybody);
+	MEMBER(policy_runners, users);
+	SIZE(policy_runners);
+
 	MEMBER(policy_note, matched);
 	MEMBER(policy_note, acted);
 	MEMBER(policy_note, latency_ns);

@@ -39,7 +39,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, POLICY_PROTECTED_MAX);
 	__type(key, struct policy_file);
-	__type(value, __u32);
+	__type(value, struct policy_runners);
 } policy_protected SEC(".maps");
 
 /* Processes by number; the value is the tick they began at, and for the agent SPARED_HELPERS. */
@@ -68,6 +68,7 @@ struct policy_work {
 	__u64 root_mount;
 	__u64 root_dentry;
 	__u64 clauses; /* that stand so far */
+	__u64 rights;  /* credentials that the program is about to get; 0: it is the process's, and has those */
 	__u8 address[16];
 	__u32 user;
 	__u16 port;

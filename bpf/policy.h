@@ -46,6 +46,7 @@ enum policy_dimension {
 #define POLICY_ENTRIES_MAX 8193	 /* of both generations and a spare one: until Linux 6.13 a full trie refuses to take an entry anew */
 #define POLICY_WORK_MAX 128	 /* acts decided at one time */
 #define POLICY_PROTECTED_MAX 1024 /* files of protected programs */
+#define POLICY_RUNNERS_MAX 4	 /* users beside root in whose processes one counts */
 #define POLICY_SPARED_MAX 64	 /* processes that are never touched */
 #define SPARED_HELPERS 0x8000000000000000ULL /* beside the tick: nor its children that run the same program file */
 #define DENIALS_PER_SECOND_MAX 256 /* records of them: who is denied in a loop must not fill the ring */
@@ -85,6 +86,12 @@ struct policy_file {
 	__u64 inode;
 	__u32 device; /* major << 20 | minor */
 	__u32 pad;
+};
+
+/* Whose processes of it count: everybody's, or those whose real and saved user are each root or one of these. */
+struct policy_runners {
+	__u32 anybody;
+	__u32 users[POLICY_RUNNERS_MAX]; /* the rest: 0, root */
 };
 
 /* How an act was carried out. Numbers are never reused. */

@@ -34,8 +34,9 @@ API and page. Without the rights for BPF it says so and replays the built-in rec
   --redact REGEX       take out arguments and values of variables in which REGEX (as in EQL's regex) is found, beside the passwords,
                        tokens and keys that are taken out of every event anyway; may be repeated
   --no-redact          take nothing out
-  --protect NAME,…     programs that no rule may kill or suspend, beside init, sshd and other programs that keep a machine running: file
-                       names of system programs, or whole paths; may be repeated
+  --protect NAME,…     programs that no rule may kill, suspend or deny, whoever runs them: file names of system programs, or whole paths;
+                       may be repeated. Init, sshd and other programs that keep a machine running are left alone anyway, as root
+                       and their own accounts run them
   --isolation-cgroup D control group (v2) that kestrel isolate cuts off, instead of the whole machine
   --gate-fail F        what becomes of a program that a rule may deny when nobody decides in time: open lets it run (default),
                        closed denies it

@@ -4,7 +4,15 @@ import { resolve } from "node:path";
 import type { SensorStatus } from "#api";
 import { type Clock, type ExecWitness, type Log, type MetricFamily, messageOf, metric, metricBy } from "#core";
 import type { RuleJudge } from "#engine";
-import { ExecGate, type ExecGateOptions, type Gate, type GateAccount, type GateFail, type Protection } from "#respond";
+import {
+  ExecGate,
+  type ExecGateOptions,
+  type Gate,
+  type GateAccount,
+  type GateFail,
+  type ProtectedProgram,
+  type Protection,
+} from "#respond";
 import type { Rule } from "#rules";
 import { type Arguments, usageError } from "./arguments.ts";
 import { GATEKEEPER, ownCommand } from "./own-command.ts";
@@ -23,7 +31,7 @@ export interface LiveGateParts {
   /** Makes a judge of these rules; undefined: none needs the gate. */
   readonly judge: (rules: readonly Rule[]) => Promise<RuleJudge | undefined>;
   readonly protection: Protection;
-  readonly protectedNames: readonly string[];
+  readonly programs: readonly ProtectedProgram[];
   readonly clock: Clock;
   readonly log: Log;
   readonly modeOf: ExecGateOptions["modeOf"];
@@ -64,10 +72,10 @@ export class LiveGate implements Gate {
   #changing: Promise<void> = Promise.resolve();
 
   constructor({ fail, deadlineMs, mounts }: GateSettings, parts: LiveGateParts) {
-    const { witness, protection, protectedNames, clock, log, modeOf } = parts;
+    const { witness, protection, programs, clock, log, modeOf } = parts;
     this.#parts = parts;
     this.#isNowhere = mounts?.length === 0;
-    const config = { agentPid: process.pid, fail, deadlineMs, mounts, protectedNames };
+    const config = { agentPid: process.pid, fail, deadlineMs, mounts, programs };
     this.#gate = new ExecGate({ command: ownCommand(GATEKEEPER), config, witness, protection, clock, log, modeOf });
   }
 

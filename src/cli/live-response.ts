@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { type Clock, cgroupRoot } from "#core";
 import { type EbpfSource, kernelDevice } from "#ebpf";
 import { createExecJudge, type ExecJudgeOptions } from "#engine";
-import { DEFAULT_PROTECTED, LinuxProcesses, LiveResponder, Protection } from "#respond";
+import { LinuxProcesses, LiveResponder, Protection, protectedPrograms } from "#respond";
 import type { Rule } from "#rules";
 import { type Arguments, usageError } from "./arguments.ts";
 import { kernelAbilities } from "./kernel-abilities.ts";
@@ -35,11 +35,11 @@ export function liveResponse(args: Arguments, parts: ResponseParts): LiveRespons
   const { source, modes, clock, compiling } = parts;
   const { log } = compiling;
   const processes = new LinuxProcesses();
-  const names = [...DEFAULT_PROTECTED, ...protectedNames(args)];
+  const programs = protectedPrograms(protectedNames(args));
   const modeOf: LiveGateParts["modeOf"] = (ruleId, own) => modes.given(ruleId) ?? own;
-  const protection = new Protection({ processes, names, ownPid: process.pid });
+  const protection = new Protection({ processes, programs, ownPid: process.pid });
   const judge: LiveGateParts["judge"] = (rules) => createExecJudge(rules, compiling);
-  const gate = new LiveGate(gateSettings(args), { witness: source, judge, protection, protectedNames: names, clock, log, modeOf });
+  const gate = new LiveGate(gateSettings(args), { witness: source, judge, protection, programs, clock, log, modeOf });
   const responder = new LiveResponder({
     processes,
     protection,
@@ -54,7 +54,7 @@ export function liveResponse(args: Arguments, parts: ResponseParts): LiveRespons
       source.usePolicies({
         policies,
         isEnforced: ({ ruleId, mode }) => modeOf(ruleId, mode) === "enforce",
-        protectedFiles: protection.files().map(({ device, inode }) => ({ device: kernelDevice(device), inode })),
+        protectedFiles: protection.files().map(({ device, inode, runners }) => ({ device: kernelDevice(device), inode, runners })),
         spared: protection.ownLine().map(({ pid, startTick }) => ({ pid, startTick, withHelpers: pid === process.pid })),
       }),
   });

@@ -1,15 +1,18 @@
 // The policies as the kernel's maps hold them. Two generations: the new one is written beside the one in use and then made it with a single store, so
 // that at every moment one whole set of policies decides. Switching a mode is a store too. Invariant: what fails half-way leaves the old set in use.
+import { assert } from "#core";
 import type { BpfMap } from "#ffi/libbpf";
 import { POLICY_ACTS, POLICY_DIMENSIONS, type PolicyAct, type RulePolicy } from "#schema";
 import type { PolicyEntry, PolicyTables } from "./policy-tables.ts";
 import {
   POLICY_KEY_BITS,
   POLICY_PROTECTED_MAX,
+  POLICY_RUNNERS_MAX,
   POLICY_SPARED_MAX,
   PolicyDefault,
   PolicyFile,
   PolicyKey,
+  PolicyRunners,
   PolicyState,
   PolicyTable,
   SPARED_HELPERS,
@@ -35,6 +38,8 @@ export type PolicyMap = (typeof POLICY_MAPS)[number];
 export interface ProtectedFile {
   readonly device: number;
   readonly inode: bigint;
+  /** Whose processes of it count: everybody's, or those of root and of some users. */
+  readonly runners: "anybody" | readonly number[];
 }
 
 /** A process that is never touched. */
@@ -88,11 +93,11 @@ export class PolicyMaps {
 
   /** Files of programs that are never acted on; those above a limit are left out, and their number returned. */
   protect(files: readonly ProtectedFile[]): number {
-    const rows = files.slice(0, POLICY_PROTECTED_MAX).map(({ device, inode }) => {
+    const rows = files.slice(0, POLICY_PROTECTED_MAX).map(({ device, inode, runners }) => {
       const key = new DataView(new ArrayBuffer(PolicyFile.Size));
       key.setBigUint64(PolicyFile.Inode, inode, true);
       key.setUint32(PolicyFile.Device, device, true);
-      return [new Uint8Array(key.buffer), u32(1)] as const;
+      return [new Uint8Array(key.buffer), runnersOf(runners)] as const;
     });
     this.#replace("policy_protected", rows);
     return files.length - rows.length;
@@ -160,6 +165,16 @@ function keyOf({ bytes, bits }: PolicyEntry, generation: number, dimension: numb
   key[PolicyKey.Dimension] = dimension;
   key.set(bytes, PolicyKey.Value);
   return key;
+}
+
+function runnersOf(runners: ProtectedFile["runners"]): Uint8Array {
+  const value = new DataView(new ArrayBuffer(PolicyRunners.Size));
+  const users = runners === "anybody" ? [] : runners;
+  assert(users.length <= POLICY_RUNNERS_MAX, "a protected program has too many users");
+  value.setUint32(PolicyRunners.Anybody, runners === "anybody" ? 1 : 0, true);
+  // Places that are left stay root, who counts anyway.
+  for (const [place, uid] of users.entries()) value.setUint32(PolicyRunners.Users + place * 4, uid, true);
+  return new Uint8Array(value.buffer);
 }
 
 function maskOf(bits: readonly boolean[]): bigint {

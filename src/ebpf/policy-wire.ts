@@ -40,6 +40,13 @@ export const enum PolicyFile {
   Size = 16,
 }
 
+/** struct policy_runners. */
+export const enum PolicyRunners {
+  Anybody = 0,
+  Users = 4,
+  Size = 20,
+}
+
 /** struct policy_note: the end of a record with Flag.Policy. */
 export const enum Note {
   Matched = 0,
@@ -76,5 +83,7 @@ export const POLICY_KEY_BITS = 32;
 /** Most files of protected programs, and processes that are never touched. */
 export const POLICY_PROTECTED_MAX = 1024;
 export const POLICY_SPARED_MAX = 64;
+/** Most users beside root in whose processes one counts. */
+export const POLICY_RUNNERS_MAX = 4;
 /** Beside the tick of one: its children that run the same program file are not touched either. */
 export const SPARED_HELPERS: bigint = 1n << 63n;

@@ -10,6 +10,7 @@ import {
   type KeeperCounts,
   NO_COUNTS,
   runnable,
+  runnerAfter,
 } from "./gate-wire.ts";
 import { WAITING_MAX } from "./gatekeeper.ts";
 import { KeeperProcess } from "./keeper-process.ts";
@@ -212,7 +213,7 @@ export class ExecGate {
     const { record, entityId } = described;
     const matched = judgement.matched.map(({ ruleId, mode }) => ({ ruleId, mode: modeOf(ruleId, mode) }));
     if (matched.length === 0) return { allow: true, keep: judgement.isFileClear };
-    const refusal = protection.reasonToRun(runnable(file));
+    const refusal = protection.reasonToRun(runnable(file), runnerAfter({ uid, euid }));
     if (refusal === undefined && matched.some(({ mode }) => mode === "enforce")) {
       if (this.#denied.size >= WAITING_MAX) this.#denied.delete(this.#denied.keys().next().value as number);
       this.#denied.set(id, { record: record.slice(), entityId, matched });

@@ -1,6 +1,7 @@
 // What agent and gatekeeper tell each other: one JSON object a line, over the two pipes of the child. Both are one program, so a line that cannot be
 // read is a bug of ours or the end of the other side. Invariant: whatever comes, reading it never throws.
 
+import type { ProtectedProgram, Runner } from "./protected-programs.ts";
 import { fileFactsOf, type RunnableFile } from "./protection.ts";
 
 /** What becomes of a program when nobody decides in time. */
@@ -14,7 +15,7 @@ export interface KeeperConfig {
   /** Mounts to mark; `undefined`: every one that programs can be run from. */
   readonly mounts: readonly string[] | undefined;
   /** Programs that are never denied, see Protection. */
-  readonly protectedNames: readonly string[];
+  readonly programs: readonly ProtectedProgram[];
 }
 
 /** From the agent. */
@@ -41,6 +42,11 @@ export interface ProgramFile {
 /** The file as {@link RunnableFile} has it. */
 export function runnable(file: ProgramFile): RunnableFile {
   return { path: file.path, ...fileFactsOf({ ...file, inode: BigInt(file.inode) }) };
+}
+
+/** Who will run a program: exec makes the effective user the saved one. */
+export function runnerAfter({ uid, euid }: Pick<AskMessage, "uid" | "euid">): Runner {
+  return { real: uid, saved: euid };
 }
 
 /** A question about one attempt. */

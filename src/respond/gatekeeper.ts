@@ -18,11 +18,13 @@ import {
   NO_COUNTS,
   type ProgramFile,
   runnable,
+  runnerAfter,
   type ToKeeper,
 } from "./gate-wire.ts";
 import type { KeeperChannel } from "./keeper-channel.ts";
 import { LinuxProcesses } from "./processes.ts";
 import { type NextFile, nextFileOf } from "./program-file.ts";
+import type { Runner } from "./protected-programs.ts";
 import { Protection } from "./protection.ts";
 import { readThreadStatus, type ThreadStatus } from "./thread-status.ts";
 
@@ -60,6 +62,7 @@ interface Waiting {
   readonly startNs: bigint;
   readonly deadlineMs: number;
   readonly file: ProgramFile;
+  readonly runner: Runner;
   readonly key: string;
   readonly next: NextFile | undefined;
   readonly canKeep: boolean;
@@ -95,7 +98,7 @@ export class Gatekeeper {
     this.#config = config;
     this.#channel = channel;
     this.#group = group;
-    this.#protection = new Protection({ processes: new LinuxProcesses(), names: config.protectedNames, ownPid: config.agentPid });
+    this.#protection = new Protection({ processes: new LinuxProcesses(), programs: config.programs, ownPid: config.agentPid });
     this.#mountinfo = openSync(MOUNTINFO, "r");
   }
 
@@ -197,14 +200,14 @@ export class Gatekeeper {
 
   #decideAlone(id: number, waiting: Waiting): void {
     this.#waiting.delete(id);
-    const allowed = this.#allowsAlone(waiting.file);
+    const allowed = this.#allowsAlone(waiting);
     const waitedNs = this.#answer(waiting, allowed);
     if (this.#answered.size >= WAITING_MAX) this.#answered.delete(this.#answered.keys().next().value as number);
     this.#answered.set(id, { allowed, waitedNs });
   }
 
-  #allowsAlone(file: ProgramFile): boolean {
-    return this.#config.fail === "open" || this.#protection.reasonToRun(runnable(file)) !== undefined;
+  #allowsAlone({ file, runner }: Pick<Waiting, "file" | "runner">): boolean {
+    return this.#config.fail === "open" || this.#protection.reasonToRun(runnable(file), runner) !== undefined;
   }
 
   /** Answers whoever waits, and ends. */
@@ -291,17 +294,19 @@ export class Gatekeeper {
     const startNs = clockNs(ClockId.Monotonic);
     const bootNs = String(clockNs(ClockId.Boottime));
     const { pid, uid, gid } = status;
-    const asked = !this.#isAway && this.#channel.send({ kind: "ask", id, bootNs, pid, tid, file, script, uid, gid, ...idsAfter(attempt) });
+    const after = idsAfter(attempt);
+    const runner = runnerAfter({ uid, euid: after.euid });
+    const asked = !this.#isAway && this.#channel.send({ kind: "ask", id, bootNs, pid, tid, file, script, uid, gid, ...after });
     if (!asked) {
       this.#counts.unasked++;
-      const allowed = this.#allowsAlone(file);
+      const allowed = this.#allowsAlone({ file, runner });
       if (!allowed) this.#counts.denied++;
       this.#group.respond(fd, allowed);
       return true;
     }
     this.#counts.asked++;
     const canKeep = !isServed && isSettled(stats, BigInt(Date.now()) * 1_000_000n);
-    this.#waiting.set(id, { fd, startNs, deadlineMs: performance.now() + this.#config.deadlineMs, file, key, next, canKeep });
+    this.#waiting.set(id, { fd, startNs, deadlineMs: performance.now() + this.#config.deadlineMs, file, runner, key, next, canKeep });
     return false;
   }
 

@@ -14,5 +14,6 @@ export {
 export { KeeperChannel } from "./keeper-channel.ts";
 export { type AllowedNetwork, holds, parseAllowed } from "./networks.ts";
 export { LinuxProcesses } from "./processes.ts";
-export { DEFAULT_PROTECTED, Protection } from "./protection.ts";
+export { type ProtectedProgram, protectedPrograms } from "./protected-programs.ts";
+export { Protection } from "./protection.ts";
 export { type Gate, type Lineage, LiveResponder, type LiveResponderOptions } from "./responder.ts";

@@ -3,6 +3,8 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { entityIdOf, lineBehind } from "#core";
 import { closeFd, pidfdOpen, pidfdSendSignal } from "#ffi/libc";
+import type { Runner } from "./protected-programs.ts";
+import { readThreadStatus } from "./thread-status.ts";
 
 /** One process at the moment it was looked at. */
 export interface HostProcess {
@@ -37,6 +39,8 @@ export interface Processes {
   all(): readonly HostProcess[];
   /** Its program file: `""` when it has none or may not be read, with ` (deleted)` behind it when it is gone. */
   executable(pid: number): string;
+  /** Who runs it, by its main thread. */
+  runner(pid: number): Runner | undefined;
   /** Path of its v2 control group below the mount. */
   cgroup(pid: number): string | undefined;
 }
@@ -83,6 +87,11 @@ export class LinuxProcesses implements Processes {
     } catch {
       return "";
     }
+  }
+
+  runner(pid: number): Runner | undefined {
+    const status = readThreadStatus(pid);
+    return status && { real: status.uid, saved: status.suid };
   }
 
   cgroup(pid: number): string | undefined {

@@ -1,36 +1,15 @@
 // Whom no response may touch: init, the kernel, the agent with its helpers and the processes that started it, and programs on a list. A listed name counts
-// only for a program of the system: what a process calls itself, or a copy of it under /tmp, protects nobody.
+// only for a program of the system, and where the list says so only as the system runs it: what a process calls itself, a copy of it under /tmp, or a
+// process that a user started, protects nobody.
 import { closeSync, openSync, realpathSync } from "node:fs";
 import { type FileStatus, fileStatus } from "#ffi/descriptors";
 import type { HostProcess, Processes } from "./processes.ts";
-
-/** Programs that keep a machine reachable and running. */
-export const DEFAULT_PROTECTED: readonly string[] = [
-  "init",
-  "systemd",
-  "systemd-journald",
-  "systemd-logind",
-  "systemd-networkd",
-  "systemd-resolved",
-  "systemd-udevd",
-  "sshd",
-  "sshd-session",
-  "agetty",
-  "login",
-  "dbus-daemon",
-  "dbus-broker",
-  "NetworkManager",
-  "containerd",
-  "dockerd",
-  "crio",
-  "kubelet",
-];
+import { countsFor, eitherOf, type ProtectedProgram, type Runner, type Runners } from "./protected-programs.ts";
 
 /** Settings of a {@link Protection}. */
 export interface ProtectionOptions {
   readonly processes: Processes;
-  /** File names of system programs, or whole paths. */
-  readonly names: readonly string[];
+  readonly programs: readonly ProtectedProgram[];
   readonly ownPid: number;
   /** What is known of a file; for tests. */
   readonly fileFacts?: (path: string) => FileFacts | undefined;
@@ -45,6 +24,11 @@ export interface FileFacts {
   readonly uid: number;
   /** Somebody but the owner may write to it. */
   readonly isShared: boolean;
+}
+
+/** The file of a listed program, and whose processes of it count. */
+export interface ProtectedFile extends FileFacts {
+  readonly runners: Runners;
 }
 
 /** A file somebody wants to run. */
@@ -74,16 +58,17 @@ const SYSTEM_FOLDERS: readonly string[] = ["/usr/", "/bin/", "/sbin/", "/lib/"];
 export class Protection {
   readonly #processes: Processes;
   readonly #ownPid: number;
-  readonly #names: ReadonlySet<string>;
-  readonly #paths: ReadonlySet<string>;
+  /** By file name, or by whole path. */
+  readonly #listed: ReadonlyMap<string, Runners>;
   readonly #fileFacts: (path: string) => FileFacts | undefined;
   readonly #realPath: (path: string) => string | undefined;
 
-  constructor({ processes, names, ownPid, fileFacts = readFileFacts, realPath = readRealPath }: ProtectionOptions) {
+  constructor({ processes, programs, ownPid, fileFacts = readFileFacts, realPath = readRealPath }: ProtectionOptions) {
     this.#processes = processes;
     this.#ownPid = ownPid;
-    this.#names = new Set(names.filter((name) => !name.includes("/")));
-    this.#paths = new Set(names.filter((name) => name.startsWith("/")));
+    const listed = new Map<string, Runners>();
+    for (const { name, runners } of programs) listed.set(name, eitherOf(listed.get(name) ?? [], runners));
+    this.#listed = listed;
     this.#fileFacts = fileFacts;
     this.#realPath = realPath;
   }
@@ -110,22 +95,32 @@ export class Protection {
   }
 
   /**
-   * Why nobody may be kept from running a file; `undefined` when they may. The agent's own file is no reason: with `BUN_BE_BUN` in the environment
-   * it runs any script for whoever starts it.
+   * Why a file may not be kept from being run by whom the program will belong to; `undefined` when it may. The agent's own file is no reason: with
+   * `BUN_BE_BUN` in the environment it runs any script for whoever starts it.
    */
-  reasonToRun({ path, device, inode, uid, isShared }: RunnableFile): string | undefined {
-    if (!this.#isListed(path) || uid !== 0 || isShared) return undefined;
+  reasonToRun({ path, device, inode, uid, isShared }: RunnableFile, runner: Runner): string | undefined {
+    const runners = this.#runners(path);
+    if (runners === undefined || uid !== 0 || isShared || !countsFor(runners, runner)) return undefined;
     const here = this.#fileFacts(path);
     const isSystemFile = here !== undefined && here.device === device && here.inode === inode;
     return isSystemFile ? `${path} is on the list of protected programs` : undefined;
   }
 
   /** Files of this machine that are listed programs, as far as they are found in the system's folders. A link to another program is none. */
-  files(): readonly FileFacts[] {
-    const paths = [...this.#paths, ...PROGRAM_FOLDERS.flatMap((folder) => [...this.#names].map((name) => `${folder}/${name}`))];
-    const listed = paths.map(this.#realPath).filter((path) => path !== undefined && this.#isListed(path)) as readonly string[];
-    const found = listed.flatMap((path) => this.#fileFacts(path) ?? []).filter(({ uid, isShared }) => uid === 0 && !isShared);
-    return [...new Map(found.map((facts) => [`${facts.device} ${facts.inode}`, facts])).values()];
+  files(): readonly ProtectedFile[] {
+    const found = new Map<string, ProtectedFile>();
+    const isPath = (name: string): boolean => name.startsWith("/");
+    const paths = [...this.#listed.keys()].flatMap((name) =>
+      isPath(name) ? [name] : PROGRAM_FOLDERS.map((folder) => `${folder}/${name}`),
+    );
+    for (const path of new Set(paths.map(this.#realPath))) {
+      const runners = path === undefined ? undefined : this.#runners(path);
+      const facts = path === undefined || runners === undefined ? undefined : this.#fileFacts(path);
+      if (runners === undefined || facts === undefined || facts.uid !== 0 || facts.isShared) continue;
+      const key = `${facts.device} ${facts.inode}`;
+      found.set(key, { ...facts, runners: eitherOf(found.get(key)?.runners ?? [], runners) });
+    }
+    return [...found.values()];
   }
 
   /** The agent and the processes that started it. */
@@ -154,12 +149,25 @@ export class Protection {
     const shown = this.#processes.executable(pid);
     const isDeleted = shown.endsWith(DELETED);
     const path = isDeleted ? shown.slice(0, -DELETED.length) : shown;
-    return this.#isListed(path) && this.#isSystemFile(pid, path, isDeleted) ? path : undefined;
+    const runners = this.#runners(path);
+    if (runners === undefined || !this.#isRunBy(runners, pid)) return undefined;
+    return this.#isSystemFile(pid, path, isDeleted) ? path : undefined;
   }
 
-  #isListed(path: string): boolean {
-    const name = path.slice(path.lastIndexOf("/") + 1);
-    return this.#paths.has(path) || (this.#names.has(name) && SYSTEM_FOLDERS.some((folder) => path.startsWith(folder)));
+  // Before the file is looked at: whoever runs another program in between, with other rights, is found to have another file.
+  #isRunBy(runners: Runners, pid: number): boolean {
+    if (runners === "anybody") return true;
+    const runner = this.#processes.runner(pid);
+    return runner !== undefined && countsFor(runners, runner);
+  }
+
+  /** Whose processes of a program count; undefined: it is not listed. */
+  #runners(path: string): Runners | undefined {
+    const named = SYSTEM_FOLDERS.some((folder) => path.startsWith(folder))
+      ? this.#listed.get(path.slice(path.lastIndexOf("/") + 1))
+      : undefined;
+    const exact = this.#listed.get(path);
+    return named === undefined || exact === undefined ? (named ?? exact) : eitherOf(named, exact);
   }
 
   // The path is the process's own view. Only a file that root alone can have put there counts, and it must be the one this machine has under

@@ -1,4 +1,4 @@
-// Who a waiting thread is, from /proc/TID/status: one read, while the thread cannot go on. Data of the kernel's own, read as text.
+// Who a thread is, from /proc/TID/status: one read; of one that waits at the gate while it cannot go on. Data of the kernel's own, read as text.
 import { readFileSync } from "node:fs";
 import { lineBehind } from "#core";
 
@@ -9,6 +9,7 @@ export interface ThreadStatus {
   readonly ppid: number;
   readonly uid: number;
   readonly euid: number;
+  readonly suid: number;
   readonly gid: number;
   readonly egid: number;
   /** Set-user-id bits mean nothing to it. */
@@ -29,9 +30,9 @@ export function parseThreadStatus(text: string): ThreadStatus | undefined {
   const numbers = (name: string): readonly number[] => (lineBehind(text, `${name}:`) ?? "").split(/\s+/).filter(Boolean).map(Number);
   const [pid] = numbers("Tgid");
   const [ppid] = numbers("PPid");
-  const [uid, euid] = numbers("Uid");
+  const [uid, euid, suid] = numbers("Uid");
   const [gid, egid] = numbers("Gid");
   if (pid === undefined || ppid === undefined) return undefined;
-  if (uid === undefined || euid === undefined || gid === undefined || egid === undefined) return undefined;
-  return { pid, ppid, uid, euid, gid, egid, noNewPrivileges: numbers("NoNewPrivs")[0] === 1 };
+  if (uid === undefined || euid === undefined || suid === undefined || gid === undefined || egid === undefined) return undefined;
+  return { pid, ppid, uid, euid, suid, gid, egid, noNewPrivileges: numbers("NoNewPrivs")[0] === 1 };
 }

@@ -15,12 +15,20 @@ const NEVER_MS = "60000";
 
 /** A mount, a folder, and an agent whose only rule is about programs of the mount. */
 class Scene implements AsyncDisposable {
-  readonly mount = new OwnMount();
+  readonly mount: OwnMount;
   readonly folder = new TempFolder();
   agent!: AgentProcess;
 
-  static async with(rule: (mount: string) => string, flags: (mount: string) => readonly string[] = () => []): Promise<Scene> {
-    const scene = new Scene();
+  private constructor(mount: OwnMount) {
+    this.mount = mount;
+  }
+
+  static async with(
+    rule: (mount: string) => string,
+    flags: (mount: string) => readonly string[] = () => [],
+    mount: OwnMount = new OwnMount(),
+  ): Promise<Scene> {
+    const scene = new Scene(mount);
     const { path } = scene.mount;
     try {
       await scene.folder.write("rule.yaml", rule(path));
@@ -364,6 +372,20 @@ describe.skipIf(!sensorsRun() || !gatesRun())("kestrel run holds programs", () =
     const evil = scene.mount.program("evil");
     expect((await scene.run(evil)).code).toBe(0);
     expect((await scene.alert("refused")).response).toMatchObject({ means: "none", process_count: 0 });
+  });
+
+  test("a program of the system is denied to users and not to root, also where nobody decides", async () => {
+    const rule = (mount: string): string => denyRule(`process.executable == "${mount}/sshd"`);
+    const flags = (): readonly string[] => ["--gate-deadline", "300", "--gate-fail", "closed"];
+    await using scene = await Scene.with(rule, flags, new OwnMount("suid", "/usr/local/lib"));
+    const program = scene.mount.program("sshd");
+    const asNobody = `setpriv --reuid=65534 --regid=65534 --clear-groups /bin/sh -c 'exec ${program}'`;
+    for (const state of ["decided", "stopped"]) {
+      if (state === "stopped") scene.agent.child.kill("SIGSTOP");
+      expect({ state, root: (await scene.run(program)).code }).toEqual({ state, root: 0 });
+      expect({ state, nobody: (await scene.run(asNobody)).code }).toEqual({ state, nobody: 126 });
+    }
+    scene.agent.child.kill("SIGCONT");
   });
 
   test("no gatekeeper without a rule that needs it; it comes and goes with the rule", async () => {

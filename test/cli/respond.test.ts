@@ -1,5 +1,6 @@
 // kestrel run ends what a rule says: switched while it runs, told in the alert, kept over a restart, never in a replay.
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { ServedProgram, servesFiles } from "../ebpf/served-program.ts";
 import { AgentProcess, type AlertJson, sensorsRun } from "./agent-process.ts";
@@ -14,10 +15,19 @@ function newMarker(): string {
   return `300.${process.pid}${++markers}`;
 }
 
-function killRule(marker: string, mode: string): string {
-  const query = `process where event.action == "exec" and process.name == "sleep" and process.args == "${marker}"`;
+function killRule(marker: string, mode: string, name = "sleep"): string {
+  const query = `process where event.action == "exec" and process.name == "${name}" and process.args == "${marker}"`;
   return `id: my.kill\naction: kill\nscope: tree\nmode: ${mode}\nquery: ${query}\n`;
 }
+
+/** Command in front of another that lets a user of this number run it. */
+const as = (user: number): readonly string[] => ["setpriv", `--reuid=${user}`, `--regid=${user}`, "--clear-groups"];
+
+/** Number of an account that programs of the protect list have on this machine, if it has one. */
+const MESSAGE_BUS = Number(/^(?:messagebus|dbus):[^:]*:(\d+):/m.exec(readFileSync("/etc/passwd", "utf8"))?.[1]);
+if (Number.isNaN(MESSAGE_BUS)) console.log("skipped: a program that its own account runs (neither messagebus nor dbus is a user here)");
+const AGETTY = Bun.which("agetty");
+if (AGETTY === null) console.log("skipped: a listed program killed in the kernel (no agetty)");
 
 async function nextAlert(agent: AgentProcess, pid: number): Promise<AlertJson> {
   return eventually(
@@ -105,6 +115,48 @@ describe.skipIf(!sensorsRun())("kestrel run responds", () => {
     expect((await nextAlert(agent, child.pid)).response).toMatchObject({ outcome: "refused", process_count: 0 });
     expect([child.exitCode, child.signalCode]).toEqual([null, null]);
     child.kill("SIGKILL");
+    expect(await agent.stop()).toBe(0);
+  });
+
+  test("a program of the system that a user runs is killed; as root and its own account run it, it is refused", async () => {
+    using folder = new TempFolder();
+    const marker = newMarker();
+    await folder.write("kill.yaml", killRule(marker, "enforce", "dbus-daemon"));
+    const system = mkdtempSync("/usr/local/lib/kestrel-test-");
+    const program = join(system, "dbus-daemon");
+    try {
+      Bun.spawnSync(["chmod", "755", system]);
+      copyFileSync("/bin/sleep", program);
+      await using agent = await AgentProcess.start(join(folder.path, "data"), ["--rules", join(folder.path, "kill.yaml")]);
+      const killed = Bun.spawn([...as(65534), program, marker]);
+      expect((await nextAlert(agent, killed.pid)).response).toMatchObject({ outcome: "done", means: "sigkill", process_count: 1 });
+      await killed.exited;
+      expect(killed.signalCode).toBe("SIGKILL");
+      for (const user of Number.isNaN(MESSAGE_BUS) ? [0] : [0, MESSAGE_BUS]) {
+        const left = Bun.spawn([...as(user), program, marker]);
+        expect((await nextAlert(agent, left.pid)).response).toMatchObject({ outcome: "refused", process_count: 0 });
+        expect([left.exitCode, left.signalCode]).toEqual([null, null]);
+        left.kill("SIGKILL");
+      }
+      expect(await agent.stop()).toBe(0);
+    } finally {
+      rmSync(system, { recursive: true });
+    }
+  });
+
+  test.skipIf(AGETTY === null)("the same in the kernel, before its first instruction", async () => {
+    using folder = new TempFolder();
+    const query = `process where event.action == "exec" and process.executable == "${AGETTY}"`;
+    await folder.write("kill.yaml", `id: my.kill\naction: kill\nmode: enforce\nquery: '${query}'\n`);
+    await using agent = await AgentProcess.start(join(folder.path, "data"), ["--rules", join(folder.path, "kill.yaml")]);
+    const command = [AGETTY ?? "", "--version"];
+    const killed = Bun.spawn([...as(65534), ...command], { stdout: "ignore" });
+    await killed.exited;
+    expect(killed.signalCode).toBe("SIGKILL");
+    expect((await nextAlert(agent, killed.pid)).response).toMatchObject({ outcome: "done", means: "bpf_signal" });
+    const left = Bun.spawn(command, { stdout: "ignore" });
+    expect(await left.exited).toBe(0);
+    expect((await nextAlert(agent, left.pid)).response).toMatchObject({ outcome: "refused", process_count: 0 });
     expect(await agent.stop()).toBe(0);
   });
 

@@ -4,7 +4,7 @@ import { expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Note, PolicyDefault, PolicyFile, PolicyKey, PolicyState, PolicyTable } from "../../src/ebpf/policy-wire.ts";
+import { Note, PolicyDefault, PolicyFile, PolicyKey, PolicyRunners, PolicyState, PolicyTable } from "../../src/ebpf/policy-wire.ts";
 import { CALL_FAMILY_SHIFT, CALL_NARROW_IDS, CALL_NUMBERS, Call } from "../../src/ebpf/system-calls.ts";
 import {
   Act,
@@ -283,6 +283,9 @@ const WIRE: Readonly<Record<string, number>> = {
   "policy_file.inode": PolicyFile.Inode,
   "policy_file.device": PolicyFile.Device,
   policy_file: PolicyFile.Size,
+  "policy_runners.anybody": PolicyRunners.Anybody,
+  "policy_runners.users": PolicyRunners.Users,
+  policy_runners: PolicyRunners.Size,
   "policy_note.matched": Note.Matched,
   "policy_note.acted": Note.Acted,
   "policy_note.latency_ns": Note.LatencyNs,

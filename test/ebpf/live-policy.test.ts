@@ -1,7 +1,7 @@
 // Policies in this machine's kernel: connections denied by the control group's programs, programs and those who open files or connect killed by the
 // sensors, and what only would have been. Programs and paths are the test's own, and so are the ports.
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { copyFileSync, readFileSync, statSync } from "node:fs";
+import { chmodSync, copyFileSync, readFileSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { kernelDevice } from "#ebpf";
@@ -53,6 +53,8 @@ async function listener(): Promise<{ readonly port: number; [Symbol.dispose](): 
 const connect = (port: number): Promise<Outcome> => run("bash", "-c", `exec 3<>/dev/tcp/127.0.0.1/${port}`);
 const send = (port: number): Promise<Outcome> => run("bash", "-c", `echo x > /dev/udp/127.0.0.1/${port}`);
 
+const PERL = Bun.which("perl");
+if (PERL === null) console.log("skipped: a protected program that takes a user's effective id for a while (no perl)");
 if (refusal !== undefined) console.log(`skipped: policies in the kernel: ${refusal}`);
 
 describe.skipIf(refusal !== undefined)("policies in the kernel", () => {
@@ -193,7 +195,7 @@ describe.skipIf(refusal !== undefined)("policies in the kernel", () => {
     live.source.usePolicies({
       policies: [policy("all", `network where event.action == "connection_attempted" and destination.port == ${wanted.port}`, "deny")],
       isEnforced: () => true,
-      protectedFiles: [{ device: kernelDevice(dev), inode: ino }],
+      protectedFiles: [{ device: kernelDevice(dev), inode: ino, runners: "anybody" }],
       spared: [{ pid: process.pid, startTick: ownTick(), withHelpers: false }],
     });
     await live.source.settled();
@@ -204,6 +206,59 @@ describe.skipIf(refusal !== undefined)("policies in the kernel", () => {
     await fetch(`http://127.0.0.1:${wanted.port}`).catch((error: Error & { code?: string }) => expect(error.code).not.toBe("EPERM"));
     const stranger = await run(own, "-e", `await Bun.connect({ hostname: "127.0.0.1", port: ${wanted.port}, socket: { data() {} } })`);
     expect(stranger.exitCode).not.toBe(0);
+  });
+
+  test("of a protected program the processes that count are left alone, all others are not: as it is run, and as it runs", async () => {
+    using wanted = await listener();
+    chmodSync(live.folder, 0o755);
+    const program = join(live.folder, "listed");
+    copyFileSync("/bin/bash", program);
+    const { dev, ino } = statSync(program, { bigint: true });
+    const port = `network where event.action == "connection_attempted" and destination.port == ${wanted.port}`;
+    live.source.usePolicies({
+      policies: [policy("port", port, "deny"), policy("start", `process where event.action == "exec" and user.id == "5"`, "kill")],
+      isEnforced: () => true,
+      protectedFiles: [{ device: kernelDevice(dev), inode: ino, runners: [7, 5] }],
+      spared: [{ pid: process.pid, startTick: ownTick(), withHelpers: false }],
+    });
+    await live.source.settled();
+    const connectAs = (real: number, effective = real): Promise<Outcome> => {
+      const user = [`--ruid=${real}`, `--euid=${effective}`, "--clear-groups", "--regid=7"];
+      return run("setpriv", ...user, program, "-pc", `exec 3<>/dev/tcp/127.0.0.1/${wanted.port}`);
+    };
+    const rows: readonly (readonly [real: number, effective: number, isProtected: boolean])[] = [
+      [0, 0, true],
+      [7, 7, true],
+      [7, 0, true],
+      [6, 6, false],
+      [6, 0, false],
+      [0, 6, false],
+    ];
+    for (const [real, effective, isProtected] of rows) {
+      const { exitCode, pid } = await connectAs(real, effective);
+      expect({ real, effective, isProtected: exitCode === 0 }).toEqual({ real, effective, isProtected });
+      if (isProtected) expect(await event(pid, "connection_attempted")).toMatchObject({ "kestrel.policy.spared": true });
+    }
+    expect(await connectAs(5)).toMatchObject({ exitCode: 0 });
+    const other = join(live.folder, "unlisted");
+    copyFileSync("/bin/true", other);
+    expect((await run("setpriv", "--reuid=5", "--clear-groups", "--regid=5", other)).signal).toBe("SIGKILL");
+  });
+
+  test.skipIf(PERL === null)("a protected program that takes a user's effective id for a while, as sshd does, is left alone", async () => {
+    using wanted = await listener();
+    const { dev, ino } = statSync(PERL ?? "", { bigint: true });
+    live.source.usePolicies({
+      policies: [policy("all", `network where event.action == "connection_attempted" and destination.port == ${wanted.port}`, "deny")],
+      isEnforced: () => true,
+      protectedFiles: [{ device: kernelDevice(dev), inode: ino, runners: [] }],
+      spared: [],
+    });
+    await live.source.settled();
+    const connectAs = (change: string): Promise<Outcome> =>
+      run(PERL ?? "", "-e", `use IO::Socket; ${change}; exit(IO::Socket::INET->new("127.0.0.1:${wanted.port}") ? 0 : 1)`);
+    expect(await connectAs("$> = 6")).toMatchObject({ exitCode: 0 });
+    expect(await connectAs("$< = $> = 6")).toMatchObject({ exitCode: 1 });
   });
 
   test("helpers of a spared process are left alone, its other children are not", async () => {

@@ -1,6 +1,6 @@
 // The acts on the machine at hand: the same tree as an emulated machine has, as a changed root in a mount namespace of its own, so that nothing
 // stays behind. Everything else is this machine's: kernel, processes, control groups.
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { release, tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspectMachine } from "#ebpf";
@@ -24,6 +24,8 @@ export async function actHere(): Promise<Transcript> {
   const startedMs = performance.now();
   try {
     makeTree(tree, HERE.acts);
+    // Some acts are those of users, who must find their way from the root on.
+    chmodSync(tree, 0o755);
     const acting = Bun.spawn(["unshare", "-m", "--propagation", "private", "chroot", tree, "/init"], {
       env: { PATH: process.env["PATH"] },
       stdin: "ignore",

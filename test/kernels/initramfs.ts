@@ -50,6 +50,7 @@ export function packTree(tree: string, image: string): string {
 export function makeTree(tree: string, acts: readonly Act[]): void {
   for (const folder of ["bin", "acts", "rules"]) mkdirSync(join(tree, folder), { recursive: true });
   install(Bun.which("busybox") ?? "busybox", join(tree, "bin/busybox"));
+  install(Bun.which("busybox") ?? "busybox", join(tree, "usr/sbin/agetty"));
   install(AGENT, join(tree, "bin/kestrel"));
   install(join(import.meta.dir, "init.sh"), join(tree, "init"));
   for (const library of librariesOf(AGENT)) install(realpathSync(library), join(tree, library));

@@ -26,6 +26,16 @@ const to = (transport: string, ip: string, port: number): string =>
 const serving = (action: string, ip: string, port: string): string =>
   `network where event.action == "${action}" and destination.ip == "${ip}" and destination.port ${port}`;
 
+/** A program of the protect list, which is protected as root runs it. The file is another user's to write to. */
+const LISTED = "/usr/sbin/agetty";
+const forAll = (path: string): string => `: >${path}; chmod 666 ${path}`;
+const listedStarts = (user: number): string => `${started(LISTED)} and user.id == "${user}"`;
+const listedWrites = (path: string): string => `${opened("modification", path)} and process.executable == "${LISTED}"`;
+/** One that must go on. */
+function leftAlone(sensor: string, name: string, shell: string, query: string): Act {
+  return act(sensor, name, [shell, query], { action: "deny", alerts: 0 });
+}
+
 /** All of them; the name of one is the id of its rule. */
 export const RESPONSES: readonly Act[] = [
   against("deny", "exec", [
@@ -82,5 +92,22 @@ ${fails("denied/script")}; [ ! -e ran-3 ]`,
     TCP_ONLY,
   ),
   against("deny", "bind", ["deny-listen", "/bin/network-acts listen plain ::1 947; true", serving("listen", "::1", "== 947")]),
+  against("deny", "exec", [
+    "deny-exec-listed",
+    `${forAll("/tmp/listed-1")}; ${fails("/bin/rare-acts listed-exec /tmp/listed-1")}; [ ! -s /tmp/listed-1 ]`,
+    listedStarts(82),
+  ]),
+  leftAlone("exec", "deny-exec-listed-root", `(exec -a touch ${LISTED} ran-6); [ -e ran-6 ]`, listedStarts(0)),
+  against("deny", "file", [
+    "deny-open-listed",
+    `${forAll("/tmp/listed-2")}; ${fails("/bin/rare-acts listed-open /tmp/listed-2")}; [ ! -s /tmp/listed-2 ]`,
+    listedWrites("/tmp/listed-2"),
+  ]),
+  leftAlone(
+    "file",
+    "deny-open-listed-root",
+    `: >/tmp/listed-3; (exec -a sh ${LISTED} -c 'echo x >>/tmp/listed-3'); [ -s /tmp/listed-3 ]`,
+    listedWrites("/tmp/listed-3"),
+  ),
   against("kill", "connect", ["kill-connect", "/bin/acts connect tcp 127.0.0.1 945; true", to("tcp", "127.0.0.1", 945)]),
 ];

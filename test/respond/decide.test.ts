@@ -1,8 +1,8 @@
 // Whom a response reaches and whom it spares, on processes in memory: every signal sent is in the table.
 import { describe, expect, test } from "bun:test";
 import type { AlertResponse, ResponseRequest } from "#core";
-import type { GateAccount } from "#respond";
-import { accountOf, type FakeProcess, FakeProcesses, fakeEntity, request, responderOver } from "./fixture.ts";
+import { type GateAccount, Protection, protectedPrograms } from "#respond";
+import { accountOf, type FakeProcess, FakeProcesses, fakeEntity, PASSWD, request, responderOver } from "./fixture.ts";
 
 // 500 is the agent, started by 400 (a shell) of 300 (sshd).
 const MACHINE: readonly FakeProcess[] = [
@@ -68,6 +68,73 @@ for (const [name, pid, changes, outcome, sent, reason] of ROWS) {
     expect(processes.handleCount).toBe(0);
   });
 }
+
+describe("whose process of a listed program is protected", () => {
+  const rows: readonly (readonly [name: string, executable: string, real: number, saved: number, isProtected: boolean])[] = [
+    ["root's", "/usr/sbin/sshd", 0, 0, true],
+    ["a session of sshd", "/usr/lib/openssh/sshd-session", 1000, 1000, false],
+    ["a session manager", "/usr/lib/systemd/systemd", 1000, 1000, false],
+    ["root's, where an account runs it", "/usr/bin/dbus-daemon", 0, 0, true],
+    ["its account's", "/usr/bin/dbus-daemon", 100, 100, true],
+    ["root's on its way to be its account's", "/usr/bin/dbus-daemon", 100, 0, true],
+    ["a user's", "/usr/bin/dbus-daemon", 1000, 1000, false],
+    ["a user's with root's rights", "/usr/bin/dbus-daemon", 1000, 0, false],
+    ["a user's with an account's rights", "/usr/bin/dbus-daemon", 1000, 100, false],
+    ["one that root gave to a user", "/usr/bin/dbus-daemon", 0, 1000, false],
+    ["another program's account's", "/usr/bin/dbus-daemon", 998, 998, false],
+    ["a service's without an account", "/usr/sbin/sshd", 100, 100, false],
+    ["the account's, of two of that name the first", "/usr/lib/systemd/systemd-networkd", 998, 998, true],
+    ["the second's of that name", "/usr/lib/systemd/systemd-networkd", 1003, 1003, false],
+    ["a user's whose name begins like an account that has no number", "/usr/lib/systemd/systemd-resolved", 1002, 1002, false],
+    ["a number that stands in the wrong place", "/usr/lib/systemd/systemd-resolved", 997, 997, false],
+    ["a user's whose name begins like an account that is not there", "/usr/bin/dbus-broker", 1004, 1004, false],
+    ["a user's, of a name that the operator gave", "/usr/bin/guard", 1000, 1000, true],
+    ["a user's, of a path that the operator gave", "/opt/guard", 1000, 1000, true],
+    ["a user's, of a built-in name that the operator gave too", "/usr/sbin/agetty", 1000, 1000, true],
+  ];
+  for (const [name, executable, real, saved, isProtected] of rows) {
+    test(name, () => {
+      const processes = new FakeProcesses([{ pid: 600, ppid: 1, executable, runner: { real, saved } }]);
+      const { responder } = responderOver(processes, { protect: ["guard", "/opt/guard", "agetty"] });
+      expect(responder.respond(request(600, fakeEntity(600)))?.outcome).toBe(isProtected ? "refused" : "done");
+      expect(processes.sent).toEqual(isProtected ? [] : ["kill 600@600"]);
+    });
+  }
+
+  test("one that ends as it is looked at is not protected", () => {
+    const processes = new FakeProcesses([{ pid: 600, ppid: 1, executable: "/usr/sbin/sshd" }]);
+    processes.runner = () => undefined;
+    expect(responderOver(processes).responder.respond(request(600, fakeEntity(600)))?.outcome).toBe("done");
+  });
+
+  test("its files, with whom they count for: of two names of one file, those of both", () => {
+    const inodes: Readonly<Record<string, bigint>> = {
+      "/usr/sbin/sshd": 1n,
+      "/usr/bin/dbus-daemon": 2n,
+      "/usr/bin/dbus-broker": 2n,
+      "/usr/lib/systemd/systemd-networkd": 3n,
+      "/usr/sbin/agetty": 4n,
+      "/opt/networkd": 3n,
+    };
+    const protection = new Protection({
+      processes: new FakeProcesses([]),
+      programs: protectedPrograms(["agetty", "/opt/networkd"], PASSWD),
+      ownPid: 500,
+      realPath: (path) => (path in inodes ? path : undefined),
+      fileFacts: (path) => ({ device: 1n, inode: inodes[path] ?? 0n, uid: 0, isShared: false }),
+    });
+    const found = protection.files().map(({ inode, runners }) => [inode, runners] as const);
+    expect(new Map(found)).toEqual(
+      new Map<bigint, "anybody" | readonly number[]>([
+        [1n, []],
+        [2n, [100]],
+        [3n, "anybody"],
+        [4n, "anybody"],
+      ]),
+    );
+    expect(found.length).toBe(4);
+  });
+});
 
 describe("a denied program that several rungs know of", () => {
   const kernel = { matched: true, acted: true, spared: false, notStarted: false, means: "bpf_signal", latencyNs: 7n } as const;

@@ -1,8 +1,9 @@
 // For tests of responses: processes that do not exist, real ones that do nothing, and a responder over either.
 import { readFileSync } from "node:fs";
 import { type AlertResponse, createLog, MockClock, type ResponseRequest } from "#core";
-import { type Lineage, LinuxProcesses, LiveResponder, type LiveResponderOptions, Protection } from "#respond";
+import { type Lineage, LinuxProcesses, LiveResponder, type LiveResponderOptions, Protection, protectedPrograms } from "#respond";
 import type { HostProcess, Processes, ProcessHandle } from "../../src/respond/processes.ts";
+import type { Runner } from "../../src/respond/protected-programs.ts";
 
 /** One process that does not exist. */
 export interface FakeProcess {
@@ -11,6 +12,8 @@ export interface FakeProcess {
   readonly start?: number;
   readonly name?: string;
   readonly executable?: string;
+  /** Root, unless said. */
+  readonly runner?: Runner;
   readonly isKernel?: boolean;
   readonly isEnded?: boolean;
 }
@@ -66,6 +69,11 @@ export class FakeProcesses implements Processes {
     return this.list.find((process) => process.pid === pid)?.executable ?? "/home/x";
   }
 
+  runner(pid: number): Runner | undefined {
+    const process = this.list.find((each) => each.pid === pid);
+    return process && (process.runner ?? { real: 0, saved: 0 });
+  }
+
   cgroup(): string | undefined {
     return "/";
   }
@@ -82,6 +90,15 @@ function inodeOf(processes: Processes, path: string): bigint {
   return BigInt(Bun.hash.crc32(pid === undefined ? path : processes.executable(Number(pid))));
 }
 
+/** A user database with some of the accounts that programs of the protect list have. */
+export const PASSWD = `root:x:0:0:root:/root:/bin/sh
+messagebus:x:100:102::/nonexistent:/usr/sbin/nologin
+systemd-resolver:x:1002:1002::/home/x:/bin/sh
+systemd-resolve:x::997:no number:/:/usr/sbin/nologin
+systemd-network:x:998:998:systemd Network Management:/:/usr/sbin/nologin
+systemd-network:x:1003:1003:again:/:/usr/sbin/nologin
+dbus-x:x:1004:1004::/home/x:/bin/sh`;
+
 const NO_LINEAGE: Lineage = { descendants: () => [] };
 
 /** A responder with its clock and what it logged. */
@@ -96,7 +113,7 @@ export function responderOver(
     processes,
     protection: new Protection({
       processes,
-      names: options.protect ?? [],
+      programs: protectedPrograms(options.protect ?? [], PASSWD),
       ownPid,
       ...(processes instanceof FakeProcesses && {
         fileFacts: (path) => ({ device: 1n, inode: inodeOf(processes, path), uid: 0, isShared: false }),

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { closeSync, openSync, readFileSync, statSync } from "node:fs";
 import { type FileStatus, fileStatus } from "#ffi/descriptors";
-import { Protection } from "#respond";
+import { Protection, protectedPrograms } from "#respond";
 import { CLEAR_FILES_MAX, ClearFiles, fileKey, isSettled } from "../../src/respond/clear-files.ts";
 import { ExecSteps } from "../../src/respond/exec-steps.ts";
 import { ACCOUNTS_MAX, GateLedger } from "../../src/respond/gate-ledger.ts";
@@ -10,7 +10,7 @@ import { gateMounts, servedFilesystems } from "../../src/respond/gate-mounts.ts"
 import { LINE_LENGTH_MAX, LineReader, runnable } from "../../src/respond/gate-wire.ts";
 import { nextFileOf } from "../../src/respond/program-file.ts";
 import { parseThreadStatus, readThreadStatus } from "../../src/respond/thread-status.ts";
-import { FakeProcesses } from "./fixture.ts";
+import { FakeProcesses, PASSWD } from "./fixture.ts";
 
 function statusOf(path: string): FileStatus {
   const fd = openSync(path, "r");
@@ -158,7 +158,7 @@ test("a thread's process, ids and what it may gain", () => {
   expect(readThreadStatus(process.pid)).toMatchObject({ pid: process.pid, ppid: process.ppid, uid: process.getuid?.() ?? -1 });
   expect(readThreadStatus(0x7fff_ffff)).toBeUndefined();
   const text = "Name:\tUid:\t9\nTgid:\t5\nPPid:\t4\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nNoNewPrivs:\t1\n";
-  expect(parseThreadStatus(text)).toEqual({ pid: 5, ppid: 4, uid: 1, euid: 2, gid: 5, egid: 6, noNewPrivileges: true });
+  expect(parseThreadStatus(text)).toEqual({ pid: 5, ppid: 4, uid: 1, euid: 2, suid: 3, gid: 5, egid: 6, noNewPrivileges: true });
   expect(parseThreadStatus(text.replace("Uid:\t9", "\rTgid:1"))?.pid).toBe(5);
   expect(parseThreadStatus("Name:\tx\n")).toBeUndefined();
 });
@@ -171,9 +171,11 @@ describe("whose programs are never denied", () => {
     "/proc/502/exe": facts,
     "/usr/sbin/sshd": facts,
     "/opt/tool": facts,
+    "/usr/bin/dbus-daemon": facts,
   };
   const fileFacts = (path: string) => files[path];
-  const protection = new Protection({ processes: new FakeProcesses([]), names: ["sshd", "/opt/tool"], ownPid: 500, fileFacts });
+  const programs = protectedPrograms(["/opt/tool"], PASSWD);
+  const protection = new Protection({ processes: new FakeProcesses([]), programs, ownPid: 500, fileFacts });
   const rows: readonly (readonly [name: string, path: string, change: Partial<typeof facts>, reason: RegExp | undefined])[] = [
     ["a system program by name", "/usr/sbin/sshd", {}, /protected programs/],
     ["one by its path", "/opt/tool", {}, /protected programs/],
@@ -187,10 +189,20 @@ describe("whose programs are never denied", () => {
   ];
   for (const [name, path, change, reason] of rows) {
     test(name, () => {
-      const found = protection.reasonToRun({ path, ...facts, ...change });
+      const found = protection.reasonToRun({ path, ...facts, ...change }, { real: 0, saved: 0 });
       if (reason === undefined) expect(found).toBeUndefined();
       else expect(found).toMatch(reason);
     });
+  }
+
+  const forWhom: readonly (readonly [name: string, path: string, real: number, saved: number, isProtected: boolean])[] = [
+    ["a built-in name, its account", "/usr/bin/dbus-daemon", 100, 100, true],
+    ["a built-in name, a user", "/usr/bin/dbus-daemon", 1000, 1000, false],
+    ["a built-in name, a user with root's rights for a moment", "/usr/sbin/sshd", 1000, 0, false],
+    ["a path of the operator's, a user", "/opt/tool", 1000, 1000, true],
+  ];
+  for (const [name, path, real, saved, isProtected] of forWhom) {
+    test(name, () => expect(protection.reasonToRun({ path, ...facts }, { real, saved }) !== undefined).toBe(isProtected));
   }
 
   test("who is the agent: itself and what it starts, not whom it adopted nor who runs its file", () => {

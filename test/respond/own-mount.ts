@@ -31,8 +31,8 @@ function whyNot(): string | undefined {
 export class OwnMount implements Disposable {
   readonly path: string;
 
-  constructor(option = "suid") {
-    this.path = mkdtempSync(join(tmpdir(), "kestrel-gate-"));
+  constructor(option = "suid", folder: string = tmpdir()) {
+    this.path = mkdtempSync(join(folder, "kestrel-gate-"));
     const { exitCode, stderr } = Bun.spawnSync(["mount", "-t", "tmpfs", "-o", `size=64m,mode=755,${option}`, "kestrel-test", this.path]);
     if (exitCode === 0) return;
     rmdirSync(this.path);

@@ -3,7 +3,7 @@ import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { cgroupRoot, SystemClock } from "#core";
-import { Protection } from "#respond";
+import { Protection, protectedPrograms } from "#respond";
 import { thaw } from "../../src/respond/cgroup-freezer.ts";
 import { becomes, hasEnded, real, request, responderOver, Shell, stateOf } from "./fixture.ts";
 
@@ -204,7 +204,7 @@ describe.skipIf(!IS_ROOT)("programs protected by name", () => {
     rmSync(system, { recursive: true });
     rmSync(elsewhere, { recursive: true });
   });
-  const protection = new Protection({ processes: real, names: ["kestrel-guard"], ownPid: process.pid });
+  const protection = new Protection({ processes: real, programs: protectedPrograms(["kestrel-guard"]), ownPid: process.pid });
   const rows: readonly (readonly [name: string, folder: string, mode: number, isProtected: boolean])[] = [
     ["a system program", system, 0o755, true],
     ["the same name elsewhere", elsewhere, 0o755, false],
