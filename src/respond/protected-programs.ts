@@ -29,8 +29,10 @@ const BUILT_IN: readonly (readonly [name: string, ...accounts: readonly string[]
   ["systemd-networkd", "systemd-network"],
   ["systemd-resolved", "systemd-resolve"],
   ["systemd-udevd"],
-  ["sshd"],
-  ["sshd-session"],
+  // Until somebody is let in the child that serves him runs as this account; since OpenSSH 10 it is a program of its own.
+  ["sshd", "sshd"],
+  ["sshd-session", "sshd"],
+  ["sshd-auth", "sshd"],
   ["agetty"],
   ["login"],
   // Debian, SUSE, Alpine and Gentoo; Fedora, Arch and Void.

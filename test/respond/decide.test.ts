@@ -72,6 +72,8 @@ for (const [name, pid, changes, outcome, sent, reason] of ROWS) {
 describe("whose process of a listed program is protected", () => {
   const rows: readonly (readonly [name: string, executable: string, real: number, saved: number, isProtected: boolean])[] = [
     ["root's", "/usr/sbin/sshd", 0, 0, true],
+    ["the child of sshd that asks who logs in", "/usr/sbin/sshd", 101, 101, true],
+    ["the program that does so since", "/usr/lib/openssh/sshd-auth", 101, 101, true],
     ["a session of sshd", "/usr/lib/openssh/sshd-session", 1000, 1000, false],
     ["a session manager", "/usr/lib/systemd/systemd", 1000, 1000, false],
     ["root's, where an account runs it", "/usr/bin/dbus-daemon", 0, 0, true],
@@ -110,6 +112,7 @@ describe("whose process of a listed program is protected", () => {
   test("its files, with whom they count for: of two names of one file, those of both", () => {
     const inodes: Readonly<Record<string, bigint>> = {
       "/usr/sbin/sshd": 1n,
+      "/usr/sbin/init": 5n,
       "/usr/bin/dbus-daemon": 2n,
       "/usr/bin/dbus-broker": 2n,
       "/usr/lib/systemd/systemd-networkd": 3n,
@@ -126,13 +129,14 @@ describe("whose process of a listed program is protected", () => {
     const found = protection.files().map(({ inode, runners }) => [inode, runners] as const);
     expect(new Map(found)).toEqual(
       new Map<bigint, "anybody" | readonly number[]>([
-        [1n, []],
+        [1n, [101]],
+        [5n, []],
         [2n, [100]],
         [3n, "anybody"],
         [4n, "anybody"],
       ]),
     );
-    expect(found.length).toBe(4);
+    expect(found.length).toBe(5);
   });
 });
 

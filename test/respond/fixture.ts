@@ -93,6 +93,7 @@ function inodeOf(processes: Processes, path: string): bigint {
 /** A user database with some of the accounts that programs of the protect list have. */
 export const PASSWD = `root:x:0:0:root:/root:/bin/sh
 messagebus:x:100:102::/nonexistent:/usr/sbin/nologin
+sshd:x:101:65534::/run/sshd:/usr/sbin/nologin
 systemd-resolver:x:1002:1002::/home/x:/bin/sh
 systemd-resolve:x::997:no number:/:/usr/sbin/nologin
 systemd-network:x:998:998:systemd Network Management:/:/usr/sbin/nologin
