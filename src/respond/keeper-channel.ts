@@ -1,8 +1,9 @@
 // The gatekeeper's two pipes to its agent, without an event loop: whole messages in, whole messages out, and never a wait. What does not fit because
 // the agent does not read is refused, so that the caller can decide without it.
+import { LineReader, lineOf } from "#core";
 import { Poll, PollSet, readAvailable, setNonBlocking, writeAvailable } from "#ffi/descriptors";
 import { NativeBuffer } from "#ffi/memory";
-import { type FromKeeper, type KeeperConfig, LineReader, lineOf, type ToKeeper } from "./gate-wire.ts";
+import type { FromKeeper, KeeperConfig, ToKeeper } from "./gate-wire.ts";
 
 const BUFFER_BYTES: number = 256 << 10;
 

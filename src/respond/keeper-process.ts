@@ -1,7 +1,7 @@
 // The gatekeeper's process as the agent holds it: started, spoken to, asked now and then whether it still answers, ended. Invariant: one that does not
 // answer is killed, which makes the kernel allow whatever waits for it. Knows no rules.
-import type { Cancel, Clock } from "#core";
-import { type FromKeeper, type KeeperConfig, LineReader, lineOf, type ToKeeper } from "./gate-wire.ts";
+import { type Cancel, type Clock, LineReader, lineOf } from "#core";
+import type { FromKeeper, KeeperConfig, ToKeeper } from "./gate-wire.ts";
 
 /** Settings of a {@link KeeperProcess}. */
 export interface KeeperProcessOptions {

@@ -7,7 +7,7 @@ import { CLEAR_FILES_MAX, ClearFiles, fileKey, isSettled } from "../../src/respo
 import { ExecSteps } from "../../src/respond/exec-steps.ts";
 import { ACCOUNTS_MAX, GateLedger } from "../../src/respond/gate-ledger.ts";
 import { gateMounts, servedFilesystems } from "../../src/respond/gate-mounts.ts";
-import { LINE_LENGTH_MAX, LineReader, runnable } from "../../src/respond/gate-wire.ts";
+import { runnable } from "../../src/respond/gate-wire.ts";
 import { nextFileOf } from "../../src/respond/program-file.ts";
 import { parseThreadStatus, readThreadStatus } from "../../src/respond/thread-status.ts";
 import { FakeProcesses, PASSWD } from "./fixture.ts";
@@ -97,14 +97,6 @@ test("a file's device is the same number in both notations", () => {
   const file = { path: "/bin/true", device, inode: String(inode), uid, mode, linkCount };
   expect(runnable(file)).toMatchObject({ device: dev, inode: ino, uid: 0, isShared: false });
   expect(runnable({ ...file, device: "259:70000" }).device).toBe(0x1111_0370n);
-});
-
-test("lines come in pieces; what is no message is passed over", () => {
-  const reader = new LineReader<{ readonly kind: string }>();
-  expect(reader.take('{"kind":"a"}\n{"ki')).toEqual([{ kind: "a" }]);
-  expect(reader.take('nd":"b"}\nnonsense\n[]\n{"kind":1}\nnull\n{"kind":"c"}\n')).toEqual([{ kind: "b" }, { kind: "c" }]);
-  reader.take("x".repeat(LINE_LENGTH_MAX + 1));
-  expect(reader.take('{"kind":"d"}\n')).toEqual([{ kind: "d" }]);
 });
 
 test("accounts are given out once, oldest first, and are bounded", () => {

@@ -1,0 +1,36 @@
+// What the agent and a process of its own tell each other: one JSON object a line, over the pipes of the child. Both are one program, so a line that cannot
+// be read is a bug of ours or the end of the other side. Invariant: whatever comes, reading it never throws.
+
+/** Longest line either side accepts: a path has at most 4,096 bytes, and lists are cut. */
+export const LINE_LENGTH_MAX: number = 1 << 20;
+
+/** Takes pieces of text in and gives whole messages out. */
+export class LineReader<Message extends { readonly kind: string }> {
+  #rest = "";
+
+  /** Messages that this piece completes. */
+  take(piece: string): readonly Message[] {
+    const lines = (this.#rest + piece).split("\n");
+    const rest = lines.pop() ?? "";
+    this.#rest = rest.length > LINE_LENGTH_MAX ? "" : rest;
+    return lines.flatMap((line) => {
+      const message = parse(line);
+      return message === undefined ? [] : [message as Message];
+    });
+  }
+}
+
+function parse(line: string): { readonly kind: string } | undefined {
+  try {
+    const value = JSON.parse(line) as unknown;
+    const kind = typeof value === "object" && value !== null && "kind" in value ? value.kind : undefined;
+    return typeof kind === "string" ? (value as { readonly kind: string }) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A message as its line. */
+export function lineOf(message: { readonly kind: string }): string {
+  return `${JSON.stringify(message)}\n`;
+}
