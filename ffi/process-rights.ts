@@ -48,15 +48,33 @@ export function setDumpable(dumpable: boolean): void {
 const CAPABILITY_VERSION_3 = 0x2008_0522;
 /** struct __user_cap_data_struct[2]: effective, permitted, inheritable, each for 32 capabilities. */
 const CAPABILITY_DATA_BYTES = 24;
-const INHERITABLE_OFFSETS: readonly number[] = [8, 20];
+const CAPABILITY_WORD_BYTES = 12;
+const INHERITABLE = 8;
 
 /** Empties the inheritable set of this thread, and with it the ambient one. */
 export function clearInheritable(): void {
+  setCapabilities((data) => {
+    for (const word of [0, 1]) data.view.setUint32(word * CAPABILITY_WORD_BYTES + INHERITABLE, 0, true);
+  });
+}
+
+/** Leaves this thread those capabilities of a mask that it has, and none to inherit. */
+export function keepCapabilities(mask: bigint): void {
+  setCapabilities(({ view }) => {
+    for (const word of [0, 1]) {
+      const [at, kept] = [word * CAPABILITY_WORD_BYTES, Number((mask >> BigInt(32 * word)) & 0xffff_ffffn)];
+      for (const set of [at, at + 4]) view.setUint32(set, (view.getUint32(set, true) & kept) >>> 0, true);
+      view.setUint32(at + INHERITABLE, 0, true);
+    }
+  });
+}
+
+function setCapabilities(change: (data: NativeBuffer) => void): void {
   const header = new NativeBuffer(8);
   header.view.setUint32(0, CAPABILITY_VERSION_3, true);
   const data = new NativeBuffer(CAPABILITY_DATA_BYTES);
   if (libc().capget(header.ptr, data.ptr) !== 0) throw failed("capget");
-  for (const offset of INHERITABLE_OFFSETS) data.view.setUint32(offset, 0, true);
+  change(data);
   if (libc().capset(header.ptr, data.ptr) !== 0) throw failed("capset");
 }
 

@@ -5,7 +5,7 @@ export { FtraceWatch } from "./ftrace-watch.ts";
 export { HeartbeatWatch } from "./heartbeat-watch.ts";
 export { type AttachedProgram, LinkWatch } from "./link-watch.ts";
 export { LossWatch } from "./loss-watch.ts";
-export { type Hardening, harden, type RightsKept, type ShedOptions, shedRights } from "./rights.ts";
+export { type Hardening, harden, keepRightsToRead, type RightsKept, type ShedOptions, shedRights } from "./rights.ts";
 export { checkTrusted, type Distrust } from "./root-only.ts";
 export { StallWatch } from "./stall-watch.ts";
 export { type StorePort, StoreWatch } from "./store-watch.ts";

@@ -3,8 +3,15 @@
 // cannot be had back by this process or its children.
 import { readFileSync } from "node:fs";
 import { messageOf } from "#core";
-import { clearInheritable, denySystemCalls, dropFromBoundingSet, refuseNewPrivileges, setDumpable } from "#ffi/process-rights";
-import { neverNeeded } from "./system-calls.ts";
+import {
+  clearInheritable,
+  denySystemCalls,
+  dropFromBoundingSet,
+  keepCapabilities,
+  refuseNewPrivileges,
+  setDumpable,
+} from "#ffi/process-rights";
+import { neededByNoReader, neverNeeded } from "./system-calls.ts";
 
 /**
  * How much to keep. `usual`: everything a rule may ask for. `least`: without CAP_SYS_ADMIN and CAP_DAC_OVERRIDE, so no gate before programs
@@ -76,6 +83,31 @@ export function shedRights({ kept, lowPort, isSecond, executeAgain }: ShedOption
   } catch (error) {
     return messageOf(error);
   }
+}
+
+/** What the agent's reader of program files keeps. */
+const KEPT_TO_READ: readonly number[] = [
+  2, // DAC_READ_SEARCH
+  19, // SYS_PTRACE: /proc/PID/exe and root of other users
+];
+
+/**
+ * Leaves a child of an agent what it needs to read files, for good, by executing this program again. The agent may no longer cut bounding sets; but who
+ * refuses new privileges gains by executing none that its thread lacks. NativeError, or an error that says what is left, when that cannot be done.
+ */
+export function keepRightsToRead({ isSecond, executeAgain }: Pick<ShedOptions, "isSecond" | "executeAgain">): void {
+  const kept = maskOf(KEPT_TO_READ);
+  if (!isSecond) {
+    keepCapabilities(kept);
+    refuseNewPrivileges();
+    executeAgain();
+    throw new Error("The program did not execute itself");
+  }
+  const surplus = readCapabilities(readFileSync("/proc/thread-self/status", "utf8")).permitted & ~kept;
+  if (surplus !== 0n) throw new Error(`This thread still has the capabilities 0x${surplus.toString(16)}`);
+  const calls = [...neverNeeded(process.arch), ...neededByNoReader(process.arch)];
+  // A container may refuse it; the capabilities are gone all the same.
+  attempt("system calls", ["", ""], () => denySystemCalls(calls.map((call) => call.number)));
 }
 
 /** One thing done at the start, for log and status. */

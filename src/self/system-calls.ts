@@ -60,9 +60,71 @@ const CALLS: readonly Call[] = [
   call("vhangup", 153, 58),
 ];
 
+/** What a process that only reads files does not make besides: by these it would run programs, speak to others, change or end what is not its own. */
+const NOT_TO_READ: readonly Call[] = [
+  call("execve", 59, 221),
+  call("execveat", 322, 281),
+  call("socket", 41, 198),
+  call("connect", 42, 203),
+  call("bpf", 321, 280),
+  call("perf_event_open", 298, 241),
+  // Its requests open files, and pass by this list.
+  call("io_uring_setup", 425),
+  call("fanotify_init", 300, 262),
+  call("kill", 62, 129),
+  call("rt_sigqueueinfo", 129, 138),
+  call("pidfd_send_signal", 424),
+  call("unlinkat", 263, 35),
+  call("renameat", 264, 38),
+  call("renameat2", 316, 276),
+  call("mkdirat", 258, 34),
+  call("linkat", 265, 37),
+  call("symlinkat", 266, 36),
+  call("mknodat", 259, 33),
+  call("fchmod", 91, 52),
+  call("fchmodat", 268, 53),
+  call("fchmodat2", 452),
+  call("fchown", 93, 55),
+  call("fchownat", 260, 54),
+  call("truncate", 76, 45),
+  call("setxattr", 188, 5),
+  call("lsetxattr", 189, 6),
+  call("fsetxattr", 190, 7),
+  call("removexattr", 197, 14),
+  call("lremovexattr", 198, 15),
+  call("fremovexattr", 199, 16),
+  ...[
+    ["unlink", 87],
+    ["rename", 82],
+    ["mkdir", 83],
+    ["rmdir", 84],
+    ["link", 86],
+    ["symlink", 88],
+    ["mknod", 133],
+    ["chmod", 90],
+    ["chown", 92],
+    ["lchown", 94],
+    ["creat", 85],
+  ].map(([name, x64]) => ({ name: String(name), x64: Number(x64) })),
+];
+
+interface NumberedCall {
+  readonly name: string;
+  readonly number: number;
+}
+
 /** Names and numbers of the calls on this processor; none where the numbers are not known. */
-export function neverNeeded(processor: string): readonly { readonly name: string; readonly number: number }[] {
-  return CALLS.flatMap(({ name, x64, arm64 }) => {
+export function neverNeeded(processor: string): readonly NumberedCall[] {
+  return numbered(CALLS, processor);
+}
+
+/** The same of those that only a process which reads files can do without. */
+export function neededByNoReader(processor: string): readonly NumberedCall[] {
+  return numbered(NOT_TO_READ, processor);
+}
+
+function numbered(calls: readonly Call[], processor: string): readonly NumberedCall[] {
+  return calls.flatMap(({ name, x64, arm64 }) => {
     const number = processor === "x64" ? x64 : processor === "arm64" ? arm64 : undefined;
     return number === undefined ? [] : [{ name, number }];
   });
