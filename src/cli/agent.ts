@@ -20,6 +20,9 @@ export interface FileCounts {
   readonly held: number;
   readonly heldTooLong: number;
   readonly byResult: Readonly<Record<string, number>>;
+  /** Readers of these files that a filesystem holds which does not answer, and how often one did not. */
+  readonly stuck: number;
+  readonly silences: number;
 }
 
 /** What the agent is made of. */
@@ -255,6 +258,8 @@ export class Agent implements AgentPort {
         "result",
         files.byResult,
       ),
+      metric("gauge", "kestrel_file_readers_stuck", "Readers of these files held by filesystems that do not answer", files.stuck),
+      metric("counter", "kestrel_silent_filesystems_total", "Times a filesystem did not answer such a reader", files.silences),
       metric("gauge", "kestrel_events_waiting", "Events on their way to the rules", counters.waiting),
       metric("counter", "kestrel_blocked_seconds_total", "Time sources waited for room", counters.blockedMs / 1000),
       metric("counter", "kestrel_alerts_total", "Alerts raised", counters.alerts),

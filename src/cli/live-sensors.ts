@@ -53,8 +53,8 @@ export function sensorParts(
     records: () =>
       Object.entries(source.counts().kernel).map(([kind, { produced, dropped, filtered }]) => ({ kind, produced, dropped, filtered })),
     files: () => {
-      const { held, heldTooLong, files } = source.counts();
-      return { held, heldTooLong, byResult: { ...files } };
+      const { held, heldTooLong, files, readers } = source.counts();
+      return { held, heldTooLong, byResult: { ...files }, ...readers };
     },
     onRules: (rules, reach) => {
       source.setHold(readsLateFields(rules));

@@ -1,9 +1,10 @@
-// Entry point of the binary: picks the command, prints errors for people, sets the exit code. Nothing else exits.
+// Entry point of the binary: picks the command, prints errors for people, sets the exit code. Nothing else exits, except a reader of
+// program files, whose threads may never end.
 import { KestrelError, messageOf } from "#core";
 import { nearestName } from "#schema";
 import { EXIT } from "./arguments.ts";
 import { COMMANDS, overview } from "./help.ts";
-import { GATEKEEPER, HEARTBEAT } from "./own-command.ts";
+import { GATEKEEPER, HEARTBEAT, READER } from "./own-command.ts";
 
 type Command = (argv: readonly string[]) => Promise<number>;
 
@@ -26,6 +27,7 @@ const LOADERS: Readonly<Record<string, () => Promise<Command>>> = {
 const HIDDEN: typeof LOADERS = {
   [HEARTBEAT]: async () => (await import("./heartbeat.ts")).heartbeat,
   [GATEKEEPER]: async () => (await import("./gatekeeper.ts")).gatekeeper,
+  [READER]: async () => (await import("./reader.ts")).reader,
 };
 
 async function main(argv: readonly string[]): Promise<number> {

@@ -4,6 +4,8 @@
 export const GATEKEEPER = "gatekeeper";
 /** Name of the hidden command that does what every sensor must count. */
 export const HEARTBEAT = "heartbeat";
+/** Name of the hidden command that reads the files of programs. */
+export const READER = "reader";
 
 /** Command line that starts this same program. */
 export function ownCommand(...args: readonly string[]): readonly string[] {

@@ -8,6 +8,7 @@ import type { SchemaRegistry } from "#schema";
 import { EXIT, parseArguments, usageError } from "./arguments.ts";
 import { ENRICHMENT_FLAGS, enrichmentOptions } from "./enrichment-options.ts";
 import { LineWriter } from "./output.ts";
+import { ownCommand, READER } from "./own-command.ts";
 import { RecordingSink } from "./recording-sink.ts";
 import { registryFrom } from "./schema-file.ts";
 import { stopSignal } from "./stop-signal.ts";
@@ -24,7 +25,13 @@ export async function record(argv: readonly string[]): Promise<number> {
   const log = createLog("info", (line) => process.stderr.write(`${line}\n`));
   const registry = registryFrom(undefined);
   const counted = new CountingSink();
-  const source = new EbpfSource({ registry, clock: new SystemClock(), ...(await enrichmentOptions(args)) });
+  const source = new EbpfSource({
+    registry,
+    clock: new SystemClock(),
+    ...(await enrichmentOptions(args)),
+    readerCommand: ownCommand(READER),
+    onProblem: (problem) => log.write("warn", problem),
+  });
   const asJson = args.has("json") || path.endsWith(".jsonl");
   const sink = asJson ? new JsonLinesSink(path, registry, counted) : new RecordingSink(path, { registry, next: counted, log });
   try {

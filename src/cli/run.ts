@@ -11,7 +11,7 @@ import {
   type Source,
   SystemClock,
 } from "#core";
-import { ALL_WORDS, EbpfSource } from "#ebpf";
+import { ALL_WORDS, type EbpfOptions, EbpfSource } from "#ebpf";
 import { type ArmResult, compileInWorker, Engine, type EngineOptions, type ExecJudgeOptions } from "#engine";
 import type { Hardening } from "#self";
 import { type Store, StoreSink } from "#store";
@@ -30,6 +30,7 @@ import { demandListener, denierLines, sensorLine, sensorParts, sensorStatus } fr
 import { finishStoring, openStore, storeFamilies } from "./live-store.ts";
 import { backendOf } from "./log-input.ts";
 import { keepMemorySmall } from "./memory-keeper.ts";
+import { ownCommand, READER } from "./own-command.ts";
 import { checkOwnFiles, giveUpRights, sayHardening } from "./own-rights.ts";
 import { policyFamilies } from "./policy-families.ts";
 import { RecordingSink } from "./recording-sink.ts";
@@ -107,7 +108,7 @@ async function start(args: Arguments, hardening: readonly Hardening[]): Promise<
   const compiling = { registry, backend: backendOf(args), compile: compileInWorker, cacheDirectory: data.cache, log };
   const book = await readBook(args.texts("rules"), store, compiling);
   const saved = savedState(store, log);
-  const source = new EbpfSource({ registry, clock, ...(await enrichmentOptions(args)), onProblem: warner(log) });
+  const source = new EbpfSource({ registry, clock, ...(await sourceOptions(args, log)) });
   const recordPath = args.text("record");
   const modes = new ResponseModes(store);
   const isRunning = (id: string): boolean => engine.ruleState(id)?.quarantineReason === undefined;
@@ -170,6 +171,10 @@ async function start(args: Arguments, hardening: readonly Hardening[]): Promise<
       store.close();
     },
   };
+}
+
+async function sourceOptions(args: Arguments, log: Log): Promise<Omit<EbpfOptions, "registry" | "clock">> {
+  return { ...(await enrichmentOptions(args)), readerCommand: ownCommand(READER), onProblem: warner(log) };
 }
 
 function kernelAndStore({ policies }: EbpfSource, alertStore: StoreSink): readonly MetricFamily[] {

@@ -3,8 +3,8 @@
 // looked at again when they have changed, once a minute at most; until they are read nothing is said.
 import { lstatSync, statSync } from "node:fs";
 import { readDpkg } from "./dpkg-database.ts";
+import type { FileReader } from "./file-reader.ts";
 import { PackageIndex } from "./package-index.ts";
-import { standsAt } from "./program-file.ts";
 import type { ProgramFacts } from "./program-inspector.ts";
 import { RpmDatabase } from "./rpm-database.ts";
 
@@ -24,15 +24,17 @@ const LOOK_AGAIN_NS = 60_000_000_000;
 export class Packages {
   readonly #places: PackagePlaces;
   readonly #secret: bigint;
+  readonly #reader: Pick<FileReader, "standsAt">;
   #index: PackageIndex | undefined;
   #rpm: RpmDatabase | undefined;
   #stamp = "";
   #lookedNs = Number.NEGATIVE_INFINITY;
   #isReading = false;
 
-  /** `secret` is random. */
-  constructor(secret: bigint, places: PackagePlaces = PLACES) {
+  /** `secret` is random; the reader is closed by whoever made it. */
+  constructor(secret: bigint, reader: Pick<FileReader, "standsAt">, places: PackagePlaces = PLACES) {
     this.#secret = secret;
+    this.#reader = reader;
     this.#places = places;
   }
 
@@ -45,8 +47,19 @@ export class Packages {
       this.#lookedNs = nowNs;
       void this.refresh();
     }
-    if ((this.#index === undefined && this.#rpm === undefined) || !isAt(path, program)) return undefined;
+    if ((this.#index === undefined && this.#rpm === undefined) || !this.#isAt(path, program)) return undefined;
     return this.#index?.ownerOf(path) ?? this.#rpm?.ownerOf(path) ?? "";
+  }
+
+  /** Whether the file of the program stands at the path in our own root. Looks once for a path that is new, and says so from then on. */
+  #isAt(path: string, program: ProgramFacts): boolean {
+    if (program.ownPath === path) return true;
+    if (program.askedPath === path || path === program.file.path) return false;
+    program.askedPath = path;
+    this.#reader.standsAt(path, program.file, (isThere) => {
+      if (isThere) program.ownPath = path;
+    });
+    return false;
   }
 
   /** Reads the databases if they have changed. Resolves when they are read. */
@@ -68,17 +81,6 @@ export class Packages {
     this.#rpm?.close();
     this.#rpm = undefined;
   }
-}
-
-/** Whether the file of the program stands at the path in our own root. Looks once for a path that is new, and says so from then on. */
-function isAt(path: string, program: ProgramFacts): boolean {
-  if (program.ownPath === path) return true;
-  if (program.askedPath === path || path === program.file.path) return false;
-  program.askedPath = path;
-  void standsAt(path, program.file).then((isThere) => {
-    if (isThere) program.ownPath = path;
-  });
-  return false;
 }
 
 function stampOf(path: string): string {

@@ -2,7 +2,7 @@
 // change, which the kernel tells at the exec; so a known file costs a look into a map and no system call. Invariants: files waiting and
 // files known are bounded; an event never waits here; every file that stays unknown is counted by cause.
 import type { ElfFacts } from "./elf.ts";
-import { type FileReader, ProgramReader } from "./file-reader.ts";
+import type { FileReader } from "./file-reader.ts";
 import type { ExecEvent } from "./kernel-event.ts";
 import type { FileContent, ProgramFile, Unreadable } from "./program-file.ts";
 
@@ -40,13 +40,13 @@ const ELSEWHERE: ReadonlySet<number> = new Set([0x6573_5546, 0x6969, 0xfe53_4d42
 export class ProgramInspector {
   readonly #known = new Map<string, ProgramFacts>();
   readonly #waiting = new Set<ProgramFacts>();
-  readonly #reader: FileReader;
+  readonly #reader: Pick<FileReader, "read" | "close">;
   readonly #onKnown: () => void;
   readonly #counts = { known: 0, skipped: 0, tooLarge: 0, elsewhere: 0, gone: 0, changed: 0, failed: 0 };
   #isClosed = false;
 
   /** `onKnown` is told when facts that were pending no longer are. */
-  constructor(onKnown: () => void, reader: FileReader = new ProgramReader()) {
+  constructor(onKnown: () => void, reader: Pick<FileReader, "read" | "close">) {
     this.#onKnown = onKnown;
     this.#reader = reader;
   }

@@ -1,6 +1,7 @@
 // What a source counts, and what that means for whoever asks whether anything was lost.
 import type { LossCounts } from "#core";
 import type { CounterTable } from "./counters.ts";
+import type { ReaderCounts } from "./file-reader.ts";
 import type { InspectCounts } from "./program-inspector.ts";
 
 /** Counters of a running source, for status and metrics. */
@@ -30,6 +31,8 @@ export interface EbpfCounts {
   readonly heldTooLong: number;
   /** Files of programs: known, and why others are not. */
   readonly files: InspectCounts | undefined;
+  /** How the reader of these files fares. */
+  readonly readers: ReaderCounts;
   /** Processes whose beginning was not seen. */
   readonly unknownProcesses: number;
   /** Processes in the table. */

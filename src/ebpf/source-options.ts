@@ -23,6 +23,8 @@ export interface EbpfOptions {
   readonly redact?: boolean;
   /** Whether the files of programs are read, for their hash and what else is in them; true unless said otherwise. */
   readonly inspect?: boolean;
+  /** Command that starts a reader of these files; without it they are read in this process, which a filesystem that does not answer may hold. */
+  readonly readerCommand?: readonly string[];
   /** Longest wait of an exec for what is in its file, ms; HOLD_NS_MAX without it. */
   readonly holdMs?: number;
   /** Sensors that stay off whatever is wanted of them; none of those that are required. */

@@ -18,6 +18,7 @@ import {
 import { ClockId, clockNs } from "#ffi/libc";
 import type { RingBuffer } from "#ffi/ring-buffer";
 import type { Demand, GroupFields } from "#schema";
+import { createReader } from "./child-reader.ts";
 import { ControlGroups } from "./control-groups.ts";
 import { CounterReader, type CounterTable, NO_COUNTS } from "./counters.ts";
 import { decode } from "./decode.ts";
@@ -27,6 +28,7 @@ import { sensorOf } from "./event-words.ts";
 import { ExecHold, HOLD_NS_MAX } from "./exec-hold.ts";
 import { ExecJoiner, type WholeEvent } from "./exec-joiner.ts";
 import { witness } from "./exec-witness.ts";
+import type { FileReader } from "./file-reader.ts";
 import type { ActEvent, Actor } from "./kernel-event.ts";
 import type { PolicyFacts, PolicySet } from "./kernel-policies.ts";
 import { LoadedSensors, type SensorStatus } from "./loader.ts";
@@ -118,8 +120,9 @@ export class EbpfSource implements Source, ExecWitness {
   /** Made once: no closure for an event. */
   readonly #take = (event: WholeEvent): void => this.#arrive(event);
   readonly #hold: ExecHold;
+  readonly #reader: FileReader;
   readonly #inspector: ProgramInspector | undefined;
-  readonly #packages = new Packages(randomSecret());
+  readonly #packages: Packages;
   readonly #isWanted = (sensor: SensorName, action: string): boolean => this.#demand.wantsAction(sensor, action);
   readonly #testsOf: TestsOf = (sensor, action) => this.#demand.testsOf(sensor, action);
   readonly #userName = (id: number): string | undefined => this.#users.nameOf(id, Number(this.#nowNs));
@@ -138,7 +141,10 @@ export class EbpfSource implements Source, ExecWitness {
     this.#texts = new TextReader([...DEFAULT_VARIABLES, ...(options.variables ?? [])], redactor);
     const holdNs = options.holdMs === undefined ? HOLD_NS_MAX : BigInt(options.holdMs) * 1_000_000n;
     this.#hold = new ExecHold((event, program) => this.#push(event, program), holdNs);
-    if (options.inspect !== false) this.#inspector = new ProgramInspector(() => this.#release());
+    const onProblem = (problem: string): void => options.onProblem?.(problem);
+    this.#reader = createReader({ command: options.readerCommand, clock: this.#clock, onProblem });
+    if (options.inspect !== false) this.#inspector = new ProgramInspector(() => this.#release(), this.#reader);
+    this.#packages = new Packages(randomSecret(), this.#reader);
     const bootId = readText("/proc/sys/kernel/random/boot_id").trim();
     this.#table = new ProcessTable(bootId);
     this.#tracker = new ProcessTracker(this.#table, this.#lookup);
@@ -165,6 +171,7 @@ export class EbpfSource implements Source, ExecWitness {
       wanted: () => false,
     });
     this.#sink = sink;
+    this.#reader.keepReady(this.#hold.isOn);
     try {
       this.#openRings(this.#sensors);
       this.#policies.start(this.#sensors);
@@ -268,6 +275,7 @@ export class EbpfSource implements Source, ExecWitness {
 
   #letGo(sensors: LoadedSensors): void {
     this.#inspector?.close();
+    this.#reader.close();
     this.#packages.close();
     this.#hold.release();
     this.#lastCounters = this.#counters?.read();
@@ -316,6 +324,7 @@ export class EbpfSource implements Source, ExecWitness {
       held: this.#hold.waited,
       heldTooLong: this.#hold.expired,
       files: this.#inspector?.counts(),
+      readers: this.#reader.counts(),
       unknownProcesses: this.#tracker.unknownProcesses,
       processes: this.#table.size,
     };
@@ -324,6 +333,7 @@ export class EbpfSource implements Source, ExecWitness {
   /** Whether execs are held, for at most a tenth of a second, until what is in their file is known: when a rule asks for it. */
   setHold(isOn: boolean): void {
     this.#hold.isOn = isOn;
+    if (this.#sensors !== undefined) this.#reader.keepReady(isOn);
     this.#release();
   }
 

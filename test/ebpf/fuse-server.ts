@@ -1,9 +1,10 @@
 // Serves a filesystem over /dev/fuse with one file, a copy of a program, in a mount namespace that only a process running it has:
-// `bun fuse-server.ts FOLDER NAME SILENCE ARG…`. Prints the process's pid when it runs; from the time the file SILENCE exists it
-// answers no question about attributes.
+// `bun fuse-server.ts FOLDER LAYER NAME SILENCE ARG…`. With a LAYER, an empty folder, it is the lower layer of an overlay filesystem, which does
+// not look served from elsewhere. Prints the process's pid when it runs; from the time the file SILENCE exists it answers no question about
+// attributes.
 import { existsSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
 
-const [folder = "", name = "", silence = "", ...args] = process.argv.slice(2);
+const [folder = "", layer = "", name = "", silence = "", ...args] = process.argv.slice(2);
 
 const enum Opcode {
   Lookup = 1,
@@ -11,6 +12,7 @@ const enum Opcode {
   GetAttr = 3,
   Open = 14,
   Read = 15,
+  StatFs = 17,
   Release = 18,
   Flush = 25,
   Init = 26,
@@ -26,7 +28,8 @@ const FOREVER_S = 3600;
 const content = readFileSync("/bin/sh");
 const fuse = openSync("/dev/fuse", "r+");
 const mount = `mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0,allow_other none ${folder}`;
-const child = Bun.spawn(["unshare", "-m", "/bin/sh", "-c", `${mount} && exec ${folder}/${name} "$@" 3<&-`, "sh", ...args], {
+const overlay = layer === "" ? "true" : `mount -t overlay -o lowerdir=${folder}:${layer} none ${folder}`;
+const child = Bun.spawn(["unshare", "-m", "/bin/sh", "-c", `${mount} && ${overlay} && exec ${folder}/${name} "$@" 3<&-`, "sh", ...args], {
   stdio: ["ignore", "ignore", "inherit", fuse],
 });
 
@@ -82,6 +85,12 @@ function answerTo(opcode: number, node: number): Buffer | number | undefined {
     case Opcode.Read: {
       const offset = Number(request.readBigUInt64LE(48));
       return content.subarray(offset, offset + request.readUInt32LE(56));
+    }
+    case Opcode.StatFs: {
+      const body = Buffer.alloc(80);
+      body.writeUInt32LE(4096, 40);
+      body.writeUInt32LE(255, 44);
+      return body;
     }
     case Opcode.Release:
     case Opcode.Flush:

@@ -15,7 +15,9 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
+import { SystemClock } from "#core";
 import { readDpkg } from "../../src/ebpf/dpkg-database.ts";
+import { ProgramReader } from "../../src/ebpf/file-reader.ts";
 import { PACKAGES_MAX, PackageIndex } from "../../src/ebpf/package-index.ts";
 import { Packages } from "../../src/ebpf/packages.ts";
 import { kernelDevice } from "../../src/ebpf/program-file.ts";
@@ -103,7 +105,7 @@ describe("dpkg", () => {
   });
 
   test("a file counts by the path at which it stands here; a changed database is read again, once a minute", async () => {
-    const packages = new Packages(SECRET, { dpkg: join(folder, "dpkg"), rpm: [] });
+    const packages = new Packages(SECRET, new ProgramReader({ clock: new SystemClock() }), { dpkg: join(folder, "dpkg"), rpm: [] });
     const program = programAt(tool);
     expect(packages.ownerOf(tool, program, 0)).toBeUndefined();
     await packages.refresh();

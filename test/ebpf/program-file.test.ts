@@ -33,10 +33,11 @@ function told(path: string, pid = 0): ProgramFile {
 
 // One for all: what another file left in it must not show.
 const chunk = createChunk();
+const anybody = (): boolean => true;
 
 async function inspectFile(file: ProgramFile): Promise<Awaited<ReturnType<typeof readProgram>>> {
-  const open = await openProgram(file);
-  return typeof open === "string" ? open : await readProgram(open, chunk);
+  const open = await openProgram(file, anybody);
+  return typeof open === "string" ? open : await readProgram(open, chunk, anybody);
 }
 
 const sha256 = (path: string): string => createHash("sha256").update(readFileSync(path)).digest("hex");
@@ -128,10 +129,10 @@ describe("which file is read", () => {
 test("what changes between opening and reading is not taken for what ran; the file is closed", async () => {
   const path = join(folder, "changes");
   writeFileSync(path, "x".repeat(1000));
-  const open = await openProgram(told(path));
+  const open = await openProgram(told(path), anybody);
   if (typeof open === "string") throw new Error(open);
   writeFileSync(path, "x".repeat(999));
-  expect(await readProgram(open, chunk)).toBe("changed");
+  expect(await readProgram(open, chunk, anybody)).toBe("changed");
   expect(() => fstatSync(open.fd)).toThrow("EBADF");
 });
 
@@ -141,10 +142,10 @@ test.skipIf(!servesFiles())("a filesystem that falls silent while a file is read
   let reading: Promise<void>;
   {
     await using _ = served;
-    const open = await openProgram({ ...told(`/proc/${served.pid}/exe`, served.pid), path: "/served" });
+    const open = await openProgram({ ...told(`/proc/${served.pid}/exe`, served.pid), path: "/served" }, anybody);
     if (typeof open === "string") throw new Error(`The served file is ${open}`);
     served.fallSilent();
-    reading = readProgram(open, createChunk()).then((content) => {
+    reading = readProgram(open, createChunk(), anybody).then((content) => {
       answer = content;
     });
     await Bun.sleep(300);

@@ -25,12 +25,15 @@ export class ServedProgram implements AsyncDisposable {
     this.#folder = folder;
   }
 
-  /** Starts a shell called `name` with a script, where programs of the system lie; `silence` names a file that is not there. */
-  static async start(name: string, silence: string, script: string): Promise<ServedProgram> {
+  /**
+   * Starts a shell called `name` with a script, where programs of the system lie; `silence` names a file that is not there. With a `layer`, an
+   * empty folder, the filesystem is one of layers, and only what it lies on is served.
+   */
+  static async start(name: string, silence: string, script: string, layer = ""): Promise<ServedProgram> {
     const programs = "/usr/local/lib";
     mkdirSync(programs, { recursive: true });
     const folder = mkdtempSync(join(programs, "kestrel-test-"));
-    const command = [process.execPath, join(import.meta.dir, "fuse-server.ts"), folder, name, silence, "-c", script];
+    const command = [process.execPath, join(import.meta.dir, "fuse-server.ts"), folder, layer, name, silence, "-c", script];
     const server = Bun.spawn(command, { stdout: "pipe", stderr: "inherit" });
     const first = await server.stdout.getReader().read();
     const pid = Number(new TextDecoder().decode(first.value));
