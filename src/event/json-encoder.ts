@@ -140,15 +140,16 @@ function parseExtra(value: FieldValue): JsonObject | undefined {
 }
 
 // Lays what was kept over the fields. A list replaces what was flattened from it; a scalar moves an object to dotted keys. A dotted key is
-// nested when it names a field or something already there: keys of labels and other maps keep their dots.
+// nested when it names a field, or an object of fields that is there: keys of labels and other maps keep their dots, whatever stands beside them.
 function merge(target: JsonObject, extra: JsonObject, prefix: string, registry: SchemaRegistry): void {
   for (const key of Object.keys(extra)) {
     const value = extra[key]!;
     const path = `${prefix}${key}`;
     const dot = Object.hasOwn(target, key) ? -1 : key.lastIndexOf(".");
-    const parent = dot < 0 ? target : objectAt(target, key.slice(0, dot), registry.byName(path) !== undefined);
+    const isField = registry.byName(path) !== undefined;
+    const parent = dot < 0 ? target : objectAt(target, key.slice(0, dot), isField);
     const name = key.slice(dot + 1);
-    if (parent === undefined || (dot >= 0 && !Object.hasOwn(parent, name) && registry.byName(path) === undefined))
+    if (parent === undefined || (dot >= 0 && !isField && !(registry.isObject(path) && Object.hasOwn(parent, name))))
       setOwn(target, key, value);
     else mergeKey(parent, name, value, path, registry);
   }

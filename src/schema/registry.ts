@@ -38,13 +38,11 @@ export class SchemaRegistry {
   readonly categories: CategoryTable = new CategoryTable();
   readonly #byName = new Map<string, FieldDefinition>();
   readonly #byId = new Map<number, FieldDefinition>();
+  readonly #objects = new Set<string>();
   #nextExtraId = EXTRA_FIELD_FIRST_ID;
 
   constructor() {
-    for (const field of CATALOGUE) {
-      this.#byName.set(field.name, field);
-      this.#byId.set(field.id, field);
-    }
+    for (const field of CATALOGUE) this.#set(field);
   }
 
   /** Field of this exact name. */
@@ -55,6 +53,11 @@ export class SchemaRegistry {
   /** Field of this id. */
   byId(id: number): FieldDefinition | undefined {
     return this.#byId.get(id);
+  }
+
+  /** Whether fields stand in an object of this name: `process.parent` is one. */
+  isObject(name: string): boolean {
+    return this.#objects.has(name);
   }
 
   /** Id of a field that must exist: for sensors and codecs that name catalogue fields. Throws on an unknown name (a bug of ours). */
@@ -91,9 +94,14 @@ export class SchemaRegistry {
     if (this.#nextExtraId > EXTRA_FIELD_LAST_ID)
       return { name: extra.name, message: `No room for field "${extra.name}": too many extra fields` };
     const field: FieldDefinition = { id: this.#nextExtraId++, name: extra.name, type: extra.type, description: extra.description ?? "" };
+    this.#set(field);
+    return field;
+  }
+
+  #set(field: FieldDefinition): void {
     this.#byName.set(field.name, field);
     this.#byId.set(field.id, field);
-    return field;
+    for (let dot = field.name.indexOf("."); dot >= 0; dot = field.name.indexOf(".", dot + 1)) this.#objects.add(field.name.slice(0, dot));
   }
 }
 

@@ -77,6 +77,8 @@ const sameText: readonly string[] = [
   `{"kestrel":{"extra":"{\\"process\\":1}","tiebreaker":5}}`,
   `{"message":"\\u0000\\ud83d\\ude00\\b\\f\\n\\r\\t\\/\\\\\\"","labels":"\\ud800"}`,
   `{"":1,"process":{"":2}}`,
+  `{"zz":{"":{"":false},".":0},"a":{"b":2},"a.b":1}`,
+  `{"process":{"odd":{"b":2},"odd.b":1},"process.odd":3}`,
   `{}`,
 ];
 
