@@ -10,7 +10,7 @@ export type { ExecAttempt, ExecJudge, ExecJudgement, ExecWitness } from "./exec-
 export { stringifyJson } from "./json.ts";
 export { bpffsRoot, CLOCK_TICK_NS, cgroupRoot, entityIdOf, lineBehind } from "./linux-facts.ts";
 export { createLog, type Log, type LogLevel } from "./log.ts";
-export { LineReader, lineOf } from "./message-lines.ts";
+export { endOf, LineReader, lineOf, sendLine } from "./message-lines.ts";
 export { type MetricFamily, type MetricSample, metric, metricBy } from "./metrics.ts";
 export {
   type Emission,

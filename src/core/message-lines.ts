@@ -30,6 +30,28 @@ function parse(line: string): { readonly kind: string } | undefined {
   }
 }
 
+/** The end of a child's pipe that it reads. */
+interface Pipe {
+  write(text: string): unknown;
+  flush(): number | Promise<number>;
+}
+
+/** Sends a message to a child; one that is sent to a child that has ended is lost. */
+export function sendLine(pipe: Pipe, message: { readonly kind: string }): void {
+  try {
+    pipe.write(lineOf(message));
+    const flushed = pipe.flush();
+    if (typeof flushed !== "number") flushed.catch(() => undefined);
+  } catch {
+    // It has just ended: that is told elsewhere.
+  }
+}
+
+/** How a child that is no more came to its end. */
+export function endOf({ exitCode, signalCode }: { readonly exitCode: number | null; readonly signalCode: string | number | null }): string {
+  return signalCode === null ? `it ended with ${exitCode}` : `it was ended by ${signalCode}`;
+}
+
 /** A message as its line. */
 export function lineOf(message: { readonly kind: string }): string {
   return `${JSON.stringify(message)}\n`;

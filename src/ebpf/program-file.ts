@@ -165,15 +165,19 @@ function statOfOpen(fd: number): Promise<Seen | undefined> {
 }
 
 function seenOf({ dev, ino, mode, size, ctimeNs }: BigIntStats): Seen {
-  const device = kernelDevice(dev);
-  return { device: `${device >>> 20}:${device & 0xf_ffff}`, inode: ino, mode: Number(mode), sizeBytes: size, ctimeNs };
+  return { device: deviceText(kernelDevice(dev)), inode: ino, mode: Number(mode), sizeBytes: size, ctimeNs };
 }
 
 function isSame(found: Seen | undefined, { device, inode, sizeBytes, changeNs }: Wanted): boolean {
   if (found === undefined || (found.mode & S_IFMT) !== S_IFREG) return false;
   if (found.sizeBytes !== BigInt(sizeBytes) || found.ctimeNs !== changeNs) return false;
   // The device too: a file system that a process serves may give its files any other number it likes.
-  return inode === undefined || (found.inode === inode && found.device === `${device >>> 20}:${device & 0xf_ffff}`);
+  return inode === undefined || (found.inode === inode && found.device === deviceText(device));
+}
+
+/** Major and minor of a device in the kernel's own form, as the kernel writes them. */
+export function deviceText(device: number): string {
+  return `${device >>> 20}:${device & 0xf_ffff}`;
 }
 
 /** A device number as stat(2) gives it, in the kernel's own form. */

@@ -1,6 +1,6 @@
 // The process that reads program files as the agent holds it: started, spoken to, killed without waiting for its end, which may not come while a filesystem
 // keeps a thread of it. Invariant: one that was killed says nothing more and holds nothing of the agent but its number.
-import { LineReader, lineOf, messageOf } from "#core";
+import { endOf, LineReader, messageOf, sendLine } from "#core";
 import type { FromReader, ToReader } from "./reader-wire.ts";
 
 /** What a {@link ReaderProcess} tells. */
@@ -42,14 +42,7 @@ export class ReaderProcess implements Child {
   }
 
   send(message: ToReader): void {
-    const { stdin } = this.#child;
-    try {
-      stdin.write(lineOf(message));
-      const flushed = stdin.flush();
-      if (typeof flushed !== "number") flushed.catch(() => undefined);
-    } catch {
-      // It has just ended: that is told elsewhere.
-    }
+    sendLine(this.#child.stdin, message);
   }
 
   async kill(): Promise<void> {
@@ -81,8 +74,7 @@ export class ReaderProcess implements Child {
     await this.#child.exited;
     const words = await new Response(this.#child.stderr).text().catch(messageOf);
     if (this.#isKilled) return;
-    const { signalCode, exitCode } = this.#child;
-    const end = signalCode === null ? `it ended with ${exitCode}` : `it was ended by ${signalCode}`;
+    const end = endOf(this.#child);
     this.#events.onEnd(words.trim() === "" ? end : `${end}: ${words.trim().slice(0, WORDS_LENGTH_MAX)}`);
   }
 }

@@ -1,6 +1,7 @@
 // The file.* fields of a record: an opened file, a changed one, or a path that an act named.
 import type { FieldWriter } from "./field-writer.ts";
 import type { ChangeEvent, FileEvent, InodeFacts } from "./kernel-event.ts";
+import { deviceText } from "./program-file.ts";
 import type { RecordContext } from "./record-context.ts";
 
 const PERMISSION_BITS = 0o7777;
@@ -72,7 +73,7 @@ function writeInode(fields: FieldWriter, facts: InodeFacts | undefined, rights: 
   if (gid !== undefined) builder.keyword(id.fileGid, String(gid));
   if (facts === undefined) return;
   builder.keyword(id.fileInode, String(facts.inode));
-  builder.keyword(id.fileDevice, `${facts.device >>> 20}:${facts.device & 0xfffff}`);
+  builder.keyword(id.fileDevice, deviceText(facts.device));
 }
 
 function partsOf(path: string): { readonly name: string; readonly directory: string; readonly extension: string | undefined } {

@@ -1,6 +1,6 @@
 // The gatekeeper's process as the agent holds it: started, spoken to, asked now and then whether it still answers, ended. Invariant: one that does not
 // answer is killed, which makes the kernel allow whatever waits for it. Knows no rules.
-import { type Cancel, type Clock, LineReader, lineOf } from "#core";
+import { type Cancel, type Clock, endOf, LineReader, sendLine } from "#core";
 import type { FromKeeper, KeeperConfig, ToKeeper } from "./gate-wire.ts";
 
 /** Settings of a {@link KeeperProcess}. */
@@ -46,15 +46,7 @@ export class KeeperProcess {
 
   /** Sends a message; one that is sent to a process that has ended is lost. */
   send(message: ToKeeper): void {
-    if (this.#ended) return;
-    const { stdin } = this.#child;
-    try {
-      stdin.write(lineOf(message));
-      const flushed = stdin.flush();
-      if (typeof flushed !== "number") flushed.catch(() => undefined);
-    } catch {
-      // It has just ended: that is told elsewhere.
-    }
+    if (!this.#ended) sendLine(this.#child.stdin, message);
   }
 
   /** Ends it in order; whoever waits is allowed. */
@@ -94,7 +86,6 @@ export class KeeperProcess {
     await this.#child.exited;
     this.#ended = true;
     this.#cancelPing?.();
-    const { signalCode, exitCode } = this.#child;
-    this.#options.onEnd(signalCode === null ? `it ended with ${exitCode}` : `it was ended by ${signalCode}`);
+    this.#options.onEnd(endOf(this.#child));
   }
 }

@@ -113,9 +113,9 @@ export class Protection {
     const paths = [...this.#listed.keys()].flatMap((name) =>
       isPath(name) ? [name] : PROGRAM_FOLDERS.map((folder) => `${folder}/${name}`),
     );
-    for (const path of new Set(paths.map(this.#realPath))) {
-      const runners = path === undefined ? undefined : this.#runners(path);
-      const facts = path === undefined || runners === undefined ? undefined : this.#fileFacts(path);
+    for (const path of new Set(paths.flatMap((each) => this.#realPath(each) ?? []))) {
+      const runners = this.#runners(path);
+      const facts = runners && this.#fileFacts(path);
       if (runners === undefined || facts === undefined || facts.uid !== 0 || facts.isShared) continue;
       const key = `${facts.device} ${facts.inode}`;
       found.set(key, { ...facts, runners: eitherOf(found.get(key)?.runners ?? [], runners) });
