@@ -32,6 +32,8 @@ import { readThreadStatus, type ThreadStatus } from "./thread-status.ts";
 export const WAITING_MAX = 512;
 /** Mounts named in one message; the rest only counts. */
 const MOUNTS_TOLD_MAX = 256;
+/** Most reads after the agent's death: programs that keep coming are not denied for ever. */
+const LAST_READS_MAX = 64;
 const S_ISUID = 0o4000;
 const S_ISGID = 0o2000;
 const S_IXGRP = 0o010;
@@ -218,11 +220,18 @@ export class Gatekeeper {
       else this.#decideAlone(id, waiting);
     }
     this.#waiting.clear();
+    if (inOrder || this.#config.fail === "open") return;
+    // Those the kernel has not told of yet would be allowed at the end.
+    this.#isAway = true;
+    for (let reads = 0; reads < LAST_READS_MAX && this.#readEvents() > 0; reads++);
   }
 
-  #readEvents(): void {
+  /** How many events there were. */
+  #readEvents(): number {
     const room = Math.min(EVENTS_PER_READ_MAX, WAITING_MAX - this.#waiting.size);
-    for (const { fd, tid } of this.#group.read(room)) if (fd >= 0) this.#event(fd, tid);
+    const events = this.#group.read(room);
+    for (const { fd, tid } of events) if (fd >= 0) this.#event(fd, tid);
+    return events.length;
   }
 
   #event(fd: number, tid: number): void {

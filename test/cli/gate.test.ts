@@ -326,19 +326,24 @@ describe.skipIf(!sensorsRun() || !gatesRun())("kestrel run holds programs", () =
     expect((await scene.run(good)).code).toBe(0);
   });
 
-  for (const [fail, code] of [
-    ["open", 0],
-    ["closed", 126],
+  for (const [fail, code, isBusy] of [
+    ["open", 0, false],
+    ["closed", 126, false],
+    ["closed", 126, true],
   ] as const) {
-    test(`an agent that is killed while a program waits: it ${code === 0 ? "runs" : "is denied"} at once when the gate fails ${fail}`, async () => {
+    const when = isBusy ? "waits to be told of" : "waits";
+    test(`an agent that is killed while a program ${when}: it ${code === 0 ? "runs" : "is denied"} at once when the gate fails ${fail}`, async () => {
       await using scene = await Scene.with(evilIn, () => ["--gate-deadline", NEVER_MS, "--gate-fail", fail]);
       const evil = scene.mount.program("evil");
       const keeper = scene.keeper() ?? 0;
       scene.agent.child.kill("SIGSTOP");
+      if (isBusy) process.kill(keeper, "SIGSTOP");
       const waiting = Bun.spawn(["/bin/sh", "-c", `exec ${evil}`], { stderr: "ignore" });
       await becomes(() => /fanotify/.test(stackOf(waiting.pid)), "a program that waits at the gate");
       expect(waiting.exitCode).toBeNull();
-      await scene.agent.kill();
+      scene.agent.child.kill("SIGKILL");
+      await scene.agent.child.exited;
+      if (isBusy) process.kill(keeper, "SIGCONT");
       expect(await waiting.exited).toBe(code);
       await becomes(() => !isRunning(keeper), "the end of the gatekeeper");
       expect((await scene.run(evil)).code).toBe(0);
