@@ -1,6 +1,6 @@
 // The built binary as a running agent, for benches and the soak: started with its own data folder on a free port, watched through its status
 // and /proc, stopped by SIGTERM. The binary is copied first, so that a build meanwhile changes nothing.
-import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
@@ -123,10 +123,11 @@ export class RunningAgent {
     return { total: kib("VmRSS"), anonymous: kib("RssAnon"), file: kib("RssFile"), shared: kib("RssShmem") };
   }
 
-  /** Processor time used so far, in seconds. */
+  /** Processor time used so far by it and its children, those that have ended included, in seconds. */
   cpuSeconds(): number {
-    const fields = readFileSync(`/proc/${this.pid}/stat`, "utf8").split(") ")[1]!.split(" ");
-    return (Number(fields[11]) + Number(fields[12])) / 100;
+    return readdirSync("/proc")
+      .filter((name) => /^\d+$/.test(name))
+      .reduce((seconds, pid) => seconds + cpuSecondsOf(pid, this.pid), 0);
   }
 
   /** Asks it to end, kills it if it does not; its exit code. */
@@ -138,6 +139,18 @@ export class RunningAgent {
     } finally {
       clearTimeout(giveUp);
     }
+  }
+}
+
+/** Processor time of a process that is the agent or a child of it, and of what ended under it; 0 of another. */
+function cpuSecondsOf(pid: string, agent: number): number {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)!.split(" ");
+    if (pid !== String(agent) && fields[1] !== String(agent)) return 0;
+    return fields.slice(11, 15).reduce((ticks, field) => ticks + Number(field), 0) / 100;
+  } catch {
+    // It has ended since the folder was listed.
+    return 0;
   }
 }
 
