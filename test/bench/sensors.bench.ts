@@ -22,7 +22,9 @@ interface Act {
   readonly what: string;
 }
 
+/** In this order: the first is done by an agent whose code has not run yet, each other by one that is warm. */
 const PROBES: readonly Act[] = [
+  { name: "first exec", act: "exec", isTemporary: false, count: 20_000, what: "fork and exec, the first an agent sees" },
   { name: "exec", act: "exec", isTemporary: false, count: 20_000, what: "fork and exec" },
   { name: "alert", act: "exec", isTemporary: true, count: 20_000, what: "fork and exec that one of the shipped rules matches" },
   { name: "storm", act: "storm", isTemporary: true, count: 20_000, what: "file compiled: 14 opens, a rename, a deletion" },
