@@ -146,12 +146,15 @@ function merge(target: JsonObject, extra: JsonObject, prefix: string, registry: 
     const value = extra[key]!;
     const path = `${prefix}${key}`;
     const dot = Object.hasOwn(target, key) ? -1 : key.lastIndexOf(".");
+    if (dot < 0) {
+      mergeKey(target, key, value, path, registry);
+      continue;
+    }
     const isField = registry.byName(path) !== undefined;
-    const parent = dot < 0 ? target : objectAt(target, key.slice(0, dot), isField);
+    const parent = isField || registry.isObject(path) ? objectAt(target, key.slice(0, dot), isField) : undefined;
     const name = key.slice(dot + 1);
-    if (parent === undefined || (dot >= 0 && !isField && !(registry.isObject(path) && Object.hasOwn(parent, name))))
-      setOwn(target, key, value);
-    else mergeKey(parent, name, value, path, registry);
+    if (parent !== undefined && (isField || Object.hasOwn(parent, name))) mergeKey(parent, name, value, path, registry);
+    else setOwn(target, key, value);
   }
 }
 
