@@ -337,13 +337,18 @@ describe.skipIf(!sensorsRun() || !gatesRun())("kestrel run holds programs", () =
       const evil = scene.mount.program("evil");
       const keeper = scene.keeper() ?? 0;
       scene.agent.child.kill("SIGSTOP");
-      if (isBusy) process.kill(keeper, "SIGSTOP");
+      // Whatever fails: a gatekeeper that stays stopped would hold the agent's output open, and the mount.
+      using resumed = new DisposableStack();
+      if (isBusy) {
+        process.kill(keeper, "SIGSTOP");
+        resumed.defer(() => process.kill(keeper, "SIGCONT"));
+      }
       const waiting = Bun.spawn(["/bin/sh", "-c", `exec ${evil}`], { stderr: "ignore" });
       await becomes(() => /fanotify/.test(stackOf(waiting.pid)), "a program that waits at the gate");
       expect(waiting.exitCode).toBeNull();
       scene.agent.child.kill("SIGKILL");
       await scene.agent.child.exited;
-      if (isBusy) process.kill(keeper, "SIGCONT");
+      resumed.dispose();
       expect(await waiting.exited).toBe(code);
       await becomes(() => !isRunning(keeper), "the end of the gatekeeper");
       expect((await scene.run(evil)).code).toBe(0);
